@@ -1,0 +1,58 @@
+# Each target makes what it needs; the first run also makes .venv from requirements.lock.
+#
+#   make course                    run every chapter: synthetic cells, quick scale
+#   make course CELLS=nih          the same on the real cells (also: CELLS=FOLDER, SCALE=full, WEIGHTS=FILE)
+#   make lab                       JupyterLab on the chapters
+#   make test                      what CI runs
+#   make readme                    README.md from nbs/index.ipynb
+#   make outputs                   run the chapters on the real cells and store what they show
+#   make lock                      requirements.lock and environment.yml from settings.ini (needs uv)
+#   make clean                     remove .venv and everything built here; the user's cache stays
+
+PYTHON ?= python3
+CELLS ?= synthetic
+SCALE ?= quick
+WEIGHTS ?= imagenet
+BIN := .venv/bin
+ENV := .venv/.made
+
+.DEFAULT_GOAL := course
+.PHONY: course lab test chapters readme outputs lock clean
+
+$(ENV): requirements.lock settings.ini setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+course: $(ENV)
+	$(BIN)/malaria-nb course --cells "$(CELLS)" --scale $(SCALE) --weights "$(WEIGHTS)"
+
+lab: $(ENV)
+	MALARIA_NB_CELLS="$(CELLS)" MALARIA_NB_SCALE=$(SCALE) MALARIA_NB_WEIGHTS="$(WEIGHTS)" $(BIN)/jupyter lab nbs
+
+# The chapters run on synthetic cells in a cache of their own, so that they neither use nor touch the user's.
+chapters: $(ENV)
+	home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
+	env MALARIA_NB_HOME="$$home" MALARIA_NB_CELLS=synthetic MALARIA_NB_SCALE=quick MALARIA_NB_WEIGHTS=random \
+	    TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/nbdev_test --n_workers 2 --timing --do_print
+
+test: chapters
+	$(BIN)/python -m pytest
+
+readme: $(ENV)
+	$(BIN)/python tools/readme.py
+
+outputs: $(ENV)
+	$(BIN)/malaria-nb course --cells nih --scale $(SCALE) --weights "$(WEIGHTS)" --store
+	cp _course/comparison.csv nbs/records/$(SCALE)-comparison.csv
+	$(BIN)/malaria-nb course --cells nih --scale $(SCALE) --only index --store
+	$(BIN)/python tools/readme.py
+
+lock:
+	$(PYTHON) tools/requirements.py
+
+clean:
+	rm -rf .venv _course build dist *.egg-info
+	find . -name __pycache__ -o -name .ipynb_checkpoints -o -name .pytest_cache | xargs rm -rf
