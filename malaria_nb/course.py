@@ -25,14 +25,15 @@ class Scale:
     synthetic: int  # synthetic cells drawn
     real: int|None  # real cells sampled, spread over all patients; None takes every cell
     size: int       # side of a decoded image, pixels
+    batch: int      # cells a training step
     basic: int      # epochs of the basic CNN, at most
     head: int       # epochs of the head on frozen features, at most
     finetune: int   # epochs of fine-tuning, at most
 
 # %% ../nbs/93_course.ipynb #35d3274f
 SCALES = {s.name: s for s in (
-    Scale("quick", synthetic=1_600, real=4_000, size=64, basic=10, head=20, finetune=2),
-    Scale("full", synthetic=27_558, real=None, size=125, basic=25, head=25, finetune=25))}
+    Scale("quick", synthetic=1_600, real=4_000, size=64, batch=32, basic=10, head=20, finetune=2),
+    Scale("full", synthetic=27_558, real=None, size=125, batch=64, basic=25, head=25, finetune=25))}
 
 # %% ../nbs/93_course.ipynb #f81109d4
 @dataclass(frozen=True)
