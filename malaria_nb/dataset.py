@@ -11,7 +11,7 @@ __all__ = ['URL', 'SIZE', 'SHA256', 'N_CELLS', 'FOLDERS', 'MAX_SIDE', 'SPLITS', 
 import errno, hashlib, json, os, re, shutil, struct, sys, time, zipfile, zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +102,7 @@ def _fetch_archive(url: str, archive: Path, sha256: str, size: int|None, **how) 
     if archive.exists() and _sha256(archive) == sha256: return archive
     part = archive.with_name(archive.name + ".part")
     if size and part.exists() and part.stat().st_size > size: part.unlink()
-    for resumed in (True, False) if part.exists() else (False,):
+    for _ in range(2 if part.exists() else 1):
         if not (size and part.exists() and part.stat().st_size == size): _download(url, part, size, **how)
         found = _sha256(part)
         if found == sha256:
@@ -312,6 +312,7 @@ def _png_rows(data: bytes, name: str) -> tuple[tuple[int, int], bytes]:
     try: rows = zlib.decompressobj().decompress(b"".join(packed), expected + 1)
     except zlib.error as e: raise BadCell(name, f"its pixels can't be unpacked ({e})") from e
     if len(rows) != expected: raise BadCell(name, f"its pixels don't fill {width} × {height} px")
+    if max(rows[::1 + 3*width]) > 4: raise BadCell(name, "a row of its pixels is packed in a way that PNG doesn't know")
     return (height, width), rows
 
 
@@ -336,17 +337,17 @@ def _sizes(listing: list[tuple[str, os.DirEntry]]) -> np.ndarray:
     "Return (height, width) of every file, remembered in `home()` while no file changes."
     stamps = "\n".join(f"{file} {e.stat().st_size} {e.stat().st_mtime_ns}" for file, e in listing)
     memory = home()/"index"/f"{hashlib.sha256(stamps.encode()).hexdigest()[:16]}.npy"
-    try:
+    with suppress(OSError, ValueError, EOFError):
         sizes = np.load(memory)
         if sizes.shape == (len(listing), 2): return sizes
-    except (OSError, ValueError, EOFError): pass
     sizes = np.array([_header(file, e.path) for file, e in listing])
     part = memory.with_name(f"{memory.name}.{os.getpid()}.part")
-    try:
+    with suppress(OSError):  # a memory saves time only: without one the table is the same
         memory.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as f: np.save(f, sizes)
-        os.replace(part, memory)
-    except OSError: part.unlink(missing_ok=True)  # a memory saves time only: without one the table is the same
+        try:
+            with open(part, "wb") as f: np.save(f, sizes)
+            os.replace(part, memory)
+        finally: part.unlink(missing_ok=True)
     return sizes
 
 
@@ -401,6 +402,9 @@ def audit_cells(cells: pd.DataFrame|None, # a cells table; None takes every PNG 
     return pd.DataFrame(problems, columns=["file", "problem", "mend"])
 
 # %% ../nbs/01_dataset.ipynb #8ac75c54
+SPLITS = ("train", "valid", "test")
+
+
 def describe_cells(cells: pd.DataFrame, # a cells table
                    by: str="label"      # one row for each value of this column: "label", or "split" after splitting
                    ) -> pd.DataFrame: # rows: the values and "all"; columns: counts, and cells a patient
@@ -414,9 +418,6 @@ def describe_cells(cells: pd.DataFrame, # a cells table
                 "photographs": part.photo.nunique(), "median cells a patient": each.median(), "fewest": each.min(), "most": each.max()}
     return pd.DataFrame({name: counts(part) for name, part in groups.items()}).T.astype(
         {k: int for k in ("cells", "patients", "smears", "photographs", "fewest", "most")})
-
-
-SPLITS = ("train", "valid", "test")
 
 # %% ../nbs/01_dataset.ipynb #b1330dfe
 def _part_sizes(fractions: Sequence[float], n: int) -> np.ndarray:
