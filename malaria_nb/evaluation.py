@@ -22,7 +22,7 @@ def _checked(label, score, patient=None):
         if a.ndim != 1: raise ValueError(f"{name} has shape {a.shape}: one value a cell is expected; use {name}.ravel()")
     if len(label) != len(score): raise ValueError(f"{len(label)} labels but {len(score)} scores: each cell needs both, in the same order")
     if not len(label): raise ValueError("no cells: labels and scores are empty")
-    wrong = [v for v in pd.unique(pd.Series(label)) if v not in (0, 1)]
+    wrong = [v for v in pd.Series(label).unique().tolist() if v not in (0, 1)]
     if wrong: raise ValueError(f"labels must be 0 ({CLASSES[0]}) or 1 ({CLASSES[1]}), found {', '.join(map(repr, wrong[:3]))}")
     try: score = score.astype(float)
     except (TypeError, ValueError): raise ValueError(f"scores must be numbers from 0 to 1, found {score[0]!r}") from None
@@ -35,7 +35,7 @@ def _checked(label, score, patient=None):
 def _patient_codes(patient, n):
     "Number the patients 0, 1, …; without patients every cell is its own."
     if patient is None: return np.arange(n)
-    patient = pd.Series(np.asarray(patient))
+    patient = pd.Series(list(patient), dtype=object)
     if len(patient) != n: raise ValueError(f"{n} cells but {len(patient)} patients: each cell needs its patient, in the same order")
     unknown = patient.isna() | (patient.astype(str).str.strip() == "")
     if unknown.any(): raise ValueError(f"{unknown.sum()} cells have no patient, the first is row {unknown.to_numpy().argmax()}: "
@@ -49,6 +49,7 @@ def confusion(label, # (n,) 0 uninfected, 1 parasitized
               ) -> pd.Series: # counts tn, fp, fn, tp
     "Count the four outcomes; raise `ValueError` for labels other than 0 and 1, scores outside 0–1 and unequal lengths."
     label, score, _ = _checked(label, score)
+    if not 0 <= threshold <= 1: raise ValueError(f"threshold={threshold}: use a score from 0 to 1, such as 0.5")
     return pd.Series(np.bincount(2*label + (score >= threshold), minlength=4), ["tn", "fp", "fn", "tp"])
 
 # %% ../nbs/06_evaluation.ipynb #5e5dfc28
