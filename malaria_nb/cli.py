@@ -757,7 +757,9 @@ def main(argv: list[str]|None=None # arguments, without the program's name; the 
         with _environment(MALARIA_NB_CELLS=args.cells if args.cells in ("synthetic", "nih") else _absolute(args.cells), MALARIA_NB_SCALE=args.scale,
                           MALARIA_NB_WEIGHTS=args.weights if args.weights in ("imagenet", "random") else _absolute(args.weights),
                           MALARIA_NB_HOME=args.home and str(Path(args.home).expanduser().absolute())):
-            return args.run(args)
+            status = args.run(args)
+            sys.stdout.flush()
+            return status
     except KeyboardInterrupt: status, message = 130, "stopped; what was finished is kept, and the next run uses it"
     except argparse.ArgumentError as e: status, message = 2, f"{_one_line(e)} (see malaria-nb {args.command} --help)"
     except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
