@@ -9,6 +9,7 @@ __all__ = ['OFFICIAL_URL', 'OFFICIAL_MD5', 'COPY_SHA256', 'BLOCKS', 'MEAN_BGR', 
 
 # %% ../nbs/05_transfer.ipynb #af53f538
 import errno, hashlib, os, shutil, socket, threading, urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def _reachable(url: str, seconds: float=5) -> bool:
     ok = []
     def ask():
         try: ok.append(urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=seconds).status == 200)
-        except (OSError, ValueError): pass
+        except (OSError, ValueError, HTTPException): pass
     thread = threading.Thread(target=ask, daemon=True)
     thread.start(); thread.join(seconds)
     return bool(ok and ok[0])
@@ -117,7 +118,7 @@ def vgg19_input(size: int # side of the image, pixels
     return rgb, L.Normalization(mean=MEAN_BGR, variance=(1, 1, 1), name="minus_mean")(bgr)
 
 # %% ../nbs/05_transfer.ipynb #fbccfa2e
-RANDOM = "random: He normal, first layer over 64, NumPy seed 42"
+RANDOM = "random: centred He normal, first layer over 64, NumPy seed 42"
 
 
 def _draw_weights(model: keras.Model):
@@ -125,9 +126,11 @@ def _draw_weights(model: keras.Model):
     rng = np.random.default_rng(42)
     for layer in model.layers:
         if isinstance(layer, L.Conv2D):
-            shape = layer.kernel.shape
-            spread = np.sqrt(2 / np.prod(shape[:3])) / (64 if layer.name == "block1_conv1" else 1)
-            layer.set_weights([rng.standard_normal(shape, "float32") * np.float32(spread), np.zeros(shape[-1], "float32")])
+            shape = tuple(layer.kernel.shape)
+            spread = np.sqrt(2 / (1 - 1 / np.pi) / np.prod(shape[:3])) / (64 if layer.name == "block1_conv1" else 1)
+            kernel = rng.standard_normal(shape, "float32")
+            kernel -= kernel.mean((0, 1, 2))
+            layer.set_weights([kernel * np.float32(spread), np.zeros(shape[-1], "float32")])
 
 # %% ../nbs/05_transfer.ipynb #d7ed5df1
 def vgg19_base(weights: str|Path|None="imagenet", # as `find_weights` takes it
