@@ -273,38 +273,33 @@ def plot_vgg19(model: keras.Model # from `vgg19_frozen`, `vgg19_finetuned` or `j
     "Draw a VGG-19 model from its own layers: shapes, weights, and what is frozen."
     import matplotlib.pyplot as plt
     from matplotlib.patches import Patch, Rectangle
-    fig, ax = plt.subplots(figsize=(12, 3.8))
-    size, x = model.input_shape[1], 0.
-    free, still = dict(facecolor=COLORS["parasitized"]), dict(facecolor="#DDDDDD", hatch="///", edgecolor="#888888")
+    free = dict(facecolor=COLORS["parasitized"], edgecolor="black", lw=.6)
+    still = dict(facecolor="#DDDDDD", edgecolor="#888888", hatch="///", lw=.6)
+    plain = dict(facecolor="white", edgecolor="black", lw=.6)
+    fig = plt.figure(figsize=(11, 3.4))
+    ax = fig.add_axes((0, 0, 1, .88))
+    size, features = model.input_shape[1], model.get_layer("features").output.shape[1]
 
-    def bar(height, width, style):
-        nonlocal x
-        ax.add_patch(Rectangle((x, -height / 2), width, height, **{"edgecolor": "black", "lw": .6, **style}))
-        x += width + .06
+    def group(middle, text, layers, height, width, style=None):
+        step = width + .05
+        for i, layer in enumerate(layers):
+            how = style or (free if layer.trainable_weights else still)
+            ax.add_patch(Rectangle((middle + (i - len(layers) / 2) * step, -height / 2), width, height, **how))
+        weights = sum(layer.count_params() for layer in layers)
+        ax.text(middle, -.56, f"{text}\n{weights:,}" if weights else text, ha="center", va="top", fontsize=8)
 
-    def group(label, layers, height, width, shape):
-        nonlocal x
-        began = x
-        for layer in layers: bar(height, width, free if layer.trainable_weights else still)
-        n = sum(l.count_params() for l in layers)
-        ax.text((began + x) / 2, -.58, f"{label}\n{shape}\n{n:,}", ha="center", va="top", fontsize=8)
-        x += .45
-
-    bar(1, .12, dict(facecolor="white"))
-    ax.text(.06, -.58, f"RGB\n{size}×{size}×3\n→ BGR\n− mean", ha="center", va="top", fontsize=8)
-    x += .45
+    group(0, f"image\nRGB → BGR\n{size}×{size}×3", [model.layers[0]], 1, .1, plain)
     for i in range(1, 6):
         convs = [l for l in model.layers if l.name.startswith(f"block{i}_conv")]
         side, channels = convs[0].output.shape[1], convs[0].filters
-        group(f"block {i}\n{len(convs)} × conv 3×3", convs, max(side / size, .04), .1 + channels / 1500, f"{side}×{side}×{channels}")
-    features = model.get_layer("features").output.shape[1]
-    for name, label in ("hidden1", f"dense\n{features:,} →"), ("hidden2", "dense\n512 →"), ("score", "sigmoid\n512 →"):
-        layer = model.get_layer(name)
-        group(label, [layer], max(layer.units / 800, .04), .12, layer.units)
+        group((0, 1.3, 2.7, 4.2, 6.1, 8.2)[i], f"block {i}\n{len(convs)} conv, pooled\n{side}×{side}×{channels}",
+              convs, max(side / size, .03), channels / 1400)
+    group(9.8, f"features\nflattened\n{features:,}", [model.get_layer("features")], 1, .06, plain)
+    for x, name, into in (11., "hidden1", features), (12.1, "hidden2", 512), (13., "score", 512):
+        group(x, f"dense\n{into:,}\n→ {model.get_layer(name).units}", [model.get_layer(name)], .4 if name != "score" else .04, .1)
     trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
     ax.set_title(f"{model.name}: {trainable:,} of {model.count_params():,} weights can learn")
-    ax.legend(handles=[Patch(**{**free, "edgecolor": "black"}, label="can learn"), Patch(**still, label="frozen")],
-              loc="upper right", frameon=False)
-    ax.text(-.2, -.98, "under each block: kind, shape of its pictures, weights; every block ends in a 2×2 max-pooling", fontsize=8, va="top")
-    ax.set_xlim(-.3, x); ax.set_ylim(-1.08, .6); ax.axis("off")
+    ax.legend(handles=[Patch(**free, label="can learn"), Patch(**still, label="frozen")], loc=(.86, .8), frameon=False)
+    ax.text(-.55, -.56, "\n\n\nweights", va="top", fontsize=8, color="#666666")
+    ax.set_xlim(-.6, 13.5); ax.set_ylim(-.95, .55); ax.axis("off")
     return fig
