@@ -39,7 +39,7 @@ def test_limit_without_false_parasites_is_the_rule_of_three():
     assert limit_of_detection(1) == pytest.approx(1 - .05 ** (1 / 5_000))
 
 
-@pytest.mark.parametrize("spec, sens, n", [(.5, .5, 5_000), (.3, .5, 5_000), (.9, .11, 100), (.99, 0, 5_000), (0, 1, 50)])
+@pytest.mark.parametrize("spec, sens, n", [(.5, .5, 5_000), (.3, .5, 5_000), (.9, .11, 100), (.9, .2, 100), (.99, 0, 5_000), (0, 1, 50)])
 def test_no_limit_where_nothing_can_be_told(spec, sens, n):
     with np.errstate(all="raise"): assert np.isnan(limit_of_detection(spec, sens, n))
 
