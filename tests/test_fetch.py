@@ -20,7 +20,8 @@ def archive(cells=4, side=120, **extra):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as z:
         for i in range(cells):
-            for c in dataset.FOLDERS: z.writestr(f"cell_images/{c}/{cell(c, i + 1)}", png(side, side, seed=2*i + (c == "Parasitized")))
+            for k, c in enumerate(dataset.FOLDERS):
+                z.writestr(f"cell_images/{c}/{cell(c, i + 1)}", png(side, side, seed=2*i + k))
         for k, v in extra.items(): z.writestr(k, v)
     return file.getvalue()
 
@@ -60,11 +61,12 @@ class Handler(BaseHTTPRequestHandler):
         if do == "200 page": return self.reply(200, b"<html>Sign in to this hotel's network</html>")
         if do == "ignore range": return self.reply(200, srv.data)
         if do == "416" or (start and start >= len(srv.data)):
-            self.send_response(416); self.send_header("Content-Range", f"bytes */{len(srv.data)}"); self.send_header("Content-Length", "0")
-            self.end_headers(); return
+            self.send_response(416); self.send_header("Content-Range", f"bytes */{len(srv.data)}")
+            self.send_header("Content-Length", "0"); self.end_headers(); return
         body = srv.data[start:]
         if do == "corrupt": body = body[:-100] + bytes([body[-100] ^ 1]) + body[-99:]
         if do == "wrong start": return self.reply(206, srv.data, start=0)
+        if do == "die unannounced": return self.reply(206 if wanted else 200, body[:HALF], start, length=False)
         if do == "no length": return self.reply(206 if wanted else 200, body, start, length=False)
         sent = {"die": body[:HALF], "die at once": body[:0], "stall": body[:HALF]}.get(do, body)
         if do == "more": return self.reply(200, srv.data + b"more", length=False)
@@ -79,7 +81,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def head(self, status, length, start):
         self.send_response(status)
-        if status == 206: self.send_header("Content-Range", f"bytes {start}-{len(self.server.data) - 1}/{len(self.server.data)}")
+        if status == 206:
+            n = len(self.server.data)
+            self.send_header("Content-Range", f"bytes {start}-{n - 1}/{n}")
         if length is not None: self.send_header("Content-Length", str(length))
         self.end_headers()
 
@@ -131,7 +135,8 @@ def test_default_place_is_named_by_content(home):
     (["hang up", "503", "good"], [None, None, None]),
     (["429", "good"], [None, None]),
     (["no length"], [None]),
-    (["die at once", "good"], [None, None])], ids=lambda x: x[0] if isinstance(x[0], str) else "")
+    (["die at once", "good"], [None, None]),
+    (["die unannounced", "good"], [None, f"bytes={HALF}-"])], ids=lambda x: x[0] if isinstance(x[0], str) else "")
 def test_recovers(tmp_path, script, ranges):
     with Server(script=script) as srv:
         whole(fetch(srv.url, tmp_path/"to"))
@@ -151,10 +156,12 @@ def test_a_line_that_dies_often_gets_there(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("script, message, tries", [
     (["hang up"], "gave up after 3 tries", 3), (["503"], "answered 503", 3), (["404"], "answered 404", 1),
-    (["die at once"], "ended after 0 of|IncompleteRead", 3), (["200 page"], r"file has 44 bytes, expected", 1)], ids=lambda x: x[0] if isinstance(x, list) else "")
+    (["die at once"], "ended after 0 of|IncompleteRead", 3),
+    (["200 page"], "file has 44 bytes, expected", 1)], ids=lambda x: x[0] if isinstance(x, list) else "")
 def test_gives_up(tmp_path, script, message, tries):
     with Server(script=script) as srv:
-        with pytest.raises(ConnectionError, match=f"{srv.url}.*({message}).*kept and the next start"): fetch(srv.url, tmp_path/"to")
+        with pytest.raises(ConnectionError, match=f"{srv.url}.*({message}).*kept and the next start"):
+            fetch(srv.url, tmp_path/"to")
         assert len(srv.asked) == tries
     assert not (tmp_path/"to"/"cell_images").exists()
 
@@ -174,14 +181,16 @@ def test_no_server(tmp_path):
 
 def test_corrupt(tmp_path):
     with Server(script=["corrupt"]) as srv:
-        with pytest.raises(ValueError, match=f"expected {SHA}.*damaged or changed.*mirror"): fetch(srv.url, tmp_path/"to")
+        with pytest.raises(ValueError, match=f"expected {SHA}.*damaged or changed.*mirror"):
+            fetch(srv.url, tmp_path/"to")
     assert {p.name for p in (tmp_path/"to").iterdir()} <= {"fetch.lock"}
 
 
 def test_wrong_hash_leaves_what_was_good(tmp_path):
     with Server() as srv: good = fetch(srv.url, tmp_path/"to")
     with Server(script=["corrupt"]) as srv:
-        with pytest.raises(ValueError, match="holds cells of another archive"): fetch(srv.url, tmp_path/"to", sha256="0"*64)
+        with pytest.raises(ValueError, match="holds cells of another archive"):
+            fetch(srv.url, tmp_path/"to", sha256="0"*64)
         assert not srv.asked
     whole(good)
 
@@ -220,7 +229,8 @@ def test_part_of_any_kind(tmp_path, data, asked):
         assert srv.asked == asked
 
 
-@pytest.mark.parametrize("data, asked", [(WHOLE, [f"bytes={len(WHOLE)}-"]), (WHOLE + b"!", [f"bytes={len(WHOLE) + 1}-", None])], ids=["whole", "longer"])
+@pytest.mark.parametrize("data, asked", [
+    (WHOLE, [f"bytes={len(WHOLE)}-"]), (WHOLE + b"!", [f"bytes={len(WHOLE) + 1}-", None])], ids=["whole", "longer"])
 def test_416(tmp_path, data, asked):
     "Without a known size, only the server can say that nothing is left."
     part_of(tmp_path/"to", data)
@@ -233,7 +243,8 @@ def test_killed_while_downloading(tmp_path):
     big = archive(12, 150)
     sha = hashlib.sha256(big).hexdigest()
     with Server(big, script=["slow", "good"]) as srv:
-        code = f"from malaria_nb.dataset import fetch_cells; fetch_cells({srv.url!r}, {str(tmp_path/'to')!r}, {sha!r}, progress=False)"
+        code = ("from malaria_nb.dataset import fetch_cells\n"
+                f"fetch_cells({srv.url!r}, {str(tmp_path/'to')!r}, {sha!r}, progress=False)")
         child = subprocess.Popen([sys.executable, "-c", code])
         part, until = tmp_path/"to"/"cell_images.zip.part", time.monotonic() + 30
         while not (part.exists() and part.stat().st_size > 100_000):
@@ -249,9 +260,12 @@ def test_killed_while_downloading(tmp_path):
 
 def test_killed_while_unpacking(tmp_path):
     (tmp_path/"a.zip").write_bytes(WHOLE)
-    code = ("import os, signal\nfrom pathlib import Path\nfrom malaria_nb import dataset\nwrite, n = Path.write_bytes, []\n"
-            "def once(self, data):\n    n.append(0)\n    if len(n) == 4: os.kill(os.getpid(), signal.SIGKILL)\n    return write(self, data)\n"
-            f"Path.write_bytes = once\ndataset.fetch_cells({str(tmp_path/'a.zip')!r}, {str(tmp_path/'to')!r}, progress=False)")
+    code = ("import os, signal\nfrom pathlib import Path\nfrom malaria_nb import dataset\n"
+            "write, n = Path.write_bytes, []\n"
+            "def until_the_fourth(self, data):\n    n.append(0)\n"
+            "    if len(n) == 4: os.kill(os.getpid(), signal.SIGKILL)\n    return write(self, data)\n"
+            f"Path.write_bytes = until_the_fourth\n"
+            f"dataset.fetch_cells({str(tmp_path/'a.zip')!r}, {str(tmp_path/'to')!r}, progress=False)")
     assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
     assert (tmp_path/"to"/"cell_images.part").exists() and not (tmp_path/"to"/"cell_images").exists()
     whole(fetch_cells(tmp_path/"a.zip", tmp_path/"to", progress=False))
@@ -259,8 +273,9 @@ def test_killed_while_unpacking(tmp_path):
 
 def test_two_processes_fetch_once(tmp_path):
     with Server(script=["slow"]) as srv:
-        code = (f"from malaria_nb.dataset import fetch_cells\nprint(fetch_cells({srv.url!r}, {str(tmp_path/'to')!r}, {SHA!r}, {len(WHOLE)}, progress=False))")
-        two = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        code = ("from malaria_nb.dataset import fetch_cells\n"
+                f"fetch_cells({srv.url!r}, {str(tmp_path/'to')!r}, {SHA!r}, {len(WHOLE)}, progress=False)")
+        two = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(2)]
         said = [p.communicate(timeout=60) for p in two]
         assert [p.returncode for p in two] == [0, 0], said
         assert srv.asked == [None]
@@ -295,7 +310,8 @@ def test_mirrors_of_all_kinds(tmp_path):
 
 def test_an_address_must_bring_the_official_archive(tmp_path):
     with Server() as srv:
-        with pytest.raises(ConnectionError, match="bytes, expected 353,452,851"): fetch_cells(srv.url, tmp_path/"to", **QUICK)
+        with pytest.raises(ConnectionError, match="bytes, expected 353,452,851"):
+            fetch_cells(srv.url, tmp_path/"to", **QUICK)
 
 
 # -- zip files and folders --------------------------------------------------------------------------------------------
@@ -307,11 +323,11 @@ def unpack(tmp_path, data):
 
 def test_only_cells_come_out(tmp_path):
     evil = png(seed=99)
-    nasty = [f"cell_images/cell_images/Parasitized/{name(8)}", "cell_images/Parasitized/Thumbs.db", f"/cell_images/Parasitized/{name(9)}",
-             f"cell_images/Parasitized/../../../{name(10)}", f"cell_images/Parasitized/../{name(11)}", f"../{name(12)}", "cell_images/Parasitized/.png",
-             f"cell_images/Parasitized/sub/{name(13)}", f"cell_images\\Parasitized\\{name(14)}", f"cell_images/Parasitized/C:{name(15)}",
-             f"cell_images/Parasitized/..\\{name(16)}", f"Parasitized/{name(17)}", f"cell_images/parasitized/{name(18)}", f"cell_images/Parasitized/._{name(19)}",
-             "cell_images/Parasitized/evil.py", f"__MACOSX/cell_images/Parasitized/{name(20)}"]
+    at = "cell_images/Parasitized/"
+    nasty = [f"cell_images/cell_images/Parasitized/{name(8)}", f"/{at}{name(9)}", f"{at}../../../{name(10)}",
+             f"{at}../{name(11)}", f"../{name(12)}", f"{at}sub/{name(13)}", f"cell_images\\Parasitized\\{name(14)}",
+             f"{at}C:{name(15)}", f"{at}..\\{name(16)}", f"Parasitized/{name(17)}", f"cell_images/parasitized/{name(18)}",
+             f"{at}._{name(19)}", f"__MACOSX/{at}{name(20)}", f"{at}Thumbs.db", f"{at}.png", f"{at}evil.py"]
     got = unpack(tmp_path, archive(2, 5, **{n: evil for n in nasty}))
     assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.p*") if p.is_file()) == \
         sorted(f"in/to/cell_images/{c}/{cell(c, i)}" for c in dataset.FOLDERS for i in (1, 2))
@@ -333,10 +349,12 @@ def declare(data, **fields):
     (archive(0, **{f"cell_images/Uninfected/{name(1)}": png()}), "no cell_images/Parasitized/"),
     (declare(WHOLE, size=100), "not a whole zip"),                    # more bytes in it than declared
     (declare(WHOLE, size=2**31), "claims 2,147,483,648 bytes"), (declare(WHOLE, flags=1), "encrypted"),
-    (declare(WHOLE, packed=2**31), "overlap")], ids=["half", "empty", "page", "damaged", "no cells", "one class", "small", "bomb", "locked", "overlap"])
+    (declare(WHOLE, packed=2**31), "overlap")],
+    ids=["half", "empty", "page", "damaged", "no cells", "one class", "small", "bomb", "locked", "overlap"])
 def test_archives_refused(tmp_path, data, message):
     with pytest.raises(ValueError, match=message): unpack(tmp_path, data)
-    assert {p.name for p in (tmp_path/"in"/"to").iterdir()} == {"fetch.lock"} and (tmp_path/"a.zip").read_bytes() == data
+    assert {p.name for p in (tmp_path/"in"/"to").iterdir()} == {"fetch.lock"}
+    assert (tmp_path/"a.zip").read_bytes() == data
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -363,7 +381,8 @@ def test_never_more_bytes_than_declared(tmp_path, monkeypatch):
 def test_local_zip_is_kept_and_its_hash_checked(tmp_path):
     whole(unpack(tmp_path, WHOLE))
     assert (tmp_path/"a.zip").read_bytes() == WHOLE
-    with pytest.raises(ValueError, match=f"SHA-256 is {SHA}, expected 1111"): fetch_cells(tmp_path/"a.zip", tmp_path/"b", sha256="1111")
+    with pytest.raises(ValueError, match=f"SHA-256 is {SHA}, expected 1111"):
+        fetch_cells(tmp_path/"a.zip", tmp_path/"b", sha256="1111")
 
 
 def test_a_folder_is_used_where_it_stands(tmp_path):
@@ -411,13 +430,18 @@ class FullDisk:
         if self.room <= 0: raise OSError(errno.ENOSPC, "No space left on device")
 
 
+def small_disk(path, mode="r", **how):
+    file = open(path, mode, **how)
+    return file if "r" in mode else FullDisk(file, 100_000)
+
+
 def test_disk_full_while_downloading(tmp_path, monkeypatch):
     with Server() as srv:
         with monkeypatch.context() as m:
-            m.setattr(dataset, "open", lambda p, mode="r", **k: FullDisk(open(p, mode, **k), 100_000) if "r" not in mode else open(p, mode, **k), raising=False)
-            with pytest.raises(OSError, match="is full: free some space, or choose another folder with MALARIA_NB_HOME") as e:
+            m.setattr(dataset, "open", small_disk, raising=False)
+            with pytest.raises(OSError, match="is full: free some space, or choose another .* MALARIA_NB_HOME") as e:
                 fetch([srv.url, "http://127.0.0.1:1/"], tmp_path/"to")
-            assert e.value.errno == errno.ENOSPC and len(srv.asked) == 1  # no retry, no mirror: they have no room either
+            assert e.value.errno == errno.ENOSPC and len(srv.asked) == 1  # no retry, no mirror: no room there either
         whole(fetch(srv.url, tmp_path/"to"))
         assert srv.asked[1] == "bytes=100000-"                            # with room, it goes on
 
@@ -444,10 +468,12 @@ def test_no_room_is_said_before_unpacking(tmp_path, monkeypatch):
 def test_no_permission(tmp_path, monkeypatch):
     (tmp_path/"a.zip").write_bytes(WHOLE)
     (tmp_path/"file").write_text("")
-    with pytest.raises(PermissionError, match="can't write in .*file/to.*MALARIA_NB_HOME"): fetch_cells(tmp_path/"a.zip", tmp_path/"file"/"to")
+    with pytest.raises(PermissionError, match="can't write in .*file/to.*MALARIA_NB_HOME"):
+        fetch_cells(tmp_path/"a.zip", tmp_path/"file"/"to")
     def denied(self, *a, **k): raise PermissionError(errno.EACCES, "Permission denied")
     monkeypatch.setattr(Path, "mkdir", denied)
-    with pytest.raises(PermissionError, match="Permission denied.*give yourself permission"): fetch_cells(tmp_path/"a.zip", tmp_path/"to")
+    with pytest.raises(PermissionError, match="Permission denied.*give yourself permission"):
+        fetch_cells(tmp_path/"a.zip", tmp_path/"to")
 
 
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="nothing is forbidden to root")
