@@ -6,6 +6,7 @@
 __all__ = ['compile_model', 'set_seed', 'fit', 'plot_history', 'predict_cells', 'save_model', 'load_model']
 
 # %% ../nbs/04_training.ipynb #4358fa41
+import csv
 import errno
 import json
 import os
@@ -87,7 +88,8 @@ def _restore(model, folder, epoch):
 def _kept(folder):
     "Read the history up to the last epoch that can be gone on from: a file that a crash cut short doesn't count."
     if not (folder/"history.csv").exists(): return []
-    rows = pd.read_csv(folder/"history.csv", index_col="epoch", float_precision="round_trip").to_dict("records")
+    with open(folder/"history.csv", newline="", encoding="utf-8") as f:
+        rows = [{k: float(v) for k, v in row.items() if k != "epoch"} for row in csv.DictReader(f)]
     while rows and not all(zipfile.is_zipfile(_epoch_file(folder, n)) for n in (len(rows), _best(rows))): rows.pop()
     return rows
 
@@ -122,15 +124,20 @@ class _EachEpoch(keras.callbacks.Callback):
         self.bar.update()
 
 # %% ../nbs/04_training.ipynb #5764d304
-def _claim(folder, what):
-    "Make `folder` for the training that `what` describes; raise `OSError` when it can't be written, `ValueError` when it holds another."
-    file = folder/"training.json"
+def _lock(folder):
+    "Make `folder` and wait until no other process trains in it; raise `OSError` when it can't be written."
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not file.exists(): _replace(file, lambda part: part.write_text(json.dumps(what), encoding="utf-8"))
-        there = json.loads(file.read_text(encoding="utf-8"))
+        return FileLock(folder/"lock").acquire()
     except OSError as e:
-        raise type(e)(e.errno, f"{e.strerror}; fit keeps its checkpoints there: choose another folder, or make it writable", str(folder)) from e
+        raise type(e)(e.errno, f"{e.strerror}: fit can't keep its epochs there, so choose another folder or make it writable", str(folder)) from e
+
+
+def _claim(folder, what):
+    "Note in `folder` which training it is for; raise `ValueError` when that is another one."
+    file = folder/"training.json"
+    if not file.exists(): _replace(file, lambda part: part.write_text(json.dumps(what), encoding="utf-8"))
+    there = json.loads(file.read_text(encoding="utf-8"))
     differ = [f"{k} was {there.get(k)} and is {v} now" for k, v in what.items() if there.get(k) != v]
     if differ: raise ValueError(f"{folder} holds another training ({'; '.join(differ)}): choose another folder, or delete this one")
 
@@ -166,14 +173,14 @@ def fit(model: keras.Model,           # compiled, and with a folder not trained 
         if n is not None and n < 1: raise ValueError(f"{name}={n}: use 1 or more")
     patience = patience or epochs + 1
     more = [_tensorboard(tensorboard)] if tensorboard else []
-    folder = Path(folder) if folder else None
-    if folder:
-        model.optimizer.build(model.trainable_variables)
-        _claim(folder, dict(weights=[list(v.shape) for v in model.weights], optimizer=type(model.optimizer).__name__,
-                            learning_rate=float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
-                            cells=[len(train.rows), len(valid.rows)], batch=train.batch, seed=train.seed, plateau=plateau))
-    with FileLock(folder/"lock") if folder else nullcontext():
-        rows = _kept(folder) if folder else []
+    folder, rows = Path(folder) if folder else None, []
+    with _lock(folder) if folder else nullcontext():
+        if folder:
+            model.optimizer.build(model.trainable_variables)
+            _claim(folder, dict(weights=[list(v.shape) for v in model.weights], optimizer=type(model.optimizer).__name__,
+                                learning_rate=float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
+                                cells=[len(train.rows), len(valid.rows)], batch=train.batch, seed=train.seed, plateau=plateau))
+            rows = _kept(folder)
         if len(rows) > epochs: raise ValueError(f"{folder} holds {len(rows)} epochs: ask for as many or more, not for {epochs}")
         if _stopped(rows, epochs, patience): _restore(model, folder, _best(rows))
         else:
