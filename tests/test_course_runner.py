@@ -104,7 +104,7 @@ def test_pages_link_each_other_and_load_nothing(ran):
     start = (out/"index.html").read_text("utf-8")
     for name in ("introduction", "01_good", "02_bad", "03_endless", "04_killed", "06_evaluation"):
         assert f'href="{name}.html"' in start and (out/f"{name}.html").exists()
-    assert "basic CNN" in start and "division by zero" in start and start.count("<strong>failed</strong>") == 4
+    assert "basic CNN" in start and "0.95 (0.93–0.96)" in start and "division by zero" in start and start.count("<strong>failed</strong>") == 4
 
 
 def test_a_hidden_cell_that_failed_is_shown(ran):
