@@ -17,7 +17,8 @@ def output_side(side: int,             # input height or width, pixels
                 ) -> int:              # output height or width, pixels
     "Count the windows that fit along one side; raise `ValueError` when none does (Dumoulin and Visin 2016, section 2)."
     if padding not in ("valid", "same"): raise ValueError(f"padding={padding!r}: use 'valid' or 'same'")
-    if min(side, kernel, stride) < 1: raise ValueError(f"side {side}, kernel {kernel}, stride {stride}: all must be 1 or more")
+    if min(side, kernel, stride) < 1:
+        raise ValueError(f"side {side}, kernel {kernel}, stride {stride}: all must be 1 or more")
     if padding == "same": return -(-side // stride)
     if kernel > side: raise ValueError(f"a kernel of {kernel} pixels does not fit a side of {side}: use padding='same'")
     return (side - kernel) // stride + 1
@@ -31,7 +32,8 @@ def convolve(image: np.ndarray,           # (h, w, channels), any number type
     "Slide every filter over the image, stride 1; raise `ValueError` when the shapes don't fit."
     image, kernel = np.asarray(image), np.asarray(kernel)
     if image.ndim != 3 or kernel.ndim != 4 or image.shape[2] != kernel.shape[2]:
-        raise ValueError(f"image {image.shape} and kernel {kernel.shape}: expected (h, w, channels) and (k, k, channels, filters)")
+        raise ValueError(f"image {image.shape} and kernel {kernel.shape}: "
+                         "expected (h, w, channels) and (k, k, channels, filters)")
     for side, k in zip(image.shape, kernel.shape[:2]): output_side(side, k, padding=padding)
     image = image.astype(np.result_type(image, kernel, np.float32), copy=False)
     if padding == "same":
