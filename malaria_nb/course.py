@@ -78,11 +78,26 @@ COSTS = {"index": (0.1, 0.1), "00_motivation": (0.1, 0.1), "01_dataset": (0.3, 1
          "90_synthetic": (0.3, 0.3), "91_experiments": (0.2, 0.2), "92_command_line": (0.1, 0.1), "93_course": (0.1, 0.1)}
 
 
+_KERAS = ("02_images", "03_cnn", "04_training", "05_transfer", "06_evaluation", "91_experiments")  # chapters that need it
+
+
+def _import_keras():
+    "Import Keras without TensorFlow's start-up messages."
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        import keras
+    finally:
+        os.dup2(kept, 2)
+        for fd in (kept, nowhere): os.close(fd)
+
+
 def start(chapter: str # file name of the chapter, without .ipynb
           ) -> Settings:
     "Print which cells, scale and cost a chapter has, and return the settings."
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     s = settings()
+    if chapter in _KERAS: _import_keras()
     minutes = COSTS[chapter][s.scale.name == "full"]
     cost = "under a minute" if minutes < 1 else f"about {minutes:g} minute{'s' * (minutes != 1)}"
     print(f"{s} · {cost} on 2 CPU cores")

@@ -24,6 +24,7 @@ class Recipe:
     epochs: str           # which of the scale's budgets it trains for: "basic", "head" or "finetune"
     optimizer: str        # "adam" or "rmsprop"
     learning_rate: float  # at the start; halved when the validation loss stalls
+    patience: int = 8             # epochs without a lower validation loss before it stops
     augment: bool = False         # random flips and quarter turns of each training cell
     start_from: str|None = None   # recipe whose trained head this one starts with
     deterministic: bool = True    # the same seed gives the same bits on one machine, a little slower
@@ -137,7 +138,8 @@ def _train(recipe, s, cells, root, weights, split, seed, folder):
                     augment=eight_symmetries if recipe.augment else None)
     valid = Batches(x, label, rows["valid"], s.scale.batch)
     compile_model(model, recipe.optimizer, recipe.learning_rate)
-    history = fit(model, train, valid, getattr(s.scale, recipe.epochs), folder=folder/"fit")
+    history = fit(model, train, valid, getattr(s.scale, recipe.epochs), folder=folder/"fit",
+                  patience=recipe.patience)
     history.to_csv(folder/"history.csv")
     (folder/"history.json").write_text(json.dumps(history.attrs), encoding="utf-8")
     save_model(model, folder/"model.keras")
