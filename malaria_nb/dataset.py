@@ -347,17 +347,17 @@ def _header(file: str, path: str) -> tuple[int, int]:
 def _sizes(listing: list[tuple[str, os.DirEntry]]) -> np.ndarray:
     "Return (height, width) of every file, remembered in `home()` while no file changes."
     stamps = "\n".join(f"{file} {e.stat().st_size} {e.stat().st_mtime_ns}" for file, e in listing)
-    memory = home()/"index"/f"{hashlib.sha256(stamps.encode()).hexdigest()[:16]}.npy"
+    note = home()/"index"/f"{hashlib.sha256(stamps.encode()).hexdigest()[:16]}.npy"
     with suppress(OSError, ValueError, EOFError):
-        sizes = np.load(memory)
+        sizes = np.load(note)
         if sizes.shape == (len(listing), 2): return sizes
     sizes = np.array([_header(file, e.path) for file, e in listing])
-    part = memory.with_name(f"{memory.name}.{os.getpid()}.part")
-    with suppress(OSError):  # a memory saves time only: without one the table is the same
-        memory.parent.mkdir(parents=True, exist_ok=True)
+    part = note.with_name(f"{note.name}.{os.getpid()}.part")
+    with suppress(OSError):  # it saves time only: without a note the table is the same
+        note.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(part, "wb") as f: np.save(f, sizes)
-            os.replace(part, memory)
+            os.replace(part, note)
         finally: part.unlink(missing_ok=True)
     return sizes
 

@@ -326,8 +326,9 @@ def test_only_cells_come_out(tmp_path):
     at = "cell_images/Parasitized/"
     nasty = [f"cell_images/cell_images/Parasitized/{name(8)}", f"/{at}{name(9)}", f"{at}../../../{name(10)}",
              f"{at}../{name(11)}", f"../{name(12)}", f"{at}sub/{name(13)}", f"cell_images\\Parasitized\\{name(14)}",
-             f"{at}C:{name(15)}", f"{at}..\\{name(16)}", f"Parasitized/{name(17)}", f"cell_images/parasitized/{name(18)}",
-             f"{at}._{name(19)}", f"__MACOSX/{at}{name(20)}", f"{at}Thumbs.db", f"{at}.png", f"{at}evil.py"]
+             f"{at}C:{name(15)}", f"{at}..\\{name(16)}", f"Parasitized/{name(17)}",
+             f"cell_images/parasitized/{name(18)}", f"{at}._{name(19)}", f"__MACOSX/{at}{name(20)}",
+             f"{at}Thumbs.db", f"{at}.png", f"{at}evil.py"]
     got = unpack(tmp_path, archive(2, 5, **{n: evil for n in nasty}))
     assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.p*") if p.is_file()) == \
         sorted(f"in/to/cell_images/{c}/{cell(c, i)}" for c in dataset.FOLDERS for i in (1, 2))
@@ -348,9 +349,10 @@ def declare(data, **fields):
     (archive(0, **{"readme.txt": b"hi"}), "no cell_images/Uninfected/"),
     (archive(0, **{f"cell_images/Uninfected/{name(1)}": png()}), "no cell_images/Parasitized/"),
     (declare(WHOLE, size=100), "not a whole zip"),                    # more bytes in it than declared
+    (declare(WHOLE, size=100_000), "not a whole zip.*is cut short"),  # fewer
     (declare(WHOLE, size=2**31), "claims 2,147,483,648 bytes"), (declare(WHOLE, flags=1), "encrypted"),
     (declare(WHOLE, packed=2**31), "overlap")],
-    ids=["half", "empty", "page", "damaged", "no cells", "one class", "small", "bomb", "locked", "overlap"])
+    ids=["half", "empty", "page", "damaged", "no cells", "one class", "more", "fewer", "bomb", "locked", "overlap"])
 def test_archives_refused(tmp_path, data, message):
     with pytest.raises(ValueError, match=message): unpack(tmp_path, data)
     assert {p.name for p in (tmp_path/"in"/"to").iterdir()} == {"fetch.lock"}
