@@ -92,7 +92,7 @@ def main():
         "forward passes": "{:,}".format, "seconds": "{:.1f}".format, "passes, ratio": "{:.1f}".format,
         "seconds, ratio": "{:.1f}".format, "last validation loss": "{:.3f}".format}))
     article = 25 * (17_361 + 1_929)
-    print(f"The article's 25 epochs on all cells: {article:,} passes instead of 27,558, {article / 27_558:.1f} times as many.")
+    print(f"The article's 25 epochs: {article:,} passes instead of 27,558, {article / 27_558:.1f} times as many.")
 
 
 if __name__ == "__main__": main()
