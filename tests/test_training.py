@@ -1,5 +1,5 @@
-"What would spoil a training: a killed process, a cut file, a full disk, another training's folder, a loss that isn't a number."
-import errno, json, os, random, signal, subprocess, sys, time
+"What would spoil a training: a killed process, a cut file, a full disk, another training's folder, a loss that is NaN."
+import errno, os, random, signal, subprocess, sys, time
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,15 @@ def batches():
     label = np.arange(640) % 2
     x = (rng.integers(0, 200, (640, 12, 12, 3)) + 10*label[:, None, None, None]).astype("uint8")
     augment = lambda x, rng: x[:, ::rng.choice([-1, 1])]
-    return Batches(x, label, np.arange(512), 16, shuffle=True, augment=augment), Batches(x, label, np.arange(512, 640), 64)
+    train = Batches(x, label, np.arange(512), 16, shuffle=True, augment=augment)
+    return train, Batches(x, label, np.arange(512, 640), 64)
 
 def model(optimizer="adam", units=8):
     layers = keras.layers
-    return compile_model(keras.Sequential([keras.Input((12, 12, 3)), layers.Rescaling(1/255), layers.Conv2D(4, 3), layers.BatchNormalization(),
-        layers.Flatten(), layers.Dropout(.3), layers.Dense(units, "relu"), layers.Dense(1, "sigmoid")]), optimizer, 3e-3)
+    m = keras.Sequential([keras.Input((12, 12, 3)), layers.Rescaling(1/255), layers.Conv2D(4, 3),
+                          layers.BatchNormalization(), layers.Flatten(), layers.Dropout(.3),
+                          layers.Dense(units, "relu"), layers.Dense(1, "sigmoid")])
+    return compile_model(m, optimizer, 3e-3)
 '''
 CHILD = TINY + '''
 set_seed(7, deterministic=True)
@@ -31,7 +34,9 @@ sys.stdout.write("".join(w.tobytes().hex() for w in m.get_weights()))
 '''
 
 
-def child(*args): return subprocess.Popen([sys.executable, "-c", CHILD, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def child(*args):
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-c", CHILD, *args], stdout=pipe, stderr=pipe, text=True)
 
 
 def epochs_in(folder):
@@ -44,7 +49,7 @@ def test_killed_training_ends_as_an_undisturbed_one(tmp_path):
     chance = random.Random(seed)
     for after in (0, chance.randint(2, 6)):  # once before or in the first epochs' files, once later
         p = child(str(folder))
-        while p.poll() is None and (epochs_in(folder) < after or not (folder/"training.json").exists()): time.sleep(.005)
+        while p.poll() is None and not ((folder/"training.json").exists() and epochs_in(folder) >= after): time.sleep(.005)
         time.sleep(chance.random()*.3)
         p.send_signal(signal.SIGKILL)
         p.communicate()
@@ -106,24 +111,29 @@ def test_full_disk_leaves_the_epochs_before(tiny, finished, tmp_path, monkeypatc
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
     with monkeypatch.context() as m:
         m.setattr(np, "savez", full)
-        with pytest.raises(OSError, match="No space left"): tiny.fit(tiny.model(), *tiny.batches(), 5, folder, patience=None, progress=False)
+        with pytest.raises(OSError, match="No space left"):
+            tiny.fit(tiny.model(), *tiny.batches(), 5, folder, patience=None, progress=False)
     assert sorted(p.name for p in folder.iterdir()) == before
 
 
-@pytest.mark.parametrize("change, says", [(dict(optimizer="rmsprop"), "optimizer was Adam and is RMSprop"), (dict(units=9), "weights was")])
+@pytest.mark.parametrize("change, says", [(dict(optimizer="rmsprop"), "optimizer was Adam and is RMSprop"),
+                                          (dict(units=9), "weights was")])
 def test_another_training_is_refused(tiny, finished, change, says):
-    with pytest.raises(ValueError, match=f"another training.*{says}"): tiny.fit(tiny.model(**change), *tiny.batches(), 4, finished[0])
+    with pytest.raises(ValueError, match=f"another training.*{says}"):
+        tiny.fit(tiny.model(**change), *tiny.batches(), 4, finished[0])
 
 
 def test_other_cells_are_refused(tiny, finished):
     train, valid = tiny.batches()
     train.rows = train.rows[:500]
-    with pytest.raises(ValueError, match="another training.*cells was"): tiny.fit(tiny.model(), train, valid, 4, finished[0])
+    with pytest.raises(ValueError, match="another training.*cells was"):
+        tiny.fit(tiny.model(), train, valid, 4, finished[0])
 
 
 def test_folder_that_cannot_be_written(tiny, tmp_path):
     (tmp_path/"file").write_text("in the way")
-    with pytest.raises(OSError, match="choose another folder"): tiny.fit(tiny.model(), *tiny.batches(), 1, tmp_path/"file"/"fit")
+    with pytest.raises(OSError, match="choose another folder"):
+        tiny.fit(tiny.model(), *tiny.batches(), 1, tmp_path/"file"/"fit")
 
 
 def test_loss_that_is_not_a_number_stops_and_is_not_kept(tiny, tmp_path):
@@ -162,9 +172,11 @@ def test_predictions_keep_the_order_of_rows(tiny, finished):
     from malaria_nb.training import predict_cells
     _, m, _ = finished
     x, label = tiny.batches()[0].images, np.arange(640) % 2
-    cells = pd.DataFrame(dict(file=[f"{i:03d}.png" for i in range(640)], label=label, patient="C1", smear="C1P1", photo="p", split="test"))
+    cells = pd.DataFrame(dict(file=[f"{i:03d}.png" for i in range(640)], label=label,
+                              patient="C1", smear="C1P1", photo="p", split="test"))
     rows = np.array([630, 2, 300])
     table = predict_cells(m, x, cells, rows, batch=2)
-    assert list(table) == ["file", "patient", "smear", "label", "score", "split"] and list(table["file"]) == ["630.png", "002.png", "300.png"]
+    assert list(table) == ["file", "patient", "smear", "label", "score", "split"]
+    assert list(table["file"]) == ["630.png", "002.png", "300.png"]
     np.testing.assert_allclose(table["score"], m.predict(x[rows], verbose=0)[:, 0], rtol=1e-5)
     with pytest.raises(ValueError, match="640 images but 639 cells"): predict_cells(m, x, cells[1:])
