@@ -192,6 +192,7 @@ def test_memory(memory, status, monkeypatch):
 
 def test_a_home_that_cannot_be_written(monkeypatch, tmp_path):
     (tmp_path/"file").write_text("")
+    (tmp_path/"file").chmod(0o755)
     monkeypatch.setenv("MALARIA_NB_HOME", str(tmp_path/"file"/"home"))
     assert line("disk").status == "FAIL" and "MALARIA_NB_HOME" in line("disk").mend
 

@@ -198,8 +198,9 @@ def test_an_output_that_shows_this_machine_is_refused(tmp_path, cell):
     assert path.read_bytes() == before
 
 
-def test_a_picture_may_contain_any_letters(tmp_path):
-    letters = f"iVBORw0KGgo{Path.home()}AAAA"
+def test_a_picture_may_contain_any_letters(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/somebody")
+    letters = "iVBORw0KGgo+/somebody/AAAA"
     executed = chapter(tmp_path/"executed.ipynb", "# A", "1")
     nb = nbformat.read(executed, 4)
     nb.cells[1].outputs = [nbformat.v4.new_output("display_data", {"image/png": letters, "text/html": f"<img src='data:image/png;base64,{letters}'>"})]
