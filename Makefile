@@ -12,7 +12,8 @@
 PYTHON ?= python3
 CELLS ?= synthetic
 SCALE ?= quick
-WEIGHTS ?= imagenet
+# drawn cells need no network: VGG-19 starts from random weights there, and every number says so
+WEIGHTS ?= $(if $(filter synthetic,$(CELLS)),random,imagenet)
 BIN := .venv/bin
 ENV := .venv/.made
 
