@@ -24,7 +24,7 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from .course import CLASSES, COLORS, home
-from .dataset import check_png, class_root
+from .dataset import _png_size, check_png, class_root
 
 # %% ../nbs/02_images.ipynb #61481b8b
 def show_cells(images: Sequence[np.ndarray],      # RGB uint8, each of any size
@@ -60,9 +60,10 @@ def decode_cell(path: str|Path,             # PNG file
                 ) -> np.ndarray:            # RGB, uint8, (size, size, 3) or (height, width, 3)
     "Decode one cell to RGB; raise `ValueError` for a file that isn't a whole 8-bit RGB PNG of a cell's size."
     data = Path(path).read_bytes()
-    check_png(data, str(path))
+    _png_size(data[:33], str(path))  # refuses before OpenCV makes room for the pixels a header claims
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if bgr is None:
+        check_png(data, str(path))  # says what is wrong with it
         raise ValueError(f"{path}: its pixels can't be decoded. Fetch the cells again, "
                          "or take the file out of the folder")
     if size: bgr = cv2.resize(bgr, (size, size), interpolation=INTERPOLATIONS[interpolation])
@@ -73,7 +74,7 @@ def cache_key(paths: Sequence[Path], # PNG files, in the order of the rows
               size: int,             # side, pixels
               interpolation: str,    # a key of `INTERPOLATIONS`
               ) -> str:              # the same on every machine
-    "Name a cache after what goes in: file names, sizes in bytes, and the check sums at the end of each PNG."
+    "Name a cache after what goes in: file names, sizes in bytes, and the checksums at the end of each PNG."
     key = hashlib.sha256(f"1 {size} {interpolation}".encode())
     for path in paths:
         try:
@@ -118,8 +119,6 @@ def decode_all(paths: Sequence[Path],      # PNG files
                 rows = list(pool.map(lambda path: decode_cell(path, size, interpolation), paths[i:i + block]))
                 f.write(np.stack(rows))
                 bar.update(len(rows))
-            f.flush()
-            os.fsync(f.fileno())
         os.replace(part, to)
     except BaseException as e:
         part.unlink(missing_ok=True)
@@ -209,12 +208,12 @@ class Batches(keras.utils.PyDataset):
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int): # counted from 0
-        "Choose the epoch whose order and chance come next: `fit` moves on by itself, a resumed run starts here."
+        "Choose the epoch whose order and chance come next."
         self.epoch, self.order = epoch, self.rows
         if self.shuffle: self.order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
 
     def on_epoch_end(self):
-        "Move to the next epoch; Keras calls this."
+        "Move to the next epoch; Keras calls this after every epoch, and once before the first."
         self.set_epoch(self.epoch + 1)
 
     def __len__(self): return -(-len(self.rows) // self.batch)
