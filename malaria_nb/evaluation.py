@@ -216,6 +216,14 @@ STYLES = (("black", "-", "o"), ("#E69F00", "--", "s"), ("#56B4E9", "-.", "^"), (
 def _style(i): return dict(zip(("color", "linestyle", "marker"), STYLES[i % len(STYLES)]))
 
 
+def _legend(fig, names, grey=""):
+    "Name the models below the figure, where no curve is; `grey` names the dotted line."
+    from matplotlib.lines import Line2D
+    lines = [Line2D([], [], **_style(i), label=name) for i, name in enumerate(names)]
+    if grey: lines.append(Line2D([], [], color="0.6", ls=":", label=grey))
+    fig.legend(handles=lines, loc="outside lower center", ncols=2, fontsize="small")
+
+
 def plot_roc(predictions: dict, # model name -> predictions table
              threshold: float=0.5, # its point is marked on each curve
              split: str="test", # rows to use
@@ -223,41 +231,47 @@ def plot_roc(predictions: dict, # model name -> predictions table
     "Draw the ROC curve of each model, with its AUC and the point of the threshold; return the figure."
     import matplotlib.pyplot as plt
     from sklearn.metrics import roc_curve
-    fig, ax = plt.subplots(figsize=(5.2, 4.8), layout="constrained")
-    for i, (name, t) in enumerate(_test_rows(predictions, split).items()):
+    fig, ax = plt.subplots(figsize=(5.4, 5.6), layout="constrained")
+    tables, names = _test_rows(predictions, split), []
+    for i, (name, t) in enumerate(tables.items()):
         m, style = metrics(t["label"], t["score"], threshold), _style(i)
         false_alarms, found, _ = roc_curve(t["label"], t["score"])
-        ax.plot(false_alarms, found, style["linestyle"], color=style["color"], label=f"{name}, AUC {m['auc']:.3f}")
+        ax.plot(false_alarms, found, style["linestyle"], color=style["color"])
         ax.plot(1 - m["specificity"], m["sensitivity"], style["marker"], color=style["color"], ms=8)
-    ax.plot([0, 1], [0, 1], ":", color="0.6", label="chance, AUC 0.5")
+        names.append(f"{name}, AUC {m['auc']:.3f}")
+    ax.plot([0, 1], [0, 1], ":", color="0.6")
     ax.set(xlabel="false alarms: uninfected cells called parasitized, share (1 − specificity)",
            ylabel="parasitized cells found, share (sensitivity)", title=title, aspect="equal")
-    ax.legend(loc="lower right")
+    _legend(fig, names, "chance, AUC 0.5")
     return fig
 
 # %% ../nbs/06_evaluation.ipynb #9a6f149d
 def plot_precision_recall(predictions: dict, # model name -> predictions table
-                          prevalence: float|None=None, # share of infected cells to weigh to, 0–1; None keeps the test cells' own
+                          prevalences=(None,), # shares of infected cells to weigh to, 0–1, a panel each; None is the test cells' own
                           threshold: float=0.5, # its point is marked on each curve
                           split: str="test", # rows to use
-                          title: str="",     # the finding
-                          ax=None): # matplotlib axes to draw into; None makes a figure
-    "Draw PPV (precision) against sensitivity (recall) for each model at a prevalence; return the figure."
+                          title: str=""):    # the finding
+    "Draw PPV (precision) against sensitivity (recall) for each model at each prevalence; return the figure."
     import matplotlib.pyplot as plt
     from sklearn.metrics import precision_recall_curve
-    if ax is None: ax = plt.subplots(figsize=(5.2, 4.4), layout="constrained")[1]
-    for i, (name, t) in enumerate(_test_rows(predictions, split).items()):
-        m, style, here = metrics(t["label"], t["score"], threshold), _style(i), t["label"].mean()
-        p = here if prevalence is None else prevalence
-        weight = np.where(t["label"] == 1, p/here, (1 - p)/(1 - here))
-        precision, recall, _ = precision_recall_curve(t["label"], t["score"], sample_weight=weight)
-        ax.plot(recall, precision, style["linestyle"], color=style["color"], drawstyle="steps-post", label=name)
-        ax.plot(m["sensitivity"], ppv(m["sensitivity"], m["specificity"], p), style["marker"], color=style["color"], ms=8)
-    ax.axhline(p, ls=":", color="0.6", label=f"chance: {p:.1%} of cells are parasitized")
-    ax.set(xlabel="parasitized cells found, share (sensitivity, recall)", ylabel="alarms that are right, share (PPV, precision)",
-           title=title, xlim=(0, 1.02), ylim=(0, 1.02))
-    ax.legend(loc="lower left", fontsize="small")
-    return ax.figure
+    tables = _test_rows(predictions, split)
+    own = next(iter(tables.values()))["label"].mean()
+    fig, axes = plt.subplots(1, len(prevalences), figsize=(5*len(prevalences), 4.6), sharey=True, squeeze=False, layout="constrained")
+    for ax, prevalence in zip(axes[0], prevalences):
+        p = own if prevalence is None else prevalence
+        for i, (name, t) in enumerate(tables.items()):
+            m, style = metrics(t["label"], t["score"], threshold), _style(i)
+            precision, recall, _ = precision_recall_curve(t["label"], t["score"],
+                                                          sample_weight=np.where(t["label"] == 1, p/own, (1 - p)/(1 - own)))
+            ax.plot(recall, precision, style["linestyle"], color=style["color"], drawstyle="steps-post")
+            ax.plot(m["sensitivity"], ppv(m["sensitivity"], m["specificity"], p), style["marker"], color=style["color"], ms=8)
+        ax.axhline(p, ls=":", color="0.6")
+        ax.set(xlabel="parasitized cells found, share (sensitivity, recall)", xlim=(0, 1.02), ylim=(0, 1.02),
+               title=f"{p:.1%} of cells parasitized" + " (as tested)"*(prevalence is None))
+    axes[0][0].set_ylabel("alarms that are right, share (PPV, precision)")
+    _legend(fig, tables, "chance")
+    fig.suptitle(title)
+    return fig
 
 # %% ../nbs/06_evaluation.ipynb #3fdc60e4
 def _text(value, low, high):
@@ -287,15 +301,17 @@ def plot_comparison(table: pd.DataFrame, # of compare(…, formatted=False)
     "Draw each metric of each model with its interval; return the figure."
     import matplotlib.pyplot as plt
     models = table.columns.get_level_values(0).unique()
-    fig, ax = plt.subplots(figsize=(7.5, 5.2), layout="constrained")
+    fig, ax = plt.subplots(figsize=(7.5, 5.6), layout="constrained")
     for i, name in enumerate(models):
         t, style = table[name], _style(i)
         y = np.arange(len(t)) + .25*(i - (len(models) - 1)/2)
         ax.hlines(y, t["low"], t["high"], color=style["color"], linestyle=style["linestyle"])
-        ax.plot(t["value"], y, style["marker"], color=style["color"], label=name)
-        if other is not None: ax.plot(other.iloc[:, i].reindex(t.index), y, style["marker"], mfc="none", color="0.55", ls="none")
-    ax.set(yticks=range(len(table)), yticklabels=table.index, xlabel="value of the metric (bars: interval)", title=title)
-    ax.invert_yaxis(); ax.legend(fontsize="small")
+        ax.plot(t["value"], y, style["marker"], color=style["color"])
+        if other is not None: ax.plot(other.iloc[:, i].reindex(t.index), y, style["marker"], mfc="none", color="0.55")
+    ax.set(yticks=range(len(table)), yticklabels=[m.upper() if len(m) < 4 else m for m in table.index],
+           xlabel="value of the metric, with its interval", title=title)
+    ax.invert_yaxis()
+    _legend(fig, models)
     return fig
 
 # %% ../nbs/06_evaluation.ipynb #c464d4ee

@@ -299,7 +299,7 @@ def test_figures_say_what_they_show(table):
     import matplotlib.pyplot as plt
     models = {"one": table, "two": table.assign(score=table["score"]**2)}
     figures = [plot_confusion(models, title="found"), plot_thresholds(models, title="found"), plot_roc(models, title="found"),
-               plot_precision_recall(models, prevalence=.033, title="found"),
+               plot_precision_recall(models, (None, .033), title="found"),
                plot_comparison(compare(models, n_boot=50, formatted=False), title="found")]
     for fig in figures:
         words = [t.get_text() for t in fig.findobj(matplotlib.text.Text)]
