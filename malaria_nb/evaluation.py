@@ -16,30 +16,41 @@ from .screening import npv, ppv
 
 # %% ../nbs/06_evaluation.ipynb #1446b7c4
 def _checked(label, score, patient=None):
-    "Return label, score and patient as checked arrays; raise `ValueError` that says what to mend."
+    "Return label, score and each cell's patient number as checked arrays; raise `ValueError` that says what to mend."
     label, score = np.asarray(label), np.asarray(score)
     for name, a in (("label", label), ("score", score)):
-        if a.ndim != 1: raise ValueError(f"{name} has shape {a.shape}: one value a cell is expected; use {name}.ravel()")
-    if len(label) != len(score): raise ValueError(f"{len(label)} labels but {len(score)} scores: each cell needs both, in the same order")
+        if a.ndim != 1: raise ValueError(f"{name} has shape {a.shape}: give one value a cell, as {name}.ravel() does")
+    if len(label) != len(score):
+        raise ValueError(f"{len(label)} labels but {len(score)} scores: each cell needs both, in the same order")
     if not len(label): raise ValueError("no cells: labels and scores are empty")
     wrong = [v for v in pd.Series(label).unique().tolist() if v not in (0, 1)]
-    if wrong: raise ValueError(f"labels must be 0 ({CLASSES[0]}) or 1 ({CLASSES[1]}), found {', '.join(map(repr, wrong[:3]))}")
+    if wrong:
+        raise ValueError(f"labels must be 0 ({CLASSES[0]}) or 1 ({CLASSES[1]}), "
+                         f"found {', '.join(map(repr, wrong[:3]))}")
+    return label.astype(int), _checked_score(score), _patient_numbers(patient, len(label))
+
+
+def _checked_score(score):
+    "Return scores as floats; raise `ValueError` where one is no probability."
     try: score = score.astype(float)
-    except (TypeError, ValueError): raise ValueError(f"scores must be numbers from 0 to 1, found {score[0]!r}") from None
+    except (TypeError, ValueError): raise ValueError(f"scores must be numbers, found {score[0]!r}") from None
     bad = np.flatnonzero(~((score >= 0) & (score <= 1)))
-    if len(bad): raise ValueError(f"scores must be from 0 to 1, the probability of {CLASSES[1]}: {len(bad)} are not, "
-                                  f"the first is {score[bad[0]]} in row {bad[0]}; apply a sigmoid to logits, drop NaN")
-    return label.astype(int), score, _patient_codes(patient, len(label))
+    if len(bad):
+        raise ValueError(f"scores must be from 0 to 1, the probability of {CLASSES[1]}: {len(bad)} are not, "
+                         f"the first is {score[bad[0]]} in row {bad[0]}; apply a sigmoid to logits, drop NaN")
+    return score
 
 
-def _patient_codes(patient, n):
+def _patient_numbers(patient, n):
     "Number the patients 0, 1, …; without patients every cell is its own."
     if patient is None: return np.arange(n)
     patient = pd.Series(list(patient), dtype=object)
-    if len(patient) != n: raise ValueError(f"{n} cells but {len(patient)} patients: each cell needs its patient, in the same order")
-    unknown = patient.isna() | (patient.astype(str).str.strip() == "")
-    if unknown.any(): raise ValueError(f"{unknown.sum()} cells have no patient, the first is row {unknown.to_numpy().argmax()}: "
-                                       "drop them, or pass patient=None to treat every cell as independent")
+    if len(patient) != n:
+        raise ValueError(f"{n} cells but {len(patient)} patients: each cell needs its patient, in the same order")
+    unknown = (patient.isna() | (patient.astype(str).str.strip() == "")).to_numpy()
+    if unknown.any():
+        raise ValueError(f"{unknown.sum()} cells have no patient, the first is row {unknown.argmax()}: "
+                         "drop them, or pass patient=None to treat every cell as independent")
     return np.unique(patient.astype(str), return_inverse=True)[1]
 
 # %% ../nbs/06_evaluation.ipynb #5baaba56
@@ -47,7 +58,7 @@ def confusion(label, # (n,) 0 uninfected, 1 parasitized
               score, # (n,) probability of parasitized, 0–1
               threshold: float=0.5 # a score of at least this is a positive call
               ) -> pd.Series: # counts tn, fp, fn, tp
-    "Count the four outcomes; raise `ValueError` for labels other than 0 and 1, scores outside 0–1 and unequal lengths."
+    "Count the four outcomes; raise `ValueError` for labels not 0 or 1, scores outside 0–1 and unequal lengths."
     label, score, _ = _checked(label, score)
     if not 0 <= threshold <= 1: raise ValueError(f"threshold={threshold}: use a score from 0 to 1, such as 0.5")
     return pd.Series(np.bincount(2*label + (score >= threshold), minlength=4), ["tn", "fp", "fn", "tp"])
@@ -58,14 +69,15 @@ METRICS = ("accuracy", "sensitivity", "specificity", "ppv", "npv", "f1", "mcc", 
 
 def rates(tn, fp, fn, tp # counts, numbers or arrays of equal shape
           ) -> dict: # metric -> value or array, 0–1 (MCC −1–1); NaN where undefined
-    "Compute the seven metrics that follow from counts (MCC: Matthews 1975; 0 for a constant call as in Chicco and Jurman 2020)."
+    "Compute the seven metrics that follow from counts (MCC: Matthews 1975; 0 for a constant call, Chicco and Jurman 2020)."
     tn, fp, fn, tp = (np.asarray(c, dtype=float) for c in (tn, fp, fn, tp))
     margins = np.sqrt((tp + fp)*(tn + fn)) * np.sqrt((tp + fn)*(tn + fp))
     with np.errstate(divide="ignore", invalid="ignore"):
         mcc = (tp*tn - fp*fn) / margins
         constant_call = ((tp + fp)*(tn + fn) == 0) & ((tp + fn)*(tn + fp) > 0)
         return dict(accuracy=(tp + tn) / (tn + fp + fn + tp), sensitivity=tp / (tp + fn), specificity=tn / (tn + fp),
-                    ppv=tp / (tp + fp), npv=tn / (tn + fn), f1=2*tp / (2*tp + fp + fn), mcc=np.where(constant_call, 0., mcc))
+                    ppv=tp / (tp + fp), npv=tn / (tn + fn), f1=2*tp / (2*tp + fp + fn),
+                    mcc=np.where(constant_call, 0., mcc))
 
 # %% ../nbs/06_evaluation.ipynb #2c8bf684
 # the article's 8,268 test cells, split by cell, 25 epochs; from the notebook in its repository
@@ -75,7 +87,7 @@ ARTICLE = {"basic CNN": dict(tn=3884, fp=191, fn=225, tp=3968),
 
 
 def article_table() -> pd.DataFrame: # index metric, a column a model
-    "Recompute seven metrics, and the article's own weighted recall, from its confusion matrices; it has no scores, so no AUC."
+    "Recompute seven metrics and the article's weighted recall from its confusion matrices (no scores, so no AUC)."
     def column(c):
         r, n = rates(**c), sum(c.values())
         weighted = (c["tp"] + c["fn"])/n * r["sensitivity"] + (c["tn"] + c["fp"])/n * r["specificity"]
@@ -98,9 +110,12 @@ def _test_rows(predictions, split="test"):
 def _rows(name, table, split):
     "Return the rows of `split` sorted by file."
     missing = [c for c in ("file", "patient", "label", "score", "split") if c not in table]
-    if missing: raise ValueError(f"the predictions of {name!r} lack {', '.join(missing)}: use the table that predict_cells returns")
+    if missing:
+        raise ValueError(f"the predictions of {name!r} lack {', '.join(missing)}: use the table of predict_cells")
     rows = table[table["split"] == split]
-    if rows.empty: raise ValueError(f"the predictions of {name!r} have no {split!r} rows, only {', '.join(map(repr, table['split'].unique()))}")
+    if rows.empty:
+        there = ", ".join(map(repr, table["split"].unique()))
+        raise ValueError(f"the predictions of {name!r} have no {split!r} rows, only {there}")
     return rows.sort_values("file", ignore_index=True)
 
 # %% ../nbs/06_evaluation.ipynb #49eb9d70
@@ -117,8 +132,10 @@ def plot_confusion(predictions: dict, # model name -> predictions table
         share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
         ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for (i, j), n in np.ndenumerate(counts):
-            ax.text(j, i, f"{n:,}\n{share[i, j]:.1%}", ha="center", va="center", color="white" if share[i, j] > .5 else "black")
-        ax.set(title=name.replace(" (", "\n("), xlabel="model's call", xticks=[0, 1], xticklabels=CLASSES, yticks=[0, 1])
+            color = "white" if share[i, j] > .5 else "black"
+            ax.text(j, i, f"{n:,}\n{share[i, j]:.1%}", ha="center", va="center", color=color)
+        ax.set(title=name.replace(" (", "\n("), xlabel="model's call")
+        ax.set(xticks=[0, 1], xticklabels=CLASSES, yticks=[0, 1])
         ax.set_yticklabels(CLASSES if ax is axes[0][0] else ["", ""], rotation=90, va="center")
     axes[0][0].set_ylabel("expert's label")
     fig.suptitle(title)
@@ -126,7 +143,7 @@ def plot_confusion(predictions: dict, # model name -> predictions table
 
 # %% ../nbs/06_evaluation.ipynb #587a40e8
 def _sorted_auc(weights, label, starts):
-    "AUC of cells sorted by score, for each row of weights (k, n); `starts` are the first positions of each distinct score."
+    "AUC of cells sorted by score, for each row of weights (k, n); `starts` are where each distinct score starts."
     positive = np.add.reduceat(weights*label, starts, axis=1)
     negative = np.add.reduceat(weights*(1 - label), starts, axis=1)
     wins = (positive*(negative.cumsum(1) - negative/2)).sum(1)
@@ -146,8 +163,8 @@ def metrics(label, # (n,) 0 uninfected, 1 parasitized; both must occur
     "Compute all eight metrics; raise `ValueError` where there is one class only, and for what `confusion` refuses."
     label, score, _ = _checked(label, score)
     if label.min() == label.max():
-        raise ValueError(f"all {len(label)} cells are {CLASSES[label[0]]}: the AUC compares two classes; give cells of both, "
-                         "or count with confusion()")
+        raise ValueError(f"all {len(label)} cells are {CLASSES[label[0]]}: the AUC compares two classes; "
+                         "give cells of both, or count with confusion()")
     order, starts = _sorting(score)
     auc = _sorted_auc(np.ones((1, len(label))), label[order], starts)[0]
     return pd.Series(rates(**confusion(label, score, threshold)) | {"auc": auc}, dtype=float)
@@ -165,13 +182,15 @@ def bootstrap(label, # (n,) 0 uninfected, 1 parasitized; both must occur
     label, score, code = _checked(label, score, patient)
     if n_boot < 1: raise ValueError(f"n_boot={n_boot}: at least one resample is needed, 1000 for an interval")
     groups = code.max() + 1
-    if groups < 2: raise ValueError("all cells are of one patient: patients can't be resampled; use cells of several, "
-                                    "or patient=None for the (too narrow) interval by cell")
+    if groups < 2:
+        raise ValueError("all cells are of one patient: patients can't be resampled; use cells of several, "
+                         "or patient=None for the (too narrow) interval by cell")
     outcome = np.eye(4)[2*label + (score >= threshold)]
     counts = np.stack([np.bincount(code, column, groups) for column in outcome.T], 1)
     order, starts = _sorting(score)
     rng, parts = np.random.default_rng(seed), []
-    for k in [50]*(n_boot//50) + [n_boot % 50]*(n_boot % 50 > 0):  # 50 resamples of 10,000 cells stay in the processor's cache
+    for start in range(0, n_boot, 50):  # 50 resamples of 10,000 cells stay in the processor's cache
+        k = min(50, n_boot - start)
         weights = _draw(rng, k, groups)
         auc = _sorted_auc(weights[:, code[order]], label[order], starts)
         parts.append(pd.DataFrame(rates(*(weights @ counts).T) | {"auc": auc}))
@@ -196,7 +215,7 @@ def interval(draws: pd.DataFrame, # a row a resample, a column a quantity
 # %% ../nbs/06_evaluation.ipynb #4d7a5fb8
 def evaluate(label, # (n,) 0 uninfected, 1 parasitized; both must occur
              score, # (n,) probability of parasitized, 0–1
-             patient=None, # (n,) patient of each cell; None gives the interval by cell, too narrow where cells share patients
+             patient=None, # (n,) patient of each cell; None gives the interval by cell, usually too narrow
              threshold: float=0.5, # a score of at least this is a positive call
              n_boot: int=1000, # resamples
              level: float=0.95, # of the interval
@@ -205,8 +224,9 @@ def evaluate(label, # (n,) 0 uninfected, 1 parasitized; both must occur
     draws = bootstrap(label, score, patient, threshold, n_boot, seed)
     table = interval(draws, level)
     table.insert(0, "value", metrics(label, score, threshold))
-    table.attrs = dict(resampled="cells" if patient is None else "patients", groups=len(np.unique(_patient_codes(patient, len(label)))),
-                       cells=len(label), threshold=threshold, n_boot=n_boot, level=level, left_out=draws.isna().sum().to_dict())
+    table.attrs = dict(resampled="cells" if patient is None else "patients",
+                       groups=int(_patient_numbers(patient, len(label)).max()) + 1, cells=len(label),
+                       threshold=threshold, n_boot=n_boot, level=level, left_out=draws.isna().sum().to_dict())
     return table
 
 # %% ../nbs/06_evaluation.ipynb #91a3449b
@@ -247,7 +267,7 @@ def plot_roc(predictions: dict, # model name -> predictions table
 
 # %% ../nbs/06_evaluation.ipynb #9a6f149d
 def plot_precision_recall(predictions: dict, # model name -> predictions table
-                          prevalences=(None,), # shares of infected cells to weigh to, 0–1, a panel each; None is the test cells' own
+                          prevalences=(None,), # shares of infected cells, 0–1, a panel each; None is the cells' own
                           threshold: float=0.5, # its point is marked on each curve
                           split: str="test", # rows to use
                           title: str=""):    # the finding
@@ -256,15 +276,17 @@ def plot_precision_recall(predictions: dict, # model name -> predictions table
     from sklearn.metrics import precision_recall_curve
     tables = _test_rows(predictions, split)
     own = next(iter(tables.values()))["label"].mean()
-    fig, axes = plt.subplots(1, len(prevalences), figsize=(5*len(prevalences), 4.6), sharey=True, squeeze=False, layout="constrained")
+    fig, axes = plt.subplots(1, len(prevalences), figsize=(5*len(prevalences), 4.6), sharey=True, squeeze=False,
+                             layout="constrained")
     for ax, prevalence in zip(axes[0], prevalences):
         p = own if prevalence is None else prevalence
         for i, (name, t) in enumerate(tables.items()):
             m, style = metrics(t["label"], t["score"], threshold), _style(i)
-            precision, recall, _ = precision_recall_curve(t["label"], t["score"],
-                                                          sample_weight=np.where(t["label"] == 1, p/own, (1 - p)/(1 - own)))
+            weight = np.where(t["label"] == 1, p/own, (1 - p)/(1 - own))
+            precision, recall, _ = precision_recall_curve(t["label"], t["score"], sample_weight=weight)
             ax.plot(recall, precision, style["linestyle"], color=style["color"], drawstyle="steps-post")
-            ax.plot(m["sensitivity"], ppv(m["sensitivity"], m["specificity"], p), style["marker"], color=style["color"], ms=8)
+            precision = ppv(m["sensitivity"], m["specificity"], p)
+            ax.plot(m["sensitivity"], precision, style["marker"], color=style["color"], ms=8)
         ax.axhline(p, ls=":", color="0.6")
         ax.set(xlabel="parasitized cells found, share (sensitivity, recall)", xlim=(0, 1.02), ylim=(0, 1.02),
                title=f"{p:.1%} of cells parasitized" + " (as tested)"*(prevalence is None))
@@ -292,11 +314,12 @@ def compare(predictions: dict, # model name -> predictions table
     tables = {name: evaluate(t["label"], t["score"], t["patient"], threshold, n_boot, level, seed)
               for name, t in _test_rows(predictions, split).items()}
     if not formatted: return pd.concat(tables, axis=1)
-    return pd.DataFrame({name: [_text(*row) for row in t.to_numpy()] for name, t in tables.items()}, index=pd.Index(METRICS, name="metric"))
+    return pd.DataFrame({name: [_text(*row) for row in t.to_numpy()] for name, t in tables.items()},
+                        index=pd.Index(METRICS, name="metric"))
 
 # %% ../nbs/06_evaluation.ipynb #3cf1fc15
 def plot_comparison(table: pd.DataFrame, # of compare(…, formatted=False)
-                    other: pd.DataFrame|None=None, # values without interval, index metric, columns models in the same order
+                    other: pd.DataFrame|None=None, # values without interval, columns models in the same order
                     title: str=""):
     "Draw each metric of each model with its interval; return the figure."
     import matplotlib.pyplot as plt
@@ -337,7 +360,8 @@ def plot_thresholds(predictions: dict, # model name -> predictions table
     "Draw sensitivity and specificity against the threshold, a panel a model; return the figure."
     import matplotlib.pyplot as plt
     tables, at = _test_rows(predictions, split), np.linspace(0, 1, 201)
-    fig, axes = plt.subplots(1, len(tables), figsize=(3.6*len(tables), 3.4), sharey=True, squeeze=False, layout="constrained")
+    fig, axes = plt.subplots(1, len(tables), figsize=(3.6*len(tables), 3.4), sharey=True, squeeze=False,
+                             layout="constrained")
     for ax, (name, t) in zip(axes[0], tables.items()):
         c = pd.DataFrame([confusion(t["label"], t["score"], x) for x in at])
         r = rates(**c)
@@ -357,9 +381,10 @@ def threshold_for(label, # (n,) 0 uninfected, 1 parasitized; parasitized must oc
                   ) -> float: # the highest threshold that reaches it
     "Choose a threshold by the sensitivity it must reach; raise `ValueError` without parasitized cells."
     label, score, _ = _checked(label, score)
-    if not 0 < sensitivity <= 1: raise ValueError(f"sensitivity={sensitivity}: use a share above 0 and up to 1, such as 0.95")
+    if not 0 < sensitivity <= 1:
+        raise ValueError(f"sensitivity={sensitivity}: use a share above 0 and up to 1, such as 0.95")
     infected = np.sort(score[label == 1])[::-1]
-    if not len(infected): raise ValueError(f"no {CLASSES[1]} cells: a threshold can't be chosen by sensitivity without them")
+    if not len(infected): raise ValueError(f"no {CLASSES[1]} cells: without them no threshold has a sensitivity")
     return float(infected[int(np.ceil(sensitivity*len(infected) - 1e-9)) - 1])
 
 # %% ../nbs/06_evaluation.ipynb #01a72934
