@@ -26,9 +26,11 @@ def links(text: str # Markdown whose links start at nbs/
 def readme() -> dict[str, bytes]: # path below the repository -> content
     "Return README.md and its pictures."
     notebook = processed(nbformat.read(ROOT/"nbs"/"index.ipynb", as_version=4))
+    notebook.metadata["language_info"] = {"name": "python"}  # of the code blocks
     files = {}
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
+            output.get("data", {}).pop("text/html", None)  # a table that GitHub would strip of its style
             if "image/png" not in output.get("data", {}): continue
             path = f"nbs/images/index-{len(files) + 1}.png"
             files[path] = base64.b64decode(output.data["image/png"])
