@@ -31,7 +31,7 @@ class Recipe:
 
 
 RECIPES = {r.name: r for r in (
-    Recipe("basic_cnn", "basic", "adam", 1e-3),
+    Recipe("basic_cnn", "basic", "adam", 4e-4),
     Recipe("vgg19_frozen", "head", "rmsprop", 1e-4),
     Recipe("vgg19_finetuned", "finetune", "rmsprop", 1e-5, augment=True, start_from="vgg19_frozen"))}
 
@@ -44,7 +44,9 @@ def run_key(recipe: Recipe,
             weights: str|None=None # fingerprint of VGG-19's weights; None where they don't matter
             ) -> str: # 12 hexadecimal digits
     "Digest everything that a run's result depends on."
-    what = [asdict(recipe), asdict(settings.scale), fingerprint(cells), split, seed, weights]
+    scale = settings.scale
+    what = [asdict(recipe), scale.size, scale.batch, getattr(scale, recipe.epochs), fingerprint(cells), split, seed, weights]
+    if recipe.start_from: what.append(run_key(RECIPES[recipe.start_from], settings, cells, split, seed, weights))
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
 # %% ../nbs/91_experiments.ipynb #31c9c8c4
