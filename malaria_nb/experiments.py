@@ -50,16 +50,13 @@ def run_key(recipe: Recipe,
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
 # %% ../nbs/91_experiments.ipynb #31c9c8c4
-def _model_and_input(recipe, s, images, weights, split, seed):
-    "Return the model to fit and the array that it reads."
+def _build(recipe, s, weights, begun):
+    "Return the model that a recipe fits, not compiled."
     from malaria_nb.cnn import basic_cnn
-    from malaria_nb.transfer import frozen_features, vgg19_finetuned, vgg19_head
-    if recipe.name == "basic_cnn": return basic_cnn(s.scale.size), images
-    if recipe.name == "vgg19_frozen":
-        features = frozen_features(images, weights, s.scale.size)
-        return vgg19_head(features.shape[1]), features
-    head = run(recipe.start_from, s, split, seed).fitted()
-    return vgg19_finetuned(weights, s.scale.size, head=head), images
+    from malaria_nb.transfer import vgg19_finetuned, vgg19_head
+    if recipe.name == "basic_cnn": return basic_cnn(s.scale.size)
+    if recipe.name == "vgg19_frozen": return vgg19_head(512 * (s.scale.size // 32)**2)
+    return vgg19_finetuned(weights, s.scale.size, head=begun.fitted())
 
 # %% ../nbs/91_experiments.ipynb #124bbfdf
 @dataclass
@@ -131,9 +128,12 @@ def _train(recipe, s, cells, root, weights, split, seed, folder):
     "Fit, save and predict; the predictions come last and make the run whole."
     from malaria_nb.images import Batches, eight_symmetries, load_images
     from malaria_nb.training import compile_model, fit, predict_cells, save_model, set_seed
+    from malaria_nb.transfer import frozen_features
     images = load_images(cells, root, s.scale.size)
-    set_seed(seed, deterministic=recipe.deterministic)
-    model, x = _model_and_input(recipe, s, images, weights, split, seed)
+    x = frozen_features(images, weights, s.scale.size) if recipe.name == "vgg19_frozen" else images
+    begun = run(recipe.start_from, s, split, seed) if recipe.start_from else None
+    set_seed(seed, deterministic=recipe.deterministic)  # after what a cache may spare us: that draws numbers, too
+    model = _build(recipe, s, weights, begun)
     rows = {part: (cells["split"] == part).to_numpy().nonzero()[0] for part in ("train", "valid", "test")}
     label = cells["label"].to_numpy()
     train = Batches(x, label, rows["train"], s.scale.batch, shuffle=True, seed=seed,
