@@ -8,7 +8,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from malaria_nb.cli import processed, run_chapter, store_outputs, to_html
 
-COMMAND = [sys.executable, "-c", "import sys; from malaria_nb.cli import main; sys.exit(main())", "course"]
+# as from a terminal: where the tests are a background job, Ctrl-C is ignored and every child inherits that
+COMMAND = [sys.executable, "-c", "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+           "from malaria_nb.cli import main; sys.exit(main())", "course"]
 GOOD = ["# Good & sound\n\n> A chapter.\n\nSee [the bad one](02_bad.ipynb#why) and [the start](index.ipynb).",
         "#| default_exp good", "#| hide\nsecret = 'sesame'", "#| export\ndef twice(x): return 2*x", "twice(21)",
         "import sys\nprint('to stdout'); print('to std' + 'err', file=sys.stderr)",
