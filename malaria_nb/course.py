@@ -72,7 +72,7 @@ def settings() -> Settings:
     return Settings(cells, SCALES[scale], os.environ.get("MALARIA_NB_WEIGHTS") or "imagenet")
 
 # %% ../nbs/93_course.ipynb #f6a343e5
-# chapter: (minutes at quick scale on 2 CPU cores, minutes at full scale there), both measured on synthetic cells
+# chapter: (minutes at quick scale on 2 CPU cores, rounded from one run; minutes at full scale there, estimated)
 COSTS = {"index": (0.1, 0.1), "00_motivation": (0.1, 0.1), "01_dataset": (0.3, 1), "02_images": (0.3, 1), "03_cnn": (0.3, 0.3),
          "04_training": (1, 60), "05_transfer": (3, 800), "06_evaluation": (0.5, 2),
          "90_synthetic": (0.3, 0.3), "91_experiments": (0.2, 0.2), "92_command_line": (0.1, 0.1), "93_course": (0.1, 0.1)}

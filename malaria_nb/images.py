@@ -116,8 +116,9 @@ def decode_all(paths: Sequence[Path],      # PNG files
               tqdm(total=len(paths), desc="decoding", unit="cell", disable=not progress) as bar):
             np.lib.format.write_array_header_1_0(f, dict(descr="|u1", fortran_order=False, shape=shape))
             for i in range(0, len(paths), block):
-                runs = [paths[j:j + 32] for j in range(i, min(i + block, len(paths)), 32)]  # one by one, threads mostly hand over
-                rows = [cell for run in pool.map(lambda run: [decode_cell(p, size, interpolation) for p in run], runs) for cell in run]
+                runs = [paths[j:j + 32] for j in range(i, min(i + block, len(paths)), 32)]  # fewer hand-overs
+                decode = lambda run: [decode_cell(p, size, interpolation) for p in run]
+                rows = [cell for cells in pool.map(decode, runs) for cell in cells]
                 f.write(np.stack(rows))
                 bar.update(len(rows))
         os.replace(part, to)
