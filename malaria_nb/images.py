@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 import warnings
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -98,6 +99,14 @@ def open_cache(path: Path,              # .npy file
     return images if whole and images.shape == shape and images.dtype == np.uint8 else None
 
 # %% ../nbs/02_images.ipynb #8d5be93a
+def _ahead(pool, f, items, n):
+    "Yield `f(item)` in order while a pool computes the next `n`."  # Python 3.14's pool.map can: buffersize=n
+    waiting = deque()
+    for item in items:
+        waiting.append(pool.submit(f, item))
+        if len(waiting) > n: yield waiting.popleft().result()
+    for future in waiting: yield future.result()
+
 def decode_all(paths: Sequence[Path],      # PNG files
                to: Path,                   # .npy file to make
                size: int,                  # side, pixels
@@ -106,21 +115,20 @@ def decode_all(paths: Sequence[Path],      # PNG files
                progress: bool=True,        # show a progress bar
                ):
     "Decode files in parallel into one `.npy` file that appears whole or not at all; raise `OSError` on a full disk."
-    part, shape, block = to.with_suffix(".part"), (len(paths), size, size, 3), 512
+    part, shape, workers = to.with_suffix(".part"), (len(paths), size, size, 3), workers or os.cpu_count()
+    runs = [paths[i:i + 32] for i in range(0, len(paths), 32)]  # a thread's share: handing over single cells costs more
+    def decode(run): return np.stack([decode_cell(path, size, interpolation) for path in run])
     need, free = len(paths) * size * size * 3, shutil.disk_usage(to.parent).free
     full = (f"the decoded images need {need / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB free: "
             "make room, or let MALARIA_NB_HOME name a folder on another disk")
     if need > free: raise OSError(errno.ENOSPC, full, str(to.parent))
     try:
-        with (open(part, "wb") as f, ThreadPoolExecutor(workers or os.cpu_count()) as pool,
+        with (open(part, "wb") as f, ThreadPoolExecutor(workers) as pool,
               tqdm(total=len(paths), desc="decoding", unit="cell", disable=not progress) as bar):
             np.lib.format.write_array_header_1_0(f, dict(descr="|u1", fortran_order=False, shape=shape))
-            for i in range(0, len(paths), block):
-                runs = [paths[j:j + 32] for j in range(i, min(i + block, len(paths)), 32)]  # fewer hand-overs
-                decode = lambda run: [decode_cell(p, size, interpolation) for p in run]
-                rows = [cell for cells in pool.map(decode, runs) for cell in cells]
-                f.write(np.stack(rows))
-                bar.update(len(rows))
+            for images in _ahead(pool, decode, runs, 4 * workers):
+                f.write(images)
+                bar.update(len(images))
         os.replace(part, to)
     except BaseException as e:
         part.unlink(missing_ok=True)
