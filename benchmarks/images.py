@@ -13,15 +13,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-WAYS = {"load": "load_images: uint8, on disk", "again": "load_images, second start",
-        "linear": "load_images, interpolation as Keras's", "keras": "image_dataset_from_directory",
-        "article": "the article: float32 list, scaled copy"}
-INPUTS = {"plain": "Batches", "eight": "Batches + eight_symmetries", "affine": "Batches + affine_layers",
-          "tfdata": "tf.data + affine_layers", "train": "basic CNN, training"}
+WAYS = {"load": "load_images, area: uint8, on disk", "again": "load_images, second start",
+        "load-linear": "load_images, bilinear", "keras": "image_dataset_from_directory, bilinear",
+        "keras-area": "image_dataset_from_directory, area", "article": "the article: float32 list, scaled copy"}
+INPUTS = {"plain": "Batches", "eight": "Batches + eight_symmetries", "affine": "Batches + affine",
+          "layers": "Batches + affine_layers", "tfdata": "tf.data + affine_layers", "train": "basic CNN, training"}
 
 
 def seconds(f):
@@ -37,13 +38,11 @@ def load(root, size, interpolation="area"):
     return seconds(lambda: load_images(cells, root, size, progress=False, interpolation=interpolation))
 
 
-def linear(root, size): return load(root, size, "linear")
-
-
-def from_directory(root, size):
+def from_directory(root, size, interpolation="bilinear"):
     import keras
     def decode_all():
-        data = keras.utils.image_dataset_from_directory(root, image_size=(size, size), batch_size=64, shuffle=False, verbose=False)
+        data = keras.utils.image_dataset_from_directory(root, image_size=(size, size), batch_size=64,
+                                                        interpolation=interpolation, shuffle=False, verbose=False)
         for _ in data: pass
     return seconds(decode_all)
 
@@ -65,7 +64,7 @@ def rate(kind, root, size, rows=1280):
     import numpy as np
     from malaria_nb.cnn import basic_cnn
     from malaria_nb.dataset import index_cells
-    from malaria_nb.images import Batches, affine_layers, eight_symmetries, load_images
+    from malaria_nb.images import Batches, affine, affine_layers, eight_symmetries, load_images
     cells = index_cells(root)
     images = load_images(cells, root, size, progress=False)
     rows = np.random.default_rng(42).permutation(len(cells))[:rows]
@@ -81,7 +80,8 @@ def rate(kind, root, size, rows=1280):
         data = tf.data.Dataset.from_tensor_slices(images[np.sort(rows)]).batch(64)
         data = data.map(lambda x: layers(x, training=True), num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
     else:
-        augment = {"plain": None, "eight": eight_symmetries, "affine": lambda x, rng: np.asarray(layers(x, training=True))}[kind]
+        augment = {"plain": None, "eight": eight_symmetries, "affine": affine,
+                   "layers": lambda x, rng: np.asarray(layers(x, training=True))}[kind]
         data = Batches(images, cells["label"], rows, shuffle=True, augment=augment)
         data[0]
     return len(rows) / seconds(lambda: [None for _ in data])
@@ -89,7 +89,8 @@ def rate(kind, root, size, rows=1280):
 
 def one(what, root, size):
     "Measure one thing in this process and print it as JSON."
-    ways = {"load": load, "again": load, "linear": linear, "keras": from_directory, "article": article}
+    ways = {"load": load, "again": load, "load-linear": partial(load, interpolation="linear"), "keras": from_directory,
+            "keras-area": partial(from_directory, interpolation="area"), "article": article}
     found = {"seconds": ways[what](root, size)} if what in ways else {"rate": rate(what, root, size)}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     print(json.dumps({**found, "GB": peak / 1e9}))

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['INTERPOLATIONS', 'show_cells', 'decode_cell', 'cache_key', 'open_cache', 'decode_all', 'load_images', 'purple_excess',
-           'check_labels', 'check_rows', 'Batches', 'affine_layers', 'symmetry', 'all_symmetries', 'eight_symmetries']
+           'check_labels', 'check_rows', 'Batches', 'affine_layers', 'affine', 'symmetry', 'all_symmetries',
+           'eight_symmetries']
 
 # %% ../nbs/02_images.ipynb #018e41f3
 import errno
@@ -106,6 +107,7 @@ def _ahead(pool, f, items, n):
         waiting.append(pool.submit(f, item))
         if len(waiting) > n: yield waiting.popleft().result()
     for future in waiting: yield future.result()
+
 
 def decode_all(paths: Sequence[Path],      # PNG files
                to: Path,                   # .npy file to make
@@ -248,6 +250,24 @@ def affine_layers(seed: int|None=None,       # of the layers' own chance
     seeds = [None if seed is None else seed + i for i in range(5)]  # one seed for all would tie shift to angle
     moves = [kind(*by, fill_mode=fill_mode, seed=own) for (kind, by), own in zip(kinds, seeds[1:])]
     return keras.Sequential([layers.RandomFlip("horizontal", seed=seeds[0]), *moves], name="affine")
+
+# %% ../nbs/02_images.ipynb #42c38837
+def affine(batch: np.ndarray,        # uint8, (b, side, side, 3)
+           rng: np.random.Generator, # source of chance
+           ) -> np.ndarray:          # a new array, same shape and dtype
+    "Augment like the article, with its ranges, order and border, in one interpolation (keras `ImageDataGenerator`)."
+    n, side = batch.shape[:2]
+    turn, shear = np.deg2rad([25, .05])[:, None] * rng.uniform(-1, 1, (2, n))
+    shift, zoom, flip = side * rng.uniform(-.05, .05, (n, 2)), rng.uniform(.95, 1.05, (n, 2)), rng.random(n) < .5
+    middle, out = (side - 1) / 2, np.empty_like(batch)
+    for i in range(n):
+        turned = np.array([[np.cos(turn[i]), -np.sin(turn[i])], [np.sin(turn[i]), np.cos(turn[i])]])
+        where = turned @ [[1, -np.sin(shear[i])], [0, np.cos(shear[i])]] @ np.diag(zoom[i])  # of (x, y)
+        start = middle + turned @ shift[i] - where @ [middle, middle]
+        cv2.warpAffine(batch[i], np.c_[where, start], (side, side), dst=out[i],
+                       flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+        if flip[i]: out[i] = out[i, :, ::-1].copy()
+    return out
 
 # %% ../nbs/02_images.ipynb #e0fdc16c
 def symmetry(images: np.ndarray, # (..., side, side, channels)

@@ -12,14 +12,7 @@ from malaria_nb.dataset import (BadCell, audit_cells, check_png, class_root, cou
 from tiny_cells import folder, name, png
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("MALARIA_NB_HOME", str(tmp_path/"home"))
-    return tmp_path/"home"
-
-
-@pytest.fixture
-def root(tmp_path): return folder(tmp_path/"cells")
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def table(patients=40, seed=0):

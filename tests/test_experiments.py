@@ -3,17 +3,11 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
-from malaria_nb.course import SCALES, Settings, home
+from malaria_nb.course import SCALES, Settings
 from malaria_nb.experiments import RECIPES, run, run_key
 
 TINY = Settings("synthetic", replace(SCALES["quick"], synthetic=80, size=32, basic=1, head=1, finetune=1), "random")
-
-
-@pytest.fixture
-def own_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("MALARIA_NB_HOME", str(tmp_path))
 
 
 def scores(name):
@@ -22,14 +16,14 @@ def scores(name):
     return score
 
 
-def test_a_run_is_the_same_whether_its_features_and_its_head_were_cached(own_home):
+def test_a_run_is_the_same_whether_its_features_and_its_head_were_cached(home):
     frozen, finetuned = scores("vgg19_frozen"), scores("vgg19_finetuned")
-    shutil.rmtree(home()/"runs")  # the features stay, and the head of the fine-tuned model is trained on the way
+    shutil.rmtree(home/"runs")  # the features stay, and the head of the fine-tuned model is trained on the way
     np.testing.assert_array_equal(scores("vgg19_finetuned"), finetuned)
     np.testing.assert_array_equal(scores("vgg19_frozen"), frozen)
 
 
-def test_a_run_interrupted_before_its_predictions_is_not_taken_for_whole(own_home):
+def test_a_run_interrupted_before_its_predictions_is_not_taken_for_whole(home):
     first = run("basic_cnn", TINY)
     (first.folder/"predictions.csv.gz").unlink()
     again = run("basic_cnn", TINY)

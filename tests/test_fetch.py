@@ -93,10 +93,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("MALARIA_NB_HOME", str(tmp_path/"home"))
-    return tmp_path/"home"
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def fetch(url, to, **how): return fetch_cells(url, to, **{"sha256": SHA, "size": len(WHOLE), **QUICK, **how})
