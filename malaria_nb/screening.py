@@ -9,6 +9,14 @@ __all__ = ['chance_of_none', 'ppv', 'npv', 'apparent_parasitaemia', 'expected_fa
 # %% ../nbs/00_motivation.ipynb #94b6ae1e
 import numpy as np
 
+# %% ../nbs/00_motivation.ipynb #ce45b30c
+def chance_of_none(parasitaemia, # share of cells with a parasite, 0–1; number or array
+                   cells=5000    # cells read
+                   ):            # probability, 0–1
+    "Return the chance that not one of the cells read has a parasite: a binomial count of zero."
+    p, = _shares(parasitaemia=parasitaemia)
+    return ((1 - p) ** _count(cells))[()]
+
 # %% ../nbs/00_motivation.ipynb #8ca8f3f6
 def _shares(**named):
     "Return every argument as a float array; raise `ValueError` naming one that is not a share from 0 to 1."
@@ -30,14 +38,6 @@ def _count(cells):
     if not ((array >= 1) & (array == np.floor(array))).all():
         raise ValueError(f"cells={cells!r}: expected a whole number of cells, 1 or more")
     return array
-
-# %% ../nbs/00_motivation.ipynb #ce45b30c
-def chance_of_none(parasitaemia, # share of cells with a parasite, 0–1; number or array
-                   cells=5000    # cells read
-                   ):            # probability, 0–1
-    "Return the chance that not one of the cells read has a parasite: a binomial count of zero."
-    p, = _shares(parasitaemia=parasitaemia)
-    return ((1 - p) ** _count(cells))[()]
 
 # %% ../nbs/00_motivation.ipynb #5a41c876
 def ppv(sensitivity, # share of parasitized cells called parasitized, 0–1; number or array, like the others
