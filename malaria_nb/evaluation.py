@@ -126,7 +126,7 @@ def plot_confusion(predictions: dict, # model name -> predictions table
     "Draw each model's confusion matrix with counts and the share of each labelled class; return the figure."
     import matplotlib.pyplot as plt
     tables = _test_rows(predictions, split)
-    fig, axes = plt.subplots(1, len(tables), figsize=(3.3*len(tables), 3.6), squeeze=False, layout="constrained")
+    fig, axes = plt.subplots(1, len(tables), figsize=(2.9*len(tables), 3.4), squeeze=False, layout="constrained")
     for ax, (name, t) in zip(axes[0], tables.items()):
         counts = confusion(t["label"], t["score"], threshold).to_numpy().reshape(2, 2)
         share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -236,18 +236,19 @@ STYLES = (("black", "-", "o"), ("#E69F00", "--", "s"), ("#56B4E9", "-.", "^"), (
 def _style(i): return dict(zip(("color", "linestyle", "marker"), STYLES[i % len(STYLES)]))
 
 
-def _legend(fig, names, grey=""):
-    "Name the models below the figure, where no curve is; `grey` names the dotted line."
+def _legend(fig, names, grey="", **look):
+    "Name the models below the figure, where no curve is; `grey` names what is grey: a dotted line, or as in `look`."
     from matplotlib.lines import Line2D
     lines = [Line2D([], [], **_style(i), label=name) for i, name in enumerate(names)]
-    if grey: lines.append(Line2D([], [], color="0.6", ls=":", label=grey))
+    if grey: lines.append(Line2D([], [], **(look or dict(ls=":")) | dict(color="0.55"), label=grey))
     fig.legend(handles=lines, loc="outside lower center", ncols=2, fontsize="small")
 
 
 def plot_roc(predictions: dict, # model name -> predictions table
              threshold: float=0.5, # its point is marked on each curve
              split: str="test", # rows to use
-             title: str=""):    # the finding
+             title: str="",     # the finding
+             corner: float=1):  # share of each axis shown, from the upper left corner, where good models are
     "Draw the ROC curve of each model, with its AUC and the point of the threshold; return the figure."
     import matplotlib.pyplot as plt
     from sklearn.metrics import roc_curve
@@ -261,8 +262,9 @@ def plot_roc(predictions: dict, # model name -> predictions table
         names.append(f"{name}, AUC {m['auc']:.3f}")
     ax.plot([0, 1], [0, 1], ":", color="0.6")
     ax.set(xlabel="false alarms: uninfected cells called parasitized, share (1 − specificity)",
-           ylabel="parasitized cells found, share (sensitivity)", title=title, aspect="equal")
-    _legend(fig, names, "chance, AUC 0.5")
+           ylabel="parasitized cells found, share (sensitivity)", title=title, aspect="equal",
+           xlim=(-.02*corner, corner), ylim=(1 - corner, 1 + .02*corner))
+    _legend(fig, names, "chance, AUC 0.5" if corner > .5 else "")
     return fig
 
 # %% ../nbs/06_evaluation.ipynb #9a6f149d
@@ -319,22 +321,24 @@ def compare(predictions: dict, # model name -> predictions table
 
 # %% ../nbs/06_evaluation.ipynb #3cf1fc15
 def plot_comparison(table: pd.DataFrame, # of compare(…, formatted=False)
-                    other: pd.DataFrame|None=None, # values without interval, columns models in the same order
+                    other: pd.DataFrame|None=None, # the article's values, columns the first models in the same order
                     title: str=""):
-    "Draw each metric of each model with its interval; return the figure."
+    "Draw each metric of each model with its 95 % interval; return the figure."
     import matplotlib.pyplot as plt
     models = table.columns.get_level_values(0).unique()
-    fig, ax = plt.subplots(figsize=(7.5, 5.6), layout="constrained")
+    fig, ax = plt.subplots(figsize=(7.5, .55*len(table) + 1.8), layout="constrained")
     for i, name in enumerate(models):
         t, style = table[name], _style(i)
-        y = np.arange(len(t)) + .25*(i - (len(models) - 1)/2)
+        y = np.arange(len(t)) + .2*(i - (len(models) - 1)/2)
         ax.hlines(y, t["low"], t["high"], color=style["color"], linestyle=style["linestyle"])
         ax.plot(t["value"], y, style["marker"], color=style["color"])
-        if other is not None: ax.plot(other.iloc[:, i].reindex(t.index), y, style["marker"], mfc="none", color="0.55")
+        if other is not None and i < other.shape[1]:
+            ax.plot(other.iloc[:, i].reindex(t.index), y + .09, style["marker"], mfc="none", color="0.55", ms=5)
     ax.set(yticks=range(len(table)), yticklabels=[m.upper() if len(m) < 4 else m for m in table.index],
-           xlabel="value of the metric, with its interval", title=title)
+           xlabel="value of the metric, with its 95 % interval", title=title)
     ax.invert_yaxis()
-    _legend(fig, models)
+    grey = "the article (other cells, split by cell)" if other is not None else ""
+    _legend(fig, models, grey, marker="o", mfc="none", ls="none")
     return fig
 
 # %% ../nbs/06_evaluation.ipynb #c464d4ee
@@ -360,14 +364,14 @@ def plot_thresholds(predictions: dict, # model name -> predictions table
     "Draw sensitivity and specificity against the threshold, a panel a model; return the figure."
     import matplotlib.pyplot as plt
     tables, at = _test_rows(predictions, split), np.linspace(0, 1, 201)
-    fig, axes = plt.subplots(1, len(tables), figsize=(3.6*len(tables), 3.4), sharey=True, squeeze=False,
+    fig, axes = plt.subplots(1, len(tables), figsize=(2.9*len(tables), 3.2), sharey=True, squeeze=False,
                              layout="constrained")
     for ax, (name, t) in zip(axes[0], tables.items()):
         c = pd.DataFrame([confusion(t["label"], t["score"], x) for x in at])
         r = rates(**c)
         ax.plot(at, r["sensitivity"], "-", color=COLORS["parasitized"], label="sensitivity")
         ax.plot(at, r["specificity"], "--", color=COLORS["uninfected"], label="specificity")
-        ax.axvline(.5, color="0.6", ls=":")
+        ax.axvline(.5, color="0.6", ls=":", label="0.5")
         ax.set(title=name.replace(" (", "\n("), xlabel="threshold on the score", ylim=(0, 1.02))
     axes[0][0].set_ylabel("share of the labelled class")
     axes[0][0].legend(loc="lower center")
