@@ -27,7 +27,7 @@ from .images import Batches
 def compile_model(model: keras.Model,         # ends in one sigmoid unit
                   optimizer: str="adam",      # "adam" or "rmsprop"
                   learning_rate: float=1e-3,  # length of the first steps
-                  jit: bool=False             # compile with XLA as well: a slow start, then faster on a GPU
+                  jit: bool=False             # let XLA fuse small operations: a slow start, then faster on a GPU
                   ) -> keras.Model: # the same model, compiled
     "Attach binary cross-entropy, an optimizer, accuracy and AUC; raise `ValueError` for an unknown optimizer."
     kinds = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}
@@ -205,12 +205,14 @@ def plot_history(history: pd.DataFrame, # from `fit`
                  ): # matplotlib figure
     "Draw loss and accuracy of training and validation cells against the epoch."
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
     fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     for ax, name, unit in zip(axes, ("loss", "accuracy"), ("binary cross-entropy, nats", "fraction right")):
         ax.plot(history.index, history[name], "o--", ms=4, color=COLORS["train"], label="training cells")
         ax.plot(history.index, history[f"val_{name}"], "s-", ms=4, color=COLORS["valid"], label="validation cells")
         ax.axvline(_best(history.to_dict("records")), color="0.6", ls=":", label="best epoch")
         ax.set(title=name.capitalize(), xlabel="epoch", ylabel=unit)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0].legend()
     fig.suptitle(title)
     return fig
