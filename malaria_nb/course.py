@@ -72,13 +72,14 @@ def settings() -> Settings:
     return Settings(cells, SCALES[scale], os.environ.get("MALARIA_NB_WEIGHTS") or "imagenet")
 
 # %% ../nbs/93_course.ipynb #f6a343e5
-# chapter: (minutes at quick scale on 2 CPU cores, rounded from one run; minutes at full scale there, estimated)
+# chapter: (minutes at quick scale on 2 CPU cores, rounded up from one run on real cells; minutes at full scale there, estimated)
 COSTS = {"index": (0.1, 0.1), "00_motivation": (0.1, 0.1), "01_dataset": (0.3, 1), "02_images": (0.3, 1), "03_cnn": (0.3, 0.3),
-         "04_training": (1, 60), "05_transfer": (3, 800), "06_evaluation": (0.5, 2),
+         "04_training": (3, 60), "05_transfer": (6, 800), "06_evaluation": (0.5, 3),
          "90_synthetic": (0.3, 0.3), "91_experiments": (0.2, 0.2), "92_command_line": (0.1, 0.1), "93_course": (0.1, 0.1)}
 
 
-_KERAS = ("02_images", "03_cnn", "04_training", "05_transfer", "06_evaluation", "91_experiments")  # chapters that need it
+# chapters that read the course's cells at its scale, and that need Keras
+_CELLS = ("02_images", "03_cnn", "04_training", "05_transfer", "06_evaluation", "91_experiments")
 
 
 def _import_keras():
@@ -95,12 +96,12 @@ def _import_keras():
 
 def start(chapter: str # file name of the chapter, without .ipynb
           ) -> Settings:
-    "Print which cells, scale and cost a chapter has, and return the settings."
+    "Print a chapter's cost, and its cells and scale where it reads them; return the settings."
     s = settings()
-    if chapter in _KERAS: _import_keras()
+    if chapter in _CELLS: _import_keras()
     minutes = COSTS[chapter][s.scale.name == "full"]
     cost = "under a minute" if minutes < 1 else f"about {minutes:g} minute{'s' * (minutes != 1)}"
-    print(f"{s} · {cost} on 2 CPU cores")
+    print(f"{s} · "*(chapter in _CELLS) + f"{cost} on 2 CPU cores")
     return s
 
 # %% ../nbs/93_course.ipynb #f2d333d3
