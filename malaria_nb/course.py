@@ -84,7 +84,7 @@ _CELLS = ("02_images", "03_cnn", "04_training", "05_transfer", "06_evaluation", 
 
 def _import_keras():
     "Import Keras without TensorFlow's start-up messages."
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # 2 would let through that there is no GPU
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
