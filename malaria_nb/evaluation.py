@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METRICS', 'ARTICLE', 'STYLES', 'confusion', 'rates', 'article_table', 'plot_confusion', 'metrics', 'bootstrap',
            'interval', 'evaluate', 'plot_roc', 'plot_precision_recall', 'compare', 'plot_comparison', 'difference',
-           'plot_thresholds', 'threshold_for', 'at_prevalence', 'hardest']
+           'mcnemar', 'plot_thresholds', 'threshold_for', 'at_prevalence', 'hardest']
 
 # %% ../nbs/06_evaluation.ipynb #6c6efd06
 import numpy as np
@@ -356,6 +356,19 @@ def difference(a: pd.DataFrame, # predictions table
     table.insert(0, "value", metrics(a["label"], a["score"], threshold) - metrics(b["label"], b["score"], threshold))
     table["survives"] = (table["low"] > 0) | (table["high"] < 0)
     return table
+
+# %% ../nbs/06_evaluation.ipynb #121b46b0
+def mcnemar(a: pd.DataFrame, # predictions table
+            b: pd.DataFrame, # predictions table of the same cells
+            threshold: float=0.5, # a score of at least this is a positive call
+            split: str="test" # rows to use
+            ) -> tuple[int, int, float]: # cells on which only a is right, only b is right, exact two-sided p
+    "Test whether two models are right equally often (McNemar, exact), as if cells were independent."
+    from scipy.stats import binomtest
+    a, b = _test_rows({"a": a, "b": b}, split).values()
+    right = [((t["score"] >= threshold) == t["label"]).to_numpy() for t in (a, b)]
+    only_a, only_b = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
+    return only_a, only_b, float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.
 
 # %% ../nbs/06_evaluation.ipynb #e77e798d
 def plot_thresholds(predictions: dict, # model name -> predictions table
