@@ -32,7 +32,7 @@ class Scale:
 
 # %% ../nbs/93_course.ipynb #35d3274f
 SCALES = {s.name: s for s in (
-    Scale("quick", synthetic=1_200, real=4_000, size=64, batch=16, basic=10, head=20, finetune=2),
+    Scale("quick", synthetic=1_000, real=4_000, size=64, batch=16, basic=10, head=20, finetune=2),
     Scale("full", synthetic=27_558, real=None, size=125, batch=64, basic=25, head=25, finetune=25))}
 
 # %% ../nbs/93_course.ipynb #f81109d4
