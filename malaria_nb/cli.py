@@ -10,7 +10,7 @@ __all__ = ['Check', 'doctor', 'ChapterRun', 'processed', 'to_html', 'run_chapter
 import argparse, asyncio, contextlib, importlib.util, json, logging, os, re
 import shutil, subprocess, sys, tempfile, threading, time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -698,6 +698,58 @@ def _finish(runs: list[ChapterRun], out: Path, settings: str, table, planned: in
     print(f"\n{len(runs) - len(failed)} passed, {len(failed)} failed{unrun} in {minutes:.1f} minutes",
           _index(runs, out, settings, table), sep="\n")
 
+# %% ../nbs/92_command_line.ipynb #a268a6d8
+def _list(args) -> int: # exit status
+    from malaria_nb.experiments import list_grid
+    print(list_grid().to_string())
+    return 0
+
+
+def _run(args) -> int: # exit status
+    from malaria_nb.course import SCALES, Settings
+    from malaria_nb.experiments import grid, run_grid
+    s = Settings(args.cells or "nih", SCALES[args.scale or "full"], os.environ.get("MALARIA_NB_WEIGHTS") or "imagenet")
+    jobs, n = grid(args.names, args.split, args.seed), 0
+    for n, folder in enumerate(run_grid(jobs, s, args.epochs, args.again, args.scheduler), start=1):
+        _print_record(folder.name)
+    if n < len(jobs): print(f"{len(jobs) - n} of {len(jobs)} were recorded already (--again runs them anew)")
+    return 0
+
+
+def _print_record(name: str):
+    from malaria_nb.experiments import load, parse_job
+    job = parse_job(name)
+    record = load(job.name, job.split, job.seed)
+    about = record.about
+    print(record, f"{about['epochs']['stopped']}, {about['seconds'] / 60:.1f} minutes, Keras {about['environment']['keras']} "
+          f"on {about['environment']['backend']}, {about['environment']['precision']}", sep="\n")
+    print(record.metrics.rename_axis(f"{about['cells']['test']['cells']:,} test cells")
+          .to_string(float_format="{:.3f}".format))
+
+
+def _show(args) -> int: # exit status
+    for name in args.names: _print_record(name)
+    return 0
+
+
+def _compare(args) -> int: # exit status
+    from malaria_nb.evaluation import difference, mcnemar
+    from malaria_nb.experiments import load, parse_job
+    a, b = (load(*astuple(parse_job(name))) for name in (args.a, args.b))
+    print(a, b, sep="\n")
+    print(difference(a.predictions, b.predictions).rename_axis("first − second").to_string(float_format="{:+.3f}".format))
+    only_a, only_b, p = mcnemar(a.predictions, b.predictions)
+    print(f"McNemar: only the first is right on {only_a} cells, only the second on {only_b}; p = {p:.2g}, "
+          "as if cells of one patient were independent")
+    return 0
+
+
+def _check(args) -> int: # exit status
+    from malaria_nb.experiments import check
+    problems = check()
+    print(*problems, sep="\n") if problems else print("prose, code and records agree")
+    return int(bool(problems))
+
 # %% ../nbs/92_command_line.ipynb #c3967087
 @contextlib.contextmanager
 def _environment(**variables: str|None) -> Iterator[None]:
@@ -774,6 +826,34 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--store", action="store_true", help="write the outputs back into the chapters; refused for one that "
                    "shows a path of this machine")
     common(c)
+
+    c = commands.add_parser("experiment", help="list, run, show, compare and check the recorded experiments",
+                            description="Experiments are recipes (chapter 91) × splits × seeds; their records are in "
+                            "nbs/records.\nA record is called RECIPE-SPLIT-sSEED; RECIPE alone means by patient, seed 42.", **looks)
+    verbs = c.add_subparsers(dest="verb", metavar="VERB", title="verbs", parser_class=_Parser, required=True)
+
+    def verb(run, help, *arguments):
+        v = verbs.add_parser(run.__name__.strip("_"), help=help, description=f"{help[0].upper()}{help[1:]}.", **looks)
+        v.set_defaults(run=run, cells=None, scale=None, weights=None)
+        for names, how in arguments: v.add_argument(*names, **how)
+        common(v)
+        return v
+
+    verb(_list, "list every experiment: recorded, unfinished, stale or missing, and its minutes")
+    v = verb(_run, "run experiments that are missing, stale or unfinished, and record them",
+             (["names"], dict(metavar="RECIPE", nargs="+")),
+             (["--split"], dict(nargs="+", choices=["cell", "photo", "patient"], help="default: the recipe's own")),
+             (["--seed"], dict(nargs="+", type=int, help="default: the recipe's own")),
+             (["--epochs"], dict(type=int, metavar="N", help="stop after N epochs for now; a later run goes on from there")),
+             (["--again"], dict(action="store_true", help="also those whose record is up to date")),
+             (["--scheduler"], dict(metavar="ADDRESS", help="hand them to a Dask cluster, e.g. tcp://10.0.0.1:8786")),
+             (["--cells"], dict(help="default: nih, the real ones")),
+             (["--scale"], dict(choices=["quick", "full"], help="default: full")))
+    weights(v)
+    verb(_show, "show records", (["names"], dict(metavar="RECORD", nargs="+")))
+    verb(_compare, "compare two records on the test cells that both have",
+         (["a"], dict(metavar="RECORD")), (["b"], dict(metavar="RECORD")))
+    verb(_check, "check that prose, code and records agree, offline, in under a minute")
 
     c = command(_doctor, "say whether this machine can run the course, and what mends it",
                 "One line each for Python, packages, cores, memory, disk, accelerator, cells and weights.\n"

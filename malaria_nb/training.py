@@ -169,14 +169,16 @@ def fit(model: keras.Model,           # freshly compiled
         folder: str|Path|None=None,   # keeps every finished epoch; a call that finds some goes on from the last
         patience: int|None=5,         # stop after so many epochs without a lower validation loss; None: never
         plateau: int|None=2,          # halve the learning rate after so many; None: never
+        keep: str="best",             # epoch whose weights the model is left with, "best" or "last"
         tensorboard: str|Path|None=None, # folder for TensorBoard's files; needs the package tensorboard
         progress: bool=True           # show a bar
         ) -> pd.DataFrame: # history: a row an epoch, from 1; .attrs has "best_epoch" and "stopped" (why)
-    "Train `model` and leave it with its best epoch's weights; raise `ValueError` when the loss isn't a number."
+    "Train `model`, by default to its best epoch's weights; raise `ValueError` when the loss isn't a number."
     from tqdm.auto import tqdm
     if not getattr(model, "optimizer", None): raise ValueError("the model isn't compiled: compile_model(model) first")
     for name, n in (("epochs", epochs), ("patience", patience), ("plateau", plateau)):
         if n is not None and n < 1: raise ValueError(f"{name}={n}: use 1 or more")
+    if keep not in ("best", "last"): raise ValueError(f"keep={keep!r}: use 'best' or 'last'")
     patience = patience or epochs + 1
     more = [_tensorboard(tensorboard)] if tensorboard else []
     folder, rows = Path(folder) if folder else None, []
@@ -187,10 +189,10 @@ def fit(model: keras.Model,           # freshly compiled
             rows = _kept(folder)
         if len(rows) > epochs:
             raise ValueError(f"{folder} holds {len(rows)} epochs: ask for as many or more, not for {epochs}")
-        if _stopped(rows, epochs, patience): _restore(model, folder, _best(rows))
+        if _stopped(rows, epochs, patience): _restore(model, folder, _best(rows) if keep == "best" else len(rows))
         else:
             slower = keras.callbacks.ReduceLROnPlateau(factor=.5, patience=plateau or epochs + 1)
-            stopping = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
+            stopping = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=keep == "best")
             with tqdm(total=epochs, initial=len(rows), desc=model.name, unit="epoch", disable=not progress) as bar:
                 each = _EachEpoch(train, rows, folder, slower, stopping, bar)
                 model.fit(train, validation_data=valid, epochs=epochs, initial_epoch=len(rows), shuffle=False,
