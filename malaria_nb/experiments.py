@@ -329,7 +329,7 @@ def record_files(r: Run # made with `run`
              "seconds": round(float(r.history["seconds"].sum()), 1), "environment": environment(),
              "metrics": score_test(table), "predictions": _digest(predictions), "golden": _golden(r.recipe.name)}
     return {"record.json": (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode(),
-            "history.csv": r.history.round(6).to_csv(lineterminator="\n").encode(), "predictions.csv.gz": predictions}
+            "history.csv": r.history.to_csv(float_format="%.6g", lineterminator="\n").encode(), "predictions.csv.gz": predictions}
 
 
 def records_folder() -> Path:
