@@ -4,6 +4,7 @@
 #   make course CELLS=nih          the same on the real cells (also: CELLS=FOLDER, SCALE=full, WEIGHTS=FILE)
 #   make lab                       JupyterLab on the chapters
 #   make test                      what CI runs
+#   make records                   check that prose, code and recorded experiments agree
 #   make readme                    README.md from nbs/index.ipynb
 #   make outputs                   run the chapters on the real cells and store what they show
 #   make lock                      requirements.lock and environment.yml from settings.ini (needs uv)
@@ -18,7 +19,7 @@ BIN := .venv/bin
 ENV := .venv/.made
 
 .DEFAULT_GOAL := course
-.PHONY: course lab test chapters readme outputs lock clean
+.PHONY: course lab test chapters records readme outputs lock clean
 
 $(ENV): requirements.lock settings.ini setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12")'
@@ -39,8 +40,12 @@ chapters: $(ENV)
 	env MALARIA_NB_HOME="$$home" MALARIA_NB_CELLS=synthetic MALARIA_NB_SCALE=quick MALARIA_NB_WEIGHTS=random \
 	    TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/nbdev_test --n_workers 2 --timing --do_print
 
-test: chapters
-	$(BIN)/python -m pytest
+test: chapters records
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Do prose, code and records agree?
+records: $(ENV)
+	$(BIN)/malaria-nb experiment check
 
 readme: $(ENV)
 	$(BIN)/python tools/readme.py

@@ -1,0 +1,67 @@
+"""The same recipe trains alike under another of Keras's back ends, and with mixed precision."""
+import json, os, subprocess, sys
+
+import numpy as np
+import pytest
+
+from malaria_nb import experiments
+from malaria_nb.experiments import GOLDEN, run
+
+STEPS = """
+import json, sys
+import numpy as np
+from malaria_nb.cnn import basic_cnn
+from malaria_nb.training import compile_model
+from malaria_nb.transfer import vgg19_head
+
+def losses(model, shape, optimizer, largest):
+    "Loss after each of four steps, from weights and cells that NumPy draws; dropout off, as every back end drops other units."
+    for layer in model.layers:
+        if hasattr(layer, "rate"): layer.rate = 0
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(0, 1 / max(1, np.prod(w.shape[:-1]))**.5, w.shape) * (w.ndim > 1) for w in model.get_weights()])
+    compile_model(model, optimizer, 1e-4)
+    x, y = rng.uniform(0, largest, (8, *shape)).astype("float32"), np.arange(8)[:, None] % 2
+    return [float(model.train_on_batch(x, y)[0]) for _ in range(4)]
+
+found = {"basic_cnn": losses(basic_cnn(32), (32, 32, 3), "adam", 255),
+         "vgg19_head": losses(vgg19_head(512), (512,), "rmsprop", 2)}
+"""
+
+
+def elsewhere(code, home, backend="jax"):
+    env = {**os.environ, "KERAS_BACKEND": backend, "MALARIA_NB_HOME": str(home), "JAX_PLATFORMS": "cpu", "TQDM_DISABLE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_four_steps_under_jax_lose_what_they_lose_here(tmp_path):
+    names = {}
+    exec(STEPS, names)
+    theirs = elsewhere(STEPS + "\nprint(json.dumps(found))", tmp_path)
+    for model, ours in names["found"].items():
+        assert ours[-1] != pytest.approx(ours[0], rel=1e-3), "nothing was learnt"
+        assert theirs[model] == pytest.approx(ours, rel=1e-4)
+
+
+def test_a_recipe_runs_under_jax_unchanged(tmp_path):
+    code = ("import json; from malaria_nb.experiments import GOLDEN, record_files, run; "
+            "about = json.loads(record_files(run('basic_cnn', GOLDEN))['record.json']); print(json.dumps(about))")
+    about = elsewhere(code, tmp_path)
+    assert about["environment"]["backend"] == "jax" and "jax" in about["environment"]
+    assert about["epochs"]["done"] == 2 and np.isfinite(about["golden"]["loss"])
+
+
+@pytest.mark.parametrize("name", ["basic_cnn", "vgg19_frozen"])
+def test_mixed_precision_scores_in_32_bits(name, home, monkeypatch):
+    import keras
+    full = run(name, GOLDEN)
+    monkeypatch.setattr(experiments, "accelerators", lambda: ["an accelerator"])
+    mixed = run(name, GOLDEN)
+    assert mixed.folder != full.folder and mixed.environment["precision"] == "mixed_bfloat16"
+    assert keras.config.dtype_policy().name == "float32"  # as before
+    model = mixed.fitted()
+    assert model.layers[-1].compute_dtype == "float32" and model.layers[1].compute_dtype in ("bfloat16", "float32")
+    assert np.allclose(mixed.predictions["score"], full.predictions["score"], atol=.1)
+    assert mixed.history["loss"].iloc[-1] != full.history["loss"].iloc[-1]
