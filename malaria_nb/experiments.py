@@ -158,7 +158,7 @@ def epochs_text(history: pd.DataFrame, # of `run` or of a record
                 keep: str              # "best" or "last"
                 ) -> str:
     "Say how many epochs were trained and which one was kept."
-    return f"{len(history)} epochs, " + ("last kept" if keep == "last" else f"best {history.attrs['best_epoch']}")
+    return f"{len(history)} epoch{'s' * (len(history) != 1)}, " + ("last kept" if keep == "last" else f"best {history.attrs['best_epoch']}")
 
 
 @dataclass

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from malaria_nb.evaluation import (ARTICLE, METRICS, article_table, at_prevalence, bootstrap, compare, confusion, difference, evaluate, hardest,
-                                   interval, metrics, plot_comparison, plot_confusion, plot_precision_recall, plot_roc,
+                                   interval, mcnemar, metrics, plot_comparison, plot_confusion, plot_precision_recall, plot_roc,
                                    plot_thresholds, rates, threshold_for)
 
 
@@ -314,3 +314,17 @@ def test_importing_evaluation_is_light():
                             "print([m for m in ('keras', 'tensorflow', 'matplotlib', 'sklearn') if m in sys.modules])"],
                            capture_output=True, text=True, check=True).stdout
     assert heavy.strip() == "[]"
+
+
+# ---- McNemar
+
+def test_mcnemar_counts_what_only_one_gets_right():
+    label = np.r_[np.ones(50, int), np.zeros(50, int)]
+    right, wrong = np.where(label, .9, .1), np.where(label, .1, .9)
+    only_b, only_a = np.arange(100) < 15, np.arange(100) >= 95
+    table = lambda score: pd.DataFrame({"file": [f"{i}.png" for i in range(100)], "patient": "C1", "label": label, "score": score,
+                                        "split": "test"})
+    a, b = table(np.where(only_b, wrong, right)), table(np.where(only_a, wrong, right))
+    assert mcnemar(a, b) == (5, 15, pytest.approx(.04138947))  # 2 · Σ C(20, k) / 2²⁰ for k = 0 to 5
+    assert mcnemar(b, a) == (15, 5, pytest.approx(.04138947))
+    with pytest.raises(ValueError): mcnemar(a, b[1:])
