@@ -708,7 +708,8 @@ def _list(args) -> int: # exit status
 def _run(args) -> int: # exit status
     from malaria_nb.course import SCALES, Settings
     from malaria_nb.experiments import grid, run_grid
-    s = Settings(args.cells or "nih", SCALES[args.scale or "full"], os.environ.get("MALARIA_NB_WEIGHTS") or "imagenet")
+    if args.cells == "synthetic": raise argparse.ArgumentError(None, "records are of real cells: --cells nih or a folder")
+    s = Settings(args.cells or "nih", SCALES["full"], os.environ.get("MALARIA_NB_WEIGHTS") or "imagenet")
     jobs, n = grid(args.names, args.split, args.seed), 0
     for n, folder in enumerate(run_grid(jobs, s, args.epochs, args.again, args.scheduler), start=1):
         _print_record(folder.name)
@@ -845,10 +846,9 @@ def _parser() -> argparse.ArgumentParser:
              (["--split"], dict(nargs="+", choices=["cell", "photo", "patient"], help="default: the recipe's own")),
              (["--seed"], dict(nargs="+", type=int, help="default: the recipe's own")),
              (["--epochs"], dict(type=int, metavar="N", help="stop after N epochs for now; a later run goes on from there")),
-             (["--again"], dict(action="store_true", help="also those whose record is up to date")),
+             (["--again"], dict(action="store_true", help="train anew, also where the record is up to date")),
              (["--scheduler"], dict(metavar="ADDRESS", help="hand them to a Dask cluster, e.g. tcp://10.0.0.1:8786")),
-             (["--cells"], dict(help="default: nih, the real ones")),
-             (["--scale"], dict(choices=["quick", "full"], help="default: full")))
+             (["--cells"], dict(help="nih, the real ones (default), or a folder that holds them")))
     weights(v)
     verb(_show, "show records", (["names"], dict(metavar="RECORD", nargs="+")))
     verb(_compare, "compare two records on the test cells that both have",

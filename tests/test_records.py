@@ -3,8 +3,6 @@ import gzip, json, os, random, re, shutil, signal, subprocess, sys, time
 from dataclasses import replace
 from pathlib import Path
 
-import keras
-import numpy as np
 import pytest
 
 from malaria_nb import cnn, experiments
@@ -47,12 +45,6 @@ def test_edited_learning_rate(record, monkeypatch):
     found, = problems(record)
     assert "stale: learning_rate was 0.0004 and is 0.001" in found
     assert "malaria-nb experiment run basic_cnn --split patient --seed 42 --again" in found
-
-
-def test_another_choice_of_the_recipe_it_starts_from_is_its_own_affair(monkeypatch):
-    before = choices(RECIPES["vgg19_finetuned"])
-    monkeypatch.setitem(RECIPES, "vgg19_frozen", replace(RECIPES["vgg19_frozen"], learning_rate=1.))
-    assert choices(RECIPES["vgg19_finetuned"]) == before
 
 
 def test_one_score_changed(record):
@@ -155,6 +147,20 @@ def test_more_epochs_go_on_from_those_there_are(home):
     more = run("basic_cnn", GOLDEN)
     assert len(more.history) == 2 and (more.predictions["score"] == whole.predictions["score"]).all()
     assert len(run("basic_cnn", GOLDEN, epochs=1).history) == 2  # what is there is not thrown away
+
+
+def test_again_trains_anew(home):
+    first = run("purple_threshold", GOLDEN)
+    made = lambda: (first.folder/"model.keras").stat().st_mtime_ns
+    before = made()
+    assert (run("purple_threshold", GOLDEN).predictions["score"] == first.predictions["score"]).all() and made() == before
+    assert (run("purple_threshold", GOLDEN, again=True).predictions["score"] == first.predictions["score"]).all()
+    assert made() > before
+
+
+def test_synthetic_cells_don_t_get_into_the_records(capsys):
+    assert main(["experiment", "run", "basic_cnn", "--cells", "synthetic"]) == 2
+    assert "real cells" in capsys.readouterr().err
 
 
 def test_commands(record, monkeypatch, capsys):

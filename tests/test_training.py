@@ -180,3 +180,17 @@ def test_predictions_keep_the_order_of_rows(tiny, finished):
     assert list(table["file"]) == ["630.png", "002.png", "300.png"]
     np.testing.assert_allclose(table["score"], m.predict(x[rows], verbose=0)[:, 0], rtol=1e-5)
     with pytest.raises(ValueError, match="640 images but 639 cells"): predict_cells(m, x, cells[1:])
+
+
+def test_last_epoch_is_kept_when_asked_for(tiny, tmp_path):
+    fit = lambda m, keep: tiny.fit(m, *tiny.batches(), 4, tmp_path/"fit", patience=None, progress=False, keep=keep)
+    tiny.set_seed(7)
+    last = tiny.model()
+    history = fit(last, "last")
+    again, best = tiny.model(), tiny.model()
+    fit(again, "last")  # a finished folder, opened
+    fit(best, "best")
+    same = lambda a, b: all((x == y).all() for x, y in zip(a.get_weights(), b.get_weights()))
+    assert same(again, last)
+    assert same(best, last) == (history.attrs["best_epoch"] == 4)
+    with pytest.raises(ValueError, match="'best' or 'last'"): fit(last, "first")
