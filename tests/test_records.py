@@ -7,8 +7,8 @@ import pytest
 
 from malaria_nb import cnn, experiments
 from malaria_nb.cli import main
-from malaria_nb.experiments import (GOLDEN, RECIPES, Job, check_claims, check_export, check_record, check_records, choices, golden,
-                                    grid, list_grid, load, read_record, record_files, run, run_grid, write_record)
+from malaria_nb.experiments import (GOLDEN, RECIPES, Job, check_claims, check_code, check_export, check_record, choices, golden,
+                                    grid, list_grid, load, read_record, read_records, record_files, run, run_grid, write_record)
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -25,7 +25,9 @@ def written(tmp_path_factory):
 def record(written, tmp_path): return Path(shutil.copytree(written[0], tmp_path/"records"/written[0].name))
 
 
-def problems(folder, now=None): return [str(p) for p in check_record(read_record(folder), now)]
+def problems(folder, now=None):
+    record = read_record(folder)
+    return [str(p) for p in check_record(record) + (check_code(record, now) if now else [])]
 
 
 def edit(path, old, new):
@@ -222,7 +224,7 @@ def test_cluster_loses_a_worker(tmp_path, monkeypatch):
         os.kill(pids[0], signal.SIGKILL)
         list(records)
     assert sorted(w.name for w in writes) == sorted(map(str, jobs)) == sorted(p.name for p in (tmp_path/"records").iterdir())
-    assert check_records(tmp_path/"records", rerun=False) == []
+    assert [p for r in read_records(tmp_path/"records") for p in check_record(r)] == []
 
 
 def test_no_cluster_there():
