@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from malaria_nb import cli
-from malaria_nb.cli import Check, doctor, find_chapters, main
+from malaria_nb.cli import Check, doctor, main
 from malaria_nb.cli import _check_accelerator as check_accelerator
+from malaria_nb.notebooks import find_chapters
 from malaria_nb.synthetic import synthetic_cells
 
 

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from malaria_nb.cli import processed, run_chapter, store_outputs, to_html
+from malaria_nb.notebooks import processed, run_chapter, store_outputs, to_html
 
 # as from a terminal: where the tests are a background job, Ctrl-C is ignored and every child inherits that
 COMMAND = [sys.executable, "-c", "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "

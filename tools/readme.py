@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 from nbconvert import MarkdownExporter
 
-from malaria_nb.cli import processed
+from malaria_nb.notebooks import processed
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAD = "<!-- Made from nbs/index.ipynb by `make readme`: do not edit. -->\n\n"
