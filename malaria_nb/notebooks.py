@@ -61,7 +61,7 @@ def _runs(cell) -> bool: # whether a cell is to be executed
     return cell.cell_type == "code" and not re.search(r"^#\|\s*eval:\s*false", cell.source, re.M)
 
 # %% ../nbs/94_notebooks.ipynb #ef66f001
-def _client(nb, kernels: Path, timeout: int|None):
+def _client(nb, kernels: Path, timeout: int|None, **options):
     "Return a client of nbclient's whose kernel is this Python, and is kept to this user."
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
@@ -74,7 +74,7 @@ def _client(nb, kernels: Path, timeout: int|None):
     specs = KernelSpecManager(kernel_dirs=[str(kernels/"kernels")])
     km = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs, log=quiet, **local)
     return NotebookClient(nb, km=km, timeout=timeout, log=quiet, record_timing=False, store_widget_state=False,
-                          coalesce_streams=True, startup_timeout=300)
+                          coalesce_streams=True, startup_timeout=300, **options)
 
 
 async def _shut(client, now: bool):
@@ -88,14 +88,16 @@ async def _execute(nb,                         # notebook; gets the outputs
                    folder: Path,               # working folder of the kernel
                    kernels: Path,              # from `_kernel_home`
                    timeout: int|None,          # seconds a cell may take
-                   tell: Callable[[int], None] # called with each cell's index before it starts
+                   tell: Callable[[int], None], # called with each cell's index before it starts
+                   env: dict[str, str]={},     # more variables of the kernel's environment
+                   **options                   # of nbclient's NotebookClient, as `allow_errors`
                    ) -> tuple[int|None, str]:  # index of the failed cell, and why; (None, "") when all passed
     "Run the cells of `nb` in a fresh kernel until one fails."
     from nbclient.exceptions import CellExecutionError, CellTimeoutError
     # progress bars of a chapter have nobody to watch them, and would stay in its outputs
     env = {**os.environ, "IPYTHONDIR": str(kernels/"ipython"), "TQDM_DISABLE": "1", "TF_CPP_MIN_LOG_LEVEL": "2",
-           "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    client, i, well = _client(nb, kernels, timeout), None, False
+           "PYDEVD_DISABLE_FILE_VALIDATION": "1", **env}
+    client, i, well = _client(nb, kernels, timeout, **options), None, False
     with (kernels/"log.txt").open("w+", encoding="utf-8", errors="replace") as log:
         try:
             await client.async_start_new_kernel(cwd=str(folder), env=env, stdout=log, stderr=log)
