@@ -52,7 +52,6 @@ readme: $(ENV)
 
 outputs: $(ENV)
 	$(BIN)/malaria-nb course --cells nih --scale $(SCALE) --weights "$(WEIGHTS)" --store
-	cp _course/comparison.csv nbs/records/$(SCALE)-comparison.csv
 	$(BIN)/malaria-nb course --cells nih --scale $(SCALE) --only index --store --out _course/index
 	$(BIN)/python tools/readme.py
 
