@@ -14,7 +14,7 @@ def lines(key):
     return [line.strip() for line in cfg[key].splitlines() if line.strip()]
 
 
-course, cluster = lines("course_requirements"), lines("cluster_requirements")
+course, cluster, docs = (lines(f"{extra}_requirements") for extra in ("course", "cluster", "docs"))
 
 setup(
     name=cfg["lib_name"],
@@ -38,7 +38,7 @@ setup(
     packages=find_packages(include=["malaria_nb", "malaria_nb.*"]),
     python_requires=f">={cfg['min_python']}",
     install_requires=lines("requirements"),
-    extras_require={"course": course, "cluster": cluster, "dev": course + cluster + lines("dev_requirements")},
+    extras_require={"course": course, "cluster": cluster, "docs": docs, "dev": course + cluster + docs + lines("dev_requirements")},
     entry_points={"console_scripts": lines("console_scripts"), "nbdev": ["malaria_nb=malaria_nb._modidx:d"]},
     zip_safe=False,
 )

@@ -62,7 +62,7 @@ def test_environment_is_made_from_settings():
 def test_lock_has_a_version_for_every_requirement():
     locked = [Requirement(line) for line in (ROOT/"requirements.lock").read_text("utf-8").splitlines() if "==" in line]
     assert all(len(r.specifier) == 1 and "==" in str(r.specifier) for r in locked)
-    for line in made["requirements"]("requirements", "course_requirements", "cluster_requirements", "dev_requirements"):
+    for line in made["requirements"]("requirements", "course_requirements", "cluster_requirements", "docs_requirements", "dev_requirements"):
         wanted = Requirement(line)
         versions = [next(iter(r.specifier)).version for r in locked
                     if canonicalize_name(r.name) == canonicalize_name(wanted.name)]

@@ -43,7 +43,7 @@ dependencies:
 
 def lock() -> str:
     "Resolve every requirement to one exact version."
-    wanted = "\n".join(requirements("requirements", "course_requirements", "cluster_requirements", "dev_requirements"))
+    wanted = "\n".join(requirements("requirements", "course_requirements", "cluster_requirements", "docs_requirements", "dev_requirements"))
     return subprocess.run(["uv", "pip", "compile", "--universal", "--python-version", "3.11", "--no-emit-index-url",
                            "--no-header", "--no-annotate", "-q", "-"], input=wanted, text=True, check=True,
                           stdout=subprocess.PIPE).stdout
