@@ -76,7 +76,7 @@ def settings() -> Settings:
 COSTS = {"index": (0.1, 0.1), "00_motivation": (0.1, 0.1), "01_dataset": (0.3, 1), "02_images": (0.3, 1), "03_cnn": (0.3, 0.3),
          "04_training": (3, 60), "05_transfer": (6, 800), "06_evaluation": (0.5, 3),
          "90_synthetic": (0.3, 0.3), "91_experiments": (0.2, 0.2), "92_command_line": (0.1, 0.1), "93_course": (0.1, 0.1),
-         "94_notebooks": (0.2, 0.2), "95_checks": (0.1, 0.1)}
+         "94_notebooks": (0.2, 0.2), "95_exercises": (0.2, 0.2), "96_checks": (0.1, 0.1)}
 
 
 # chapters that read the course's cells at its scale, and that need Keras

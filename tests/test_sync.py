@@ -10,7 +10,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = sorted((ROOT/"nbs").glob("*.ipynb"))
-FLOW = ["course", "screening", "synthetic", "dataset", "images", "cnn", "transfer", "training", "evaluation", "experiments", "notebooks", "checks", "cli"]
+FLOW = ["course", "screening", "synthetic", "dataset", "images", "cnn", "transfer", "training", "evaluation", "experiments", "notebooks", "exercises", "checks", "cli"]
 made = runpy.run_path(str(ROOT/"tools"/"requirements.py"))  # its functions, without its main
 
 

@@ -1,0 +1,63 @@
+"""How Sphinx makes the book. `make docs` first lays out its source (tools/book.py), then calls sphinx-build."""
+from configparser import ConfigParser
+from pathlib import Path
+
+from docutils.nodes import SkipNode
+from latex2mathml.converter import convert
+
+settings = ConfigParser(delimiters=["="])
+settings.read(Path(__file__).resolve().parents[1]/"settings.ini", encoding="utf-8")
+settings = settings["DEFAULT"]
+
+project = settings["title"]
+author = settings["author"]
+copyright = settings["copyright"]
+release = settings["version"]
+language = "en"
+
+extensions = ["myst_nb"]
+nb_execution_mode = "off"  # the stored outputs are of real cells, which are not in the repository
+nb_merge_streams = True
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+suppress_warnings = ["mystnb.unknown_mime_type"]  # the second form of an output, beside the one that is shown
+
+html_theme = "sphinx_book_theme"
+html_title = "malaria_nb: medical image classification, honestly"
+html_theme_options = {
+    "repository_url": settings["git_url"], "repository_branch": settings["branch"], "path_to_docs": "nbs",
+    "use_repository_button": True, "use_issues_button": True, "use_download_button": False,
+    "show_toc_level": 2,
+    "launch_buttons": {"colab_url": "https://colab.research.google.com", "binderhub_url": "https://mybinder.org",
+                       "notebook_interface": "jupyterlab"},
+}
+html_context = {"default_mode": "auto"}
+html_static_path = ["_static"]
+html_css_files = ["book.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_last_updated_fmt = None
+
+
+def _formula(translator, node, display):
+    tex = node.astext()
+    translator.body.append(convert(tex, display=display))
+
+
+def _inline(translator, node):
+    _formula(translator, node, "inline")
+    raise SkipNode
+
+
+def _block(translator, node):
+    translator.body.append('<div class="formula">')
+    _formula(translator, node, "block")
+    translator.body.append("</div>")
+    raise SkipNode
+
+
+def setup(app):
+    app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
+
+
+html_math_renderer = "mathml"

@@ -1,0 +1,105 @@
+"""Lay out the book's source from the chapters, the exercises and the library, and let Sphinx make the site.
+
+    python tools/book.py [OUT]      # default: _docs; the site is in OUT/html
+"""
+import base64, importlib, inspect, re, shutil, subprocess, sys
+from pathlib import Path
+
+import nbformat
+from nbdev.showdoc import BasicMarkdownRenderer
+
+from malaria_nb.notebooks import find_chapters, processed
+
+ROOT = Path(__file__).resolve().parents[1]
+NBS, DOCS = ROOT/"nbs", ROOT/"docs"
+REPOSITORY = "https://github.com/malaria-nb/malaria_nb/blob/main"
+
+
+def pictures(nb, stem: str, out: Path):
+    "Write a notebook's pictures as files, and let Markdown with their alt text stand in their place."
+    n = 0
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if "image/png" not in data: continue
+            n += 1
+            file = out/"images"/f"{stem}-{n}.png"
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(base64.b64decode(data["image/png"]))
+            output.data = {"text/markdown": f"![{output.metadata['image/png']['alt']}](/images/{file.name})"}
+
+
+def links(text: str, folder: str, pages: set[str]) -> str:
+    "Point links at files that are no pages of the book at the repository."
+    def there(m):
+        target, _, anchor = m[1].partition("#")
+        if re.match(r"[a-z]+:", m[1]) or not target: return m[0]
+        path = (ROOT/folder/target).resolve()
+        try: inside = path.relative_to(ROOT).as_posix()
+        except ValueError: return m[0]
+        return m[0] if inside in pages else f"]({REPOSITORY}/{inside})"
+    return re.sub(r"\]\(([^)\s]+)\)", there, text)
+
+
+def reference(module: str) -> str:
+    "Return a module's page: every public name with its docments."
+    m = importlib.import_module(f"malaria_nb.{module}")
+    parts = [f"# malaria_nb.{module}\n\n{inspect.getdoc(m)}"]
+    for name in m.__all__:
+        symbol = getattr(m, name)
+        if not (inspect.isfunction(symbol) or inspect.isclass(symbol)): continue
+        made = BasicMarkdownRenderer(symbol, title_level=2)._repr_markdown_()
+        body = re.sub(r"\A---\n+\[source\].*?\n+", "", made)
+        line = inspect.getsourcelines(symbol)[1]
+        parts.append(f"{body}\n\n[Source]({REPOSITORY}/malaria_nb/{module}.py#L{line})")
+    return "\n\n".join(parts) + "\n"
+
+
+def tree(*entries: str, caption: str="", hidden: bool=True) -> str:
+    options = [":hidden:"] * hidden + ([f":caption: {caption}"] if caption else [])
+    return "\n".join(["```{toctree}", *options, "", *entries, "```"])
+
+
+def lay_out(out: Path):
+    "Write the source of the book into `out`."
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    chapters = find_chapters(NBS)
+    sets = [p for folder in ("exercises", "solutions") for p in sorted((NBS/folder).glob("*.ipynb"))]
+    texts = sorted(NBS.glob("*.md"))
+    modules = sorted(p.stem for p in (ROOT/"malaria_nb").glob("[a-z]*.py"))
+    pages = {p.relative_to(ROOT).as_posix() for p in (*chapters, *sets, *texts)}
+    for path in (*chapters, *sets):
+        nb, inside = processed(path), path.relative_to(NBS)
+        nb.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        pictures(nb, path.stem, out)
+        for cell in nb.cells:
+            if cell.cell_type == "markdown": cell.source = links(cell.source, f"nbs/{inside.parent}", pages)
+            if cell.metadata.get("transient", {}).get("remove_source"): cell.metadata["tags"] = ["remove-input"]
+        if path.stem == "index": nb.cells.append(nbformat.v4.new_markdown_cell(contents(chapters, sets, texts, modules)))
+        (out/inside).parent.mkdir(exist_ok=True)
+        nbformat.write(nb, out/inside)
+    for path in texts: (out/path.name).write_text(links(path.read_text("utf-8"), "nbs", pages), encoding="utf-8")
+    (out/"reference").mkdir()
+    for module in modules: (out/"reference"/f"{module}.md").write_text(reference(module), encoding="utf-8")
+    shutil.copytree(DOCS/"_static", out/"_static")
+
+
+def contents(chapters, sets, texts, modules) -> str:
+    "Return the book's table of contents."
+    part = lambda first, last: [p.stem for p in chapters if first <= p.stem[:2] <= last and p.stem != "index"]
+    folder = lambda name: [f"{name}/{p.stem}" for p in sets if p.parent.name == name]
+    trees = {"Part I: the article, rebuilt": part("00", "09"), "Part II: where the article stops": part("10", "89"),
+             "Workshop: how the course is made": part("90", "99"), "Exercises": folder("exercises"), "Solutions": folder("solutions"),
+             "For everyone": [p.stem for p in texts], "The library": [f"reference/{m}" for m in modules]}
+    return "\n\n".join(tree(*entries, caption=caption) for caption, entries in trees.items() if entries)
+
+
+def main(out: Path):
+    lay_out(out/"source")
+    command = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-q", "-j", "auto", "-c", str(DOCS),
+               "-d", str(out/"doctrees"), str(out/"source"), str(out/"html")]
+    sys.exit(subprocess.run(command).returncode)
+
+
+if __name__ == "__main__": main(Path(sys.argv[1] if len(sys.argv) > 1 else ROOT/"_docs"))
