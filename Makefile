@@ -5,6 +5,9 @@
 #   make lab                       JupyterLab on the chapters
 #   make test                      what CI runs
 #   make records                   check that prose, code and recorded experiments agree
+#   make exercises                 the learners' notebooks from nbs/solutions
+#   make docs                      the book, in _docs/html
+#   make browser                   open the book and JupyterLab in a real browser (needs Debian's chromium)
 #   make readme                    README.md from nbs/index.ipynb
 #   make outputs                   run the chapters on the real cells and store what they show
 #   make lock                      requirements.lock and environment.yml from settings.ini (needs uv)
@@ -19,7 +22,7 @@ BIN := .venv/bin
 ENV := .venv/.made
 
 .DEFAULT_GOAL := course
-.PHONY: course lab test chapters records readme outputs lock clean
+.PHONY: course lab test chapters records exercises docs browser readme outputs lock clean
 
 $(ENV): requirements.lock settings.ini setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12")'
@@ -41,11 +44,20 @@ chapters: $(ENV)
 	    TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/nbdev_test --n_workers 2 --timing --do_print
 
 test: chapters records
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/browser
 
 # Do prose, code and records agree?
 records: $(ENV)
 	$(BIN)/malaria-nb experiment check
+
+exercises: $(ENV)
+	$(BIN)/python tools/exercises.py
+
+docs: $(ENV)
+	$(BIN)/python tools/book.py
+
+browser: docs
+	$(BIN)/python -m pytest -n 2 tests/browser
 
 readme: $(ENV)
 	$(BIN)/python tools/readme.py
@@ -59,5 +71,5 @@ lock:
 	$(PYTHON) tools/requirements.py
 
 clean:
-	rm -rf .venv _course build dist *.egg-info
+	rm -rf .venv _course _docs build dist *.egg-info
 	find . -name __pycache__ -o -name .ipynb_checkpoints -o -name .pytest_cache | xargs rm -rf

@@ -400,6 +400,36 @@ def _check(args) -> int: # exit status
     print(*problems, sep="\n") if problems else print("prose, code and records agree")
     return int(bool(problems))
 
+# %% ../nbs/92_command_line.ipynb #85842bc8
+def _official(path: Path, folder: Path) -> Path|None: # the course's exercises that a learner's notebook was made from
+    return next((p for p in sorted(folder.glob("*.ipynb")) if p.stem in path.stem), None)
+
+
+def _grade(args) -> int: # exit status: 1 when a notebook could not be graded
+    "Grade notebooks, and report."
+    from malaria_nb.exercises import grade
+    folders = [Path(args.exercises)] if args.exercises else [Path("nbs/exercises"), Path(__file__).resolve().parents[1]/"nbs"/"exercises"]
+    folder = next((f for f in folders if f.is_dir()), None)
+    if folder is None: raise FileNotFoundError("no nbs/exercises here: run this in a clone of the course, or name its exercises with --exercises")
+    given = [Path(p) for p in args.paths]
+    if missing := [p for p in given if not p.exists()]: raise FileNotFoundError(f"no notebook or folder {_short(missing[0])}")
+    paths = [q for p in given for q in (sorted(p.rglob("*.ipynb")) if p.is_dir() else [p]) if ".ipynb_checkpoints" not in q.parts]
+    reports = []
+    with _environment(MALARIA_NB_RECORDS=os.environ.get("MALARIA_NB_RECORDS") or str(folder.resolve().parent/"records")):
+        for path in paths:
+            official = _official(path, folder)
+            report = grade(path, official, args.timeout) if official else {"error": "its name holds no chapter's, such as 03_cnn"}
+            reports.append({**report, "notebook": path.as_posix()})
+            print(_grade_lines(reports[-1]), flush=True)
+    if args.json: _write(Path(args.json), json.dumps(reports, indent=1, ensure_ascii=False) + "\n")
+    return int(not reports or any("error" in r for r in reports))
+
+
+def _grade_lines(report: dict) -> str:
+    if "error" in report: return f"[FAIL] {report['notebook']}: {report['error']}"
+    said = [f"       {heading}: {e['says']}" for heading, e in report["exercises"].items() if not e["passed"]]
+    return "\n".join([f"[{report['passed']}/{report['of']}]  {report['notebook']}", *said])
+
 # %% ../nbs/92_command_line.ipynb #c3967087
 @contextlib.contextmanager
 def _environment(**variables: str|None) -> Iterator[None]:
@@ -503,6 +533,16 @@ def _parser() -> argparse.ArgumentParser:
     verb(_compare, "compare two records on the test cells that both have",
          (["a"], dict(metavar="RECORD")), (["b"], dict(metavar="RECORD")))
     verb(_check, "check that prose, code and records agree, offline, in under a minute")
+
+    c = commands.add_parser("grade", help="check learners' exercises", description="Run learners' notebooks, each apart from everything "
+                            "else, and hold them against the course's checks.\nIt stops accidents, not attackers: for code from "
+                            "strangers use a container.\nExit status 1 when a notebook could not be graded.", **looks)
+    c.set_defaults(run=_grade, cells=None, scale=None, weights=None)
+    c.add_argument("paths", metavar="PATH", nargs="+", help="notebooks, or folders of them; a name holds its chapter's, as 03_cnn-anna.ipynb")
+    c.add_argument("--exercises", metavar="FOLDER", help="the course's exercises (default: ./nbs/exercises, else the clone's)")
+    c.add_argument("--json", metavar="FILE", help="write the whole report there")
+    c.add_argument("--timeout", metavar="SECONDS", type=_seconds, default=60, help="give a cell up after so long (default: 60)")
+    common(c)
 
     c = command(_doctor, "say whether this machine can run the course, and what mends it",
                 "One line each for Python, packages, cores, memory, disk, accelerator, cells and weights.\n"

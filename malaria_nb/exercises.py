@@ -161,7 +161,7 @@ def _graded_sections(learner, official, token):
     sections = {"": [c["source"] for c in exercises(learner)[""] if c["cell_type"] == "code"]}
     for heading, cells in exercises(official).items():
         if not heading: continue
-        own = [c["source"] for c in theirs.get(_number(heading), []) if c["cell_type"] == "code" and not _is_check(c)]
+        own = [c["source"] for c in theirs.get(_number(heading), []) if c["cell_type"] == "code" and not _is_check(c) and not _wrong(c)]
         checks = [c["source"] for c in cells if _is_check(c)]
         fresh = "from malaria_nb.checks import " + ", ".join(sorted(set(re.findall(r"^(check_\w+)\(", "\n".join(checks), re.M))))
         sections[heading] = [*own, "\n".join([fresh, *checks, f"print({token!r})"])]

@@ -97,3 +97,20 @@ def test_grader_of_something_else(tmp_path):
     nbformat.write(notebook(), tmp_path/"nothing.ipynb")
     report = grade(tmp_path/"nothing.ipynb", tmp_path/"official.ipynb")
     assert report["passed"] == 0 and "returns" not in json.dumps(report) and report["exercises"]["1 Double"]["says"]
+
+
+def test_command_grades_a_folder(tmp_path, capsys):
+    from malaria_nb.cli import main
+    (tmp_path/"exercises").mkdir()
+    nbformat.write(learners(notebook(*GOOD)), tmp_path/"exercises"/"03_cnn.ipynb")
+    (tmp_path/"class"/"ben").mkdir(parents=True)
+    nbformat.write(notebook(*GOOD), tmp_path/"class"/"03_cnn-anna.ipynb")
+    nbformat.write(learners(notebook(*GOOD)), tmp_path/"class"/"ben"/"03_cnn.ipynb")
+    how = ["--exercises", str(tmp_path/"exercises"), "--json", str(tmp_path/"report.json")]
+    assert main(["grade", str(tmp_path/"class"), *how]) == 0
+    out = capsys.readouterr().out
+    assert "[1/1]" in out and "[0/1]" in out and "1 Double: double returns nothing yet" in out
+    assert [r["passed"] for r in json.loads((tmp_path/"report.json").read_text("utf-8"))] == [1, 0]
+    (tmp_path/"class"/"holiday.ipynb").write_text("{}")
+    assert main(["grade", str(tmp_path/"class"/"holiday.ipynb"), *how]) == 1
+    assert "its name holds no chapter's" in capsys.readouterr().out
