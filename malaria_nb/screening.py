@@ -93,7 +93,7 @@ def limit_of_detection(specificity,   # share of uninfected cells called uninfec
                        ):             # share of cells, 0–1; NaN where even 100 % could not be told from none
     """Return the smallest true parasitaemia that can be told from none by counting.
 
-    Currie's detection limit (Anal. Chem. 40:586, 1968) with exact binomial tails: the apparent parasitaemia q at which
+    Currie's limit of detection (Anal. Chem. 40:586, 1968) with exact binomial tails: the apparent parasitaemia q at which
     P(count > `critical_count`) = `level` is a quantile of a beta distribution (Clopper and Pearson 1934), and
     q = p·sensitivity + (1 − p)(1 − specificity) is solved for p (Rogan and Gladen 1978).
     """
