@@ -18,6 +18,7 @@ language = "en"
 extensions = ["myst_nb"]
 nb_execution_mode = "off"  # the stored outputs are of real cells, which are not in the repository
 nb_merge_streams = True
+nb_render_markdown_format = "myst"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["mystnb.unknown_mime_type"]  # the second form of an output, beside the one that is shown
@@ -27,7 +28,7 @@ html_title = "malaria_nb: medical image classification, honestly"
 html_theme_options = {
     "repository_url": settings["git_url"], "repository_branch": settings["branch"], "path_to_docs": "nbs",
     "use_repository_button": True, "use_issues_button": True, "use_download_button": False,
-    "show_toc_level": 2,
+    "show_toc_level": 2, "navbar_persistent": [],
     "launch_buttons": {"colab_url": "https://colab.research.google.com", "binderhub_url": "https://mybinder.org",
                        "notebook_interface": "jupyterlab"},
 }
@@ -50,7 +51,7 @@ def _inline(translator, node):
 
 
 def _block(translator, node):
-    translator.body.append('<div class="formula">')
+    translator.body.append('<div class="formula" tabindex="0">')
     _formula(translator, node, "block")
     translator.body.append("</div>")
     raise SkipNode
