@@ -6,8 +6,8 @@
 __all__ = ['Check', 'doctor', 'main']
 
 # %% ../nbs/92_command_line.ipynb #043c7ead
-import argparse, contextlib, importlib.util, json, os, re
-import shutil, subprocess, sys
+import argparse, contextlib, importlib.util, json, os, platform, re
+import shutil, socket, subprocess, sys
 from collections.abc import Iterator
 from dataclasses import asdict, astuple, dataclass
 from importlib import metadata
@@ -26,9 +26,6 @@ class Check:
 
     def __str__(self):
         return f"{f'[{self.status}]':<6} {self.name:<16} {self.found}" + (f" → {self.mend}" if self.mend else "")
-
-# %% ../nbs/92_command_line.ipynb #3bd83eb6
-#| export
 
 # %% ../nbs/92_command_line.ipynb #4fb596dc
 def _check_python() -> Check:
@@ -83,6 +80,28 @@ def _memory() -> float|None: # bytes, None where nobody can say
             limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     return min(limits, default=None)
 
+# %% ../nbs/92_command_line.ipynb #93b77aa0
+def _processor_flags() -> set[str]|None: # None where nobody can say
+    if sys.platform == "darwin":
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            said = subprocess.run(["sysctl", "-n", "machdep.cpu.features", "machdep.cpu.leaf7_features"], capture_output=True, text=True, timeout=10)
+            return set(said.stdout.lower().split()) or None
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+        return next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith("flags")), None)
+
+
+def _check_processor() -> Check:
+    kind, flags = platform.machine(), _processor_flags()
+    if kind.lower() not in ("x86_64", "amd64") or flags is None or flags & {"avx", "avx1.0"}: return Check("processor", "OK", kind)
+    return Check("processor", "FAIL", f"{kind} without AVX, which TensorFlow needs", "use another machine, or Colab or Binder (their links are in the book)")
+
+
+def _check_port() -> Check:
+    with socket.socket() as s:
+        if s.connect_ex(("127.0.0.1", 8888)): return Check("port 8888", "OK", "free for JupyterLab")
+    return Check("port 8888", "WARN", "in use, perhaps by another JupyterLab", "close that one, or take the address that `make lab` prints: it moves to the next free port")
+
 # %% ../nbs/92_command_line.ipynb #8e6c6828
 def _check_cores() -> Check:
     n = _cores()
@@ -134,6 +153,20 @@ def _driver() -> list[str]: # names of the GPUs that NVIDIA's driver sees
     return done.stdout.split("\n")[:-1] if done.returncode == 0 else []
 
 
+def _check_backend() -> Check:
+    "Look where Keras looks for the name of its back end."
+    file = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()/"keras.json"
+    name = os.environ.get("KERAS_BACKEND")
+    place = "KERAS_BACKEND" if name else _short(file)
+    if not name:
+        try: name = json.loads(file.read_text("utf-8")).get("backend", "tensorflow")
+        except (OSError, ValueError, AttributeError): name = "tensorflow"
+    package = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}.get(name)
+    if package and importlib.util.find_spec(package): return Check("Keras back end", "OK", name)
+    why = f"{name}, which is not installed" if package else f"{name!r}, which is none of this course's (tensorflow, jax, torch)"
+    return Check("Keras back end", "FAIL", f"{place} names {why}", "name tensorflow there, or unset it")
+
+
 def _check_accelerator() -> Check:
     "Ask Keras, in a process of its own, what it can train on."
     say = lambda status, found, mend="": Check("accelerator", status, found, mend)
@@ -172,8 +205,6 @@ def _check_cells() -> Check:
     if n == 27_558: return say("OK", f"{n:,} in {_short(real)}")
     return say("WARN", f"{n:,} of 27,558 in {_short(real)}", "malaria-nb data --cells nih (downloads 353 MB)")
 
-
-
 # %% ../nbs/92_command_line.ipynb #cb388afc
 def _check_weights() -> Check:
     from malaria_nb.course import home, settings
@@ -195,8 +226,8 @@ def _check_weights() -> Check:
 def doctor() -> list[Check]: # in the order in which they are printed
     "Check everything that the course needs from this machine."
     checks = []
-    for check in (_check_python, _check_packages, _check_cores, _check_memory, _check_disk, _check_accelerator,
-                  _check_cells, _check_weights):
+    for check in (_check_python, _check_packages, _check_processor, _check_cores, _check_memory, _check_disk, _check_backend,
+                  _check_accelerator, _check_cells, _check_weights, _check_port):
         try: found = check()
         except Exception as e:
             missing = isinstance(e, (ImportError, metadata.PackageNotFoundError))
@@ -545,7 +576,7 @@ def _parser() -> argparse.ArgumentParser:
     common(c)
 
     c = command(_doctor, "say whether this machine can run the course, and what mends it",
-                "One line each for Python, packages, cores, memory, disk, accelerator, cells and weights.\n"
+                "One line each for Python, packages, processor, memory, disk, Keras, accelerator, cells, weights and port.\n"
                 "Exit status 1 when the course can't run.", "synthetic")
     weights(c)
     c.add_argument("--json", action="store_true", help="print JSON, for a program")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# %% ../nbs/94_notebooks.ipynb #89dfd0ab
+# %% ../nbs/94_notebooks.ipynb #21f58b8d
 def _short(path: str|Path) -> str:
     "Name `path` from the working folder, or from `~`."
     path = Path(path).expanduser().absolute()
@@ -23,7 +23,7 @@ def _short(path: str|Path) -> str:
 def _one_line(e: BaseException) -> str: # what went wrong, without line breaks
     return " ".join(str(e).split()) or type(e).__name__
 
-
+# %% ../nbs/94_notebooks.ipynb #89dfd0ab
 @dataclass
 class ChapterRun:
     "What running one chapter gave."

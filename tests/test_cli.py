@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from malaria_nb import cli
+from malaria_nb import cli
 from malaria_nb.cli import Check, doctor, main
 from malaria_nb.cli import _check_accelerator as check_accelerator
 from malaria_nb.notebooks import find_chapters
@@ -252,3 +253,34 @@ def test_the_driver_is_asked_by_its_own_program(monkeypatch, tmp_path):
     (tmp_path/"nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert cli._driver() == ["A GPU", "Another"]
+
+
+def test_doctor_sees_a_processor_without_avx(monkeypatch):
+    monkeypatch.setattr(cli.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(cli, "_processor_flags", lambda: {"sse2"})
+    assert cli._check_processor().status == "FAIL" and "AVX" in cli._check_processor().found
+    monkeypatch.setattr(cli, "_processor_flags", lambda: {"avx", "sse2"})
+    assert cli._check_processor().status == "OK"
+    monkeypatch.setattr(cli.platform, "machine", lambda: "arm64")
+    monkeypatch.setattr(cli, "_processor_flags", lambda: set())
+    assert cli._check_processor().status == "OK"
+
+
+def test_doctor_sees_a_wrong_back_end(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    assert str(cli._check_backend()).split()[-1] == "tensorflow"
+    (tmp_path/"keras.json").write_text('{"backend": "theano"}')
+    assert cli._check_backend().status == "FAIL" and "keras.json names 'theano'" in cli._check_backend().found
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: None)
+    assert "torch, which is not installed" in cli._check_backend().found
+
+
+def test_doctor_sees_a_port_in_use():
+    import socket
+    with socket.socket() as s:
+        try: s.bind(("127.0.0.1", 8888))
+        except OSError: pass  # somebody else has it, which will do
+        else: s.listen()
+        assert cli._check_port().status == "WARN"

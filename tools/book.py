@@ -2,7 +2,7 @@
 
     python tools/book.py [OUT]      # default: _docs; the site is in OUT/html
 """
-import base64, importlib, inspect, re, shutil, subprocess, sys
+import ast, base64, importlib, inspect, re, shutil, subprocess, sys
 from pathlib import Path
 
 import nbformat
@@ -55,6 +55,29 @@ def reference(module: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _words(node) -> str:
+    "Return a string in the code, with … for what is filled in."
+    if isinstance(node, ast.Constant): return str(node.value)
+    if isinstance(node, ast.JoinedStr): return "".join(_words(v) if isinstance(v, ast.Constant) else "…" for v in node.values)
+    if isinstance(node, ast.IfExp): return " or ".join(filter(None, (_words(node.body), _words(node.orelse))))
+    if isinstance(node, ast.BinOp): return _words(node.left) + _words(node.right)
+    return "…"
+
+
+def doctor_says() -> str:
+    "Return a table of all that `malaria-nb doctor` can complain of, read from its code."
+    rows = []
+    for function in ast.parse((ROOT/"malaria_nb"/"cli.py").read_text("utf-8")).body:
+        if not (isinstance(function, ast.FunctionDef) and function.name.startswith("_check_")): continue
+        calls = [n for n in ast.walk(function) if isinstance(n, ast.Call) and getattr(n.func, "id", "") in ("Check", "say")]
+        topic = next((_words(c.args[0]) for c in calls if c.func.id == "Check" and isinstance(c.args[0], ast.Constant)), "a package")
+        for c in calls:
+            args = [_words(a) for a in c.args][c.func.id == "Check":]
+            if len(args) == 3 and args[0] != "OK" and re.search(r"\w{4}", args[2]): rows.append([topic, args[0], *args[1:]])
+    lines = ["| what | | it says | what mends it |", "|---|---|---|---|"]
+    return "\n".join(lines + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]) + "\n"
+
+
 def tree(*entries: str, caption: str="", hidden: bool=True) -> str:
     options = [":hidden:"] * hidden + ([f":caption: {caption}"] if caption else [])
     return "\n".join(["```{toctree}", *options, "", *entries, "```"])
@@ -80,6 +103,7 @@ def lay_out(out: Path):
         (out/inside).parent.mkdir(exist_ok=True)
         nbformat.write(nb, out/inside)
     for path in texts: (out/path.name).write_text(links(path.read_text("utf-8"), "nbs", pages), encoding="utf-8")
+    (out/"troubleshooting.md").write_text((DOCS/"troubleshooting.md").read_text("utf-8") + "\n" + doctor_says(), encoding="utf-8")
     (out/"reference").mkdir()
     for module in modules: (out/"reference"/f"{module}.md").write_text(reference(module), encoding="utf-8")
     shutil.copytree(DOCS/"_static", out/"_static")
@@ -91,7 +115,7 @@ def contents(chapters, sets, texts, modules) -> str:
     folder = lambda name: [f"{name}/{p.stem}" for p in sets if p.parent.name == name]
     trees = {"Part I: the article, rebuilt": part("00", "09"), "Part II: where the article stops": part("10", "89"),
              "Workshop: how the course is made": part("90", "99"), "Exercises": folder("exercises"), "Solutions": folder("solutions"),
-             "For everyone": [p.stem for p in texts], "The library": [f"reference/{m}" for m in modules]}
+             "For everyone": ["troubleshooting", *(p.stem for p in texts)], "The library": [f"reference/{m}" for m in modules]}
     return "\n\n".join(tree(*entries, caption=caption) for caption, entries in trees.items() if entries)
 
 
