@@ -14,6 +14,7 @@ author = settings["author"]
 copyright = settings["copyright"]
 release = settings["version"]
 language = "en"
+smartquotes = False  # it would turn the two dashes of an option into one
 
 extensions = ["myst_nb"]
 nb_execution_mode = "off"  # the stored outputs are of real cells, which are not in the repository
