@@ -3,7 +3,7 @@
 #   make course                    run every chapter: synthetic cells, quick scale
 #   make course CELLS=nih          the same on the real cells (also: CELLS=FOLDER, SCALE=full, WEIGHTS=FILE)
 #   make lab                       JupyterLab on the chapters
-#   make test                      what CI runs
+#   make test                      what CI runs, beside make browser
 #   make records                   check that prose, code and recorded experiments agree
 #   make exercises                 the learners' notebooks from nbs/solutions
 #   make docs                      the book, in _docs/html

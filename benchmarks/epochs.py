@@ -4,7 +4,6 @@
 
 Both ways train and validate on the same cells, in turn, one epoch each; a first epoch of each is not counted.
 """
-import argparse
 import os
 import tempfile
 
@@ -12,14 +11,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import pandas as pd
-from frozen import timed
+from frozen import prepare, timed
 from keras import layers as L
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 from malaria_nb import transfer
 from malaria_nb.cnn import basic_cnn
-from malaria_nb.dataset import index_cells, sample_cells, split_cells
-from malaria_nb.images import Batches, eight_symmetries, load_images
+from malaria_nb.images import Batches, eight_symmetries
 from malaria_nb.training import compile_model
 
 RATES = {"basic CNN": ("adam", 1e-3), "VGG-19 frozen": ("rmsprop", 1e-4), "VGG-19 fine-tuned": ("rmsprop", 1e-5)}
@@ -74,18 +72,7 @@ def weights_of(model): return sum(int(np.prod(w.shape)) for w in model.trainable
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--cells", required=True, help="folder laid out like the official archive")
-    p.add_argument("--weights", default="imagenet", help="imagenet, random, or a weights file (default: imagenet)")
-    p.add_argument("--limit", type=int, help="cells to use, spread over all patients (default: all)")
-    p.add_argument("--size", type=int, default=125, help="side of the images, pixels (default: 125)")
-    p.add_argument("--batch", type=int, default=64, help="cells a step (default: 64)")
-    p.add_argument("--repeat", type=int, default=3, help="epochs counted, of which the median is shown (default: 3)")
-    a = p.parse_args()
-    cells = index_cells(a.cells)
-    cells = split_cells(sample_cells(cells, a.limit) if a.limit else cells, by="cell")
-    images, label = load_images(cells, a.cells, a.size), cells["label"].to_numpy()
-    rows = {part: (cells["split"] == part).to_numpy().nonzero()[0] for part in ("train", "valid")}
+    a, images, label, rows = prepare(__doc__, repeat=(3, "epochs counted, of which the median is shown"))
     with tempfile.TemporaryDirectory() as folder:
         features, once = timed(lambda: transfer.frozen_features(images, a.weights, cache=folder))
         features = np.array(features)
@@ -97,7 +84,7 @@ def main():
         seconds = np.array([(timed(our_fit)[1], timed(their_fit)[1]) for _ in range(a.repeat)])
         table[name] = [*np.median(seconds, axis=0), *np.quantile(seconds[:, 1] / seconds[:, 0], [.5, 0, 1])]
     table = pd.DataFrame(table, ["ours", "the article's", "ratio", "lowest", "highest"]).T
-    print(f"{len(cells):,} cells of {a.size} px ({len(rows['train']):,} trained on, {len(rows['valid']):,} validated), "
+    print(f"{len(images):,} cells of {a.size} px ({len(rows['train']):,} trained on, {len(rows['valid']):,} validated), "
           f"batches of {a.batch}, {transfer.weights_name(a.weights)}, Keras on {keras.backend.backend()}, {os.cpu_count()} cores")
     print(f"Seconds an epoch, median of {a.repeat}, and their ratio pair by pair:")
     print(table.round(2).to_string())

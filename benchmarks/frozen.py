@@ -66,23 +66,28 @@ def every_epoch(images, label, rows, a):
     return fit(transfer.vgg19_frozen(a.weights, a.size, head), images, label, rows, a.epochs, a.batch)
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def prepare(doc, **more):
+    "Read the command line, and load the cells it asks for; `more` are options of one benchmark, with default and help."
+    p = argparse.ArgumentParser(description=doc.splitlines()[0])
     p.add_argument("--cells", required=True, help="folder laid out like the official archive")
     p.add_argument("--weights", default="imagenet", help="imagenet, random, or a weights file (default: imagenet)")
     p.add_argument("--limit", type=int, help="cells to use, spread over all patients (default: all)")
     p.add_argument("--size", type=int, default=125, help="side of the images, pixels (default: 125)")
-    p.add_argument("--epochs", type=int, default=25, help="epochs of both ways (default: 25, the article's)")
     p.add_argument("--batch", type=int, default=64, help="cells a step (default: 64)")
+    for name, (default, what) in more.items(): p.add_argument(f"--{name}", type=int, default=default, help=f"{what} (default: {default})")
     a = p.parse_args()
     cells = index_cells(a.cells)
     cells = split_cells(sample_cells(cells, a.limit) if a.limit else cells, by="cell")
-    images, label = load_images(cells, a.cells, a.size), cells["label"].to_numpy()
     rows = {part: (cells["split"] == part).to_numpy().nonzero()[0] for part in ("train", "valid")}
+    return a, load_images(cells, a.cells, a.size), cells["label"].to_numpy(), rows
+
+
+def main():
+    a, images, label, rows = prepare(__doc__, epochs=(25, "epochs of both ways"))
     with tempfile.TemporaryDirectory() as folder:
         (our_loss, ours), our_seconds = timed(lambda: features_once(images, label, rows, a, folder))
     (their_loss, theirs), their_seconds = timed(lambda: every_epoch(images, label, rows, a))
-    print(f"{len(cells):,} cells of {a.size} px, {a.epochs} epochs, {transfer.weights_name(a.weights)}, "
+    print(f"{len(images):,} cells of {a.size} px, {a.epochs} epochs, {transfer.weights_name(a.weights)}, "
           f"Keras on {keras.backend.backend()}, {os.cpu_count()} cores")
     table = pd.DataFrame({"way": ["features once, all cells", "every epoch through the base"],
                           "forward passes": [ours, theirs], "seconds": [our_seconds, their_seconds],

@@ -106,6 +106,8 @@ def prove(solutions # notebook
     "Try every check on the solution, on the empty exercise and on the wrong answers."
     space, problems = {"__name__": "__solutions__"}, []
     for heading, cells in exercises(solutions).items():
+        hidden = [c for c in cells if c["cell_type"] == "markdown" and re.search(r"(?<!\A)^## ", c["source"], re.M)]
+        if hidden: problems.append(f"{heading}: a second-level heading is not the first line of its cell")
         def say(problem): problems.append(f"{heading}: {problem}")
         def passes(cells):
             try: return not _verdict(cells, space)

@@ -54,6 +54,7 @@ def notebook(*cells): return new_notebook(cells=[new_markdown_cell("# Solutions:
 @pytest.mark.parametrize("cells, problem", [
     (GOOD[:3] + GOOD[4:], "has 1 wrong answers"),
     (GOOD[:-1], "has no check"),
+    ([new_markdown_cell("A word first.\n\n## 1 Double"), *GOOD[1:]], "not the first line of its cell"),
     (GOOD[:1] + [new_code_cell("def double(x): return 2*x")] + GOOD[2:], "no line marked as solution"),
     (GOOD[:3] + [new_code_cell("#| wrong: not wrong\ndef double(x): return x + x")] + GOOD[4:], "passes on the wrong answer 'not wrong'"),
     (GOOD[:-1] + [new_code_cell("check_double(lambda x: 2*x)")], "passes on the empty exercise"),

@@ -48,7 +48,7 @@ def test_search_finds_sensitivity(page):
     assert "06_evaluation.html" in page.content() and page.away == []
 
 
-def test_keyboard_reaches_search_contents_and_next_page(page):
+def test_keyboard_reaches_contents_and_next_page(page):
     page.goto((HTML/"03_cnn.html").as_uri())
     seen = set()
     for _ in range(250):
