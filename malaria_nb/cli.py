@@ -161,9 +161,9 @@ def _check_backend() -> Check:
     if not name:
         try: name = json.loads(file.read_text("utf-8")).get("backend", "tensorflow")
         except (OSError, ValueError, AttributeError): name = "tensorflow"
-    package = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}.get(name)
-    if package and importlib.util.find_spec(package): return Check("Keras back end", "OK", name)
-    why = f"{name}, which is not installed" if package else f"{name!r}, which is none of this course's (tensorflow, jax, torch)"
+    known = name in ("tensorflow", "jax", "torch")
+    if known and importlib.util.find_spec(name): return Check("Keras back end", "OK", name)
+    why = f"{name}, which is not installed" if known else f"{name!r}, which is none of this course's (tensorflow, jax, torch)"
     return Check("Keras back end", "FAIL", f"{place} names {why}", "name tensorflow there, or unset it")
 
 

@@ -471,11 +471,11 @@ def standings(metric: str="accuracy",  # one of `evaluation.METRICS`
               records: Path|None=None  # folder of records; None takes `records_folder()`
               ) -> pd.DataFrame: # index `MODELS`; the article's number, then `COLUMNS` as text "0.944 (0.930–0.957)"
     "Put a metric of the article beside ours: with its 95 % interval by patient, behind it the other seeds' values."
-    from malaria_nb.evaluation import article_table
+    from malaria_nb.evaluation import _text, article_table
     def entry(model, column):
         (value, low, high), *others = [r.metrics.loc[metric] for r in of_model(model, column, records)] or [(None,)*3]
         if value is None: return "not run yet" if MODELS[model][COLUMNS[column][0]] else "–"
-        return " · ".join([f"{value:.3f} ({low:.3f}–{high:.3f})", *(f"{v:.3f}" for v, _, _ in others)])
+        return " · ".join([_text(value, low, high), *(f"{v:.3f}" for v, _, _ in others)])
     theirs = article_table().loc[metric] if metric in article_table().index else {}
     rows = [[f"{theirs[m]:.3f}" if m in theirs else "–", *(entry(m, c) for c in COLUMNS)] for m in MODELS]
     return pd.DataFrame(rows, list(MODELS), ["the article, by cell", *COLUMNS])

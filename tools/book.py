@@ -3,6 +3,7 @@
     python tools/book.py [OUT]      # default: _docs; the site is in OUT/html
 """
 import ast, base64, importlib, inspect, re, shutil, subprocess, sys
+from configparser import ConfigParser
 from pathlib import Path
 
 import nbformat
@@ -12,7 +13,9 @@ from malaria_nb.notebooks import find_chapters, processed
 
 ROOT = Path(__file__).resolve().parents[1]
 NBS, DOCS = ROOT/"nbs", ROOT/"docs"
-REPOSITORY = "https://github.com/malaria-nb/malaria_nb/blob/main"
+settings = ConfigParser(delimiters=["="])
+settings.read(ROOT/"settings.ini", encoding="utf-8")
+REPOSITORY = "{git_url}/blob/{branch}".format(**settings["DEFAULT"])
 
 
 def pictures(nb, stem: str, out: Path):
@@ -78,9 +81,8 @@ def doctor_says() -> str:
     return "\n".join(lines + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]) + "\n"
 
 
-def tree(*entries: str, caption: str="", hidden: bool=True) -> str:
-    options = [":hidden:"] * hidden + ([f":caption: {caption}"] if caption else [])
-    return "\n".join(["```{toctree}", *options, "", *entries, "```"])
+def tree(*entries: str, caption: str) -> str:
+    return "\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *entries, "```"])
 
 
 def lay_out(out: Path):
