@@ -7,7 +7,9 @@
 #   make records                   check that prose, code and recorded experiments agree
 #   make exercises                 the learners' notebooks from nbs/solutions
 #   make docs                      the book, in _docs/html
+#   make slides                    slides from the chapters' marked cells, in _docs/slides
 #   make browser                   open the book and JupyterLab in a real browser (needs Debian's chromium)
+#   make map                       nbs/map.md: what depends on what
 #   make readme                    README.md from nbs/index.ipynb
 #   make outputs                   run the chapters on the real cells and store what they show
 #   make lock                      requirements.lock and environment.yml from settings.ini (needs uv)
@@ -22,7 +24,7 @@ BIN := .venv/bin
 ENV := .venv/.made
 
 .DEFAULT_GOAL := course
-.PHONY: course lab test chapters records exercises docs browser readme outputs lock clean
+.PHONY: course lab test chapters records exercises docs slides browser map readme outputs lock clean
 
 $(ENV): requirements.lock settings.ini setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12")'
@@ -56,8 +58,14 @@ exercises: $(ENV)
 docs: $(ENV)
 	$(BIN)/python tools/book.py
 
-browser: docs
+slides: $(ENV)
+	$(BIN)/python tools/slides.py
+
+browser: docs slides
 	$(BIN)/python -m pytest -n 2 tests/browser
+
+map: $(ENV)
+	$(BIN)/python tools/map.py
 
 readme: $(ENV)
 	$(BIN)/python tools/readme.py

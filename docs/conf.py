@@ -1,4 +1,4 @@
-"""How Sphinx makes the book. `make docs` first lays out its source (tools/book.py), then calls sphinx-build."""
+"""How Sphinx makes the book and the slides. tools/book.py and tools/slides.py lay out their source and call Sphinx."""
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -18,6 +18,8 @@ smartquotes = False  # it would turn the two dashes of an option into one
 
 extensions = ["myst_nb"]
 nb_execution_mode = "off"  # the stored outputs are of real cells, which are not in the repository
+nb_code_prompt_show = "Show the {type}"
+nb_code_prompt_hide = "Hide the {type}"
 nb_merge_streams = True
 nb_render_markdown_format = "myst"
 myst_enable_extensions = ["dollarmath"]
@@ -36,9 +38,17 @@ html_theme_options = {
 html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
+html_js_files = ["print.js"]
 html_show_sourcelink = False
 html_copy_source = False
 html_last_updated_fmt = None
+
+# of the slides only
+revealjs_style_theme = "white"
+revealjs_static_path = ["_static"]
+revealjs_css_files = ["slides.css"]
+revealjs_script_conf = {"hash": True, "slideNumber": "c/t"}
+revealjs_script_plugins = [{"name": "RevealNotes", "src": "revealjs/plugin/notes/notes.js"}]
 
 
 def _formula(translator, node, display):
@@ -58,8 +68,14 @@ def _block(translator, node):
     raise SkipNode
 
 
+def _print_button(app, pagename, templatename, context, doctree):
+    context.get("header_buttons", []).append({"type": "javascript", "javascript": "window.print()", "text": "", "icon": "fas fa-print",
+                                              "tooltip": "Print this page, all folds open", "label": "print-button"})
+
+
 def setup(app):
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
+    app.connect("html-page-context", _print_button, priority=600)  # after the theme has made its own
 
 
 html_math_renderer = "mathml"

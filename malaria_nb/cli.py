@@ -322,10 +322,6 @@ def _show_table(table) -> str: # as wide as the terminal allows
         text = table.set_index(table.columns[0]).T.to_string()
     return text
 
-
-def _minutes(m: float) -> str:
-    return "under a minute" if m < 1 else f"about {m:.0f} minute{'s'*(round(m) != 1)}"
-
 # %% ../nbs/92_command_line.ipynb #1730a618
 def _writable(folder: Path, option: str): # the option that names another
     "Make `folder`; raise `OSError` where nobody could write to it."
@@ -338,7 +334,7 @@ def _writable(folder: Path, option: str): # the option that names another
 
 def _course(args) -> int: # exit status
     "Run the chapters and report."
-    from malaria_nb.course import COSTS, home
+    from malaria_nb.course import cost, home
     missing = [p for p in ("nbclient", "nbconvert", "nbdev", "ipykernel") if importlib.util.find_spec(p) is None]
     if missing: raise RuntimeError(f'running chapters needs {", ".join(missing)}: pip install "malaria_nb[course]"')
     s, out = _settings(), Path(args.out).expanduser().absolute()
@@ -347,8 +343,7 @@ def _course(args) -> int: # exit status
     except (ValueError, FileNotFoundError) as e: raise argparse.ArgumentError(None, _one_line(e)) from e
     _writable(out, "--out")
     _writable(home(), "--home")
-    cost = sum(COSTS.get(p.stem, (0, 0))[s.scale.name == "full"] for p in chapters)
-    print(f"{len(chapters)} chapter{'s'*(len(chapters) != 1)} · {s} · {_minutes(cost)} on 2 CPU cores", flush=True)
+    print(f"{len(chapters)} chapter{'s'*(len(chapters) != 1)} · {s} · {cost(*(p.stem for p in chapters), scale=s.scale.name)}", flush=True)
     compares = any(p.stem == "06_evaluation" for p in chapters)
     if compares: (out/"comparison.csv").unlink(missing_ok=True)  # an earlier run's is not this one's
     runs, stopped = [], None

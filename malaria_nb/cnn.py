@@ -19,13 +19,13 @@ def output_side(side: int,             # input height or width, pixels
     if padding not in ("valid", "same"): raise ValueError(f"padding={padding!r}: use 'valid' or 'same'")
     if min(side, kernel, stride) < 1:
         raise ValueError(f"side {side}, kernel {kernel}, stride {stride}: all must be 1 or more")
-    if padding == "same": return -(-side // stride)
+    if padding == "same": return -(-side // stride)  # rounded up
     if kernel > side: raise ValueError(f"a kernel of {kernel} pixels does not fit a side of {side}: use padding='same'")
     return (side - kernel) // stride + 1
 
 # %% ../nbs/03_cnn.ipynb #ebc52b9b
 def convolve(image: np.ndarray,           # (h, w, channels), any number type
-             kernel: np.ndarray,          # (k, k, channels, filters), as Keras stores it
+             kernel: np.ndarray,          # all filters' weights, (k, k, channels, filters), as Keras stores them
              bias: np.ndarray|None=None,  # (filters,), or None for zeros
              padding: str="valid"         # "valid" or "same" (zeros around the picture)
              ) -> np.ndarray:             # (h', w', filters) float
@@ -39,7 +39,10 @@ def convolve(image: np.ndarray,           # (h, w, channels), any number type
     if padding == "same":
         image = np.pad(image, [((k - 1) // 2, k // 2) for k in kernel.shape[:2]] + [(0, 0)])
     windows = np.lib.stride_tricks.sliding_window_view(image, kernel.shape[:2], axis=(0, 1))  # (h', w', channels, k, k)
-    out = np.tensordot(windows, kernel, axes=([3, 4, 2], [0, 1, 2]))
+    height, width, filters = *windows.shape[:2], kernel.shape[3]
+    rows = windows.reshape(height * width, -1)                   # each window's pixels, by channel
+    columns = kernel.transpose(2, 0, 1, 3).reshape(-1, filters)  # each filter's weights, by channel too
+    out = (rows @ columns).reshape(height, width, filters)
     return out if bias is None else out + bias
 
 # %% ../nbs/03_cnn.ipynb #4f3dcc6f

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['URL', 'SIZE', 'SHA256', 'N_CELLS', 'FOLDERS', 'MAX_SIDE', 'SPLITS', 'writing', 'class_root', 'fetch_cells',
            'course_folder', 'BadCell', 'parse_name', 'check_png', 'index_cells', 'audit_cells', 'describe_cells',
-           'split_cells', 'shared_groups', 'group_folds', 'sample_cells', 'course_cells', 'fingerprint']
+           'shared_groups', 'split_cells', 'group_folds', 'sample_cells', 'course_cells', 'fingerprint']
 
 # %% ../nbs/01_dataset.ipynb #e5e8bcf6
 import errno, hashlib, json, os, re, shutil, struct, sys, time, zipfile, zlib
@@ -56,6 +56,7 @@ def _receive(url: str, part: Path, size: int|None, timeout: tuple[float, float],
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(url, headers=headers, stream=True, timeout=timeout) as reply:
+        # "bytes 500-999/1000" gives span[1] = "500", the first byte sent, and span[2] = "1000", the length of all
         span = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", reply.headers.get("Content-Range", ""))
         if reply.status_code == 416:  # nothing comes after `have`: it is all there, or too much
             if span and span[2] == str(have): return
@@ -119,6 +120,7 @@ def _fetch_archive(url: str, archive: Path, sha256: str, size: int|None, **how) 
 
 # %% ../nbs/01_dataset.ipynb #3b9440bb
 FOLDERS = ("Uninfected", "Parasitized")  # the class folder of label 0 and of label 1
+# a class folder and a file in it; no further folder, and none above
 _MEMBER = re.compile(rf"cell_images/(?:{'|'.join(FOLDERS)})/\w[^/\\:]*\.png")
 _MAX_BYTES = 64 << 20  # of one cell; 4096 × 4096 RGB without any compression has 48 MiB
 
@@ -265,7 +267,13 @@ def course_folder(s: Settings # which cells
     return fetch_cells(None if s.cells == "nih" else s.cells)
 
 # %% ../nbs/01_dataset.ipynb #a0ba5079
-_NAME = re.compile(r"(?P<photo>(?P<smear>(?P<patient>C\d+)\w*?)_IMG_\w+?)_cell_\d+\.png", re.IGNORECASE)
+_NAME = re.compile(r"""
+    (?P<photo>
+        (?P<smear>
+            (?P<patient> C\d+ )  # C33
+            \w*? )              # P1thinF
+        _IMG_ \w+? )            # 20150619_114756a
+    _cell_ \d+ \.png""", re.IGNORECASE | re.VERBOSE)  # VERBOSE: blanks and comments don't count
 
 
 class BadCell(ValueError):
@@ -297,7 +305,7 @@ def _png_size(head: bytes, name: str) -> tuple[int, int]:
     if len(head) < 33: raise BadCell(name, "cut short in its header")
     if head[8:16] != b"\0\0\0\rIHDR" or zlib.crc32(head[12:29]) != int.from_bytes(head[29:33]):
         raise BadCell(name, "its header is damaged")
-    width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", head[16:29])
+    width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", head[16:29])  # two of 4 bytes, five of one
     if (depth, colour) != (8, 2):
         raise BadCell(name, f"{depth}-bit {_KINDS.get(colour, f'colour type {colour}')}, expected 8-bit RGB",
                       "Convert it to 8-bit RGB, or take it out of the folder")
@@ -311,7 +319,7 @@ def _png_size(head: bytes, name: str) -> tuple[int, int]:
 def _png_rows(data: bytes, name: str) -> tuple[tuple[int, int], bytes]:
     height, width = _png_size(data[:33], name)
     at, kind, packed = 8, b"", []
-    while kind != b"IEND":
+    while kind != b"IEND":  # block by block
         size, kind = int.from_bytes(data[at:at+4]), data[at+4:at+8]
         end = at + 12 + size
         if end > len(data): raise BadCell(name, f"cut short after {len(data):,} bytes")
@@ -319,7 +327,7 @@ def _png_rows(data: bytes, name: str) -> tuple[tuple[int, int], bytes]:
             raise BadCell(name, f"damaged between bytes {at:,} and {end:,}: the checksum is wrong")
         if kind == b"IDAT": packed.append(data[at+8:end-4])
         at = end
-    expected = height*(1 + 3*width)
+    expected = height*(1 + 3*width)  # a row is one byte, which tells how it is packed, and three bytes a pixel
     try: rows = zlib.decompressobj().decompress(b"".join(packed), expected + 1)
     except zlib.error as e: raise BadCell(name, f"its pixels can't be unpacked ({e})") from e
     if len(rows) != expected: raise BadCell(name, f"its pixels don't fill {width} × {height} px")
@@ -340,10 +348,21 @@ def _listing(folder: Path) -> list[tuple[str, os.DirEntry]]:
                    if e.name.lower().endswith(".png") and not e.name.startswith(".")), key=lambda x: x[0])
 
 
+def index_cells(root: str|Path # folder laid out like the official archive
+                ) -> pd.DataFrame: # one row a cell: file, label, patient, smear, photo, height, width
+    "Make the cells table from file names and PNG headers; raise `ValueError` for a file that is no cell."
+    listing = _listing(class_root(root))
+    files = [file for file, _ in listing]
+    names = pd.DataFrame([parse_name(file) for file in files])
+    height, width = _sizes(listing).T
+    return pd.DataFrame({"file": files, "label": [int(file.startswith(FOLDERS[1])) for file in files], **names,
+                         "height": height, "width": width})
+
+# %% ../nbs/01_dataset.ipynb #e53732c6
 def _header(file: str, path: str) -> tuple[int, int]:
     with open(path, "rb") as f: return _png_size(f.read(33), file)
 
-# %% ../nbs/01_dataset.ipynb #e53732c6
+
 def _sizes(listing: list[tuple[str, os.DirEntry]]) -> np.ndarray:
     "Return (height, width) of every file, remembered in `home()` while no file changes."
     stamps = "\n".join(f"{file} {e.stat().st_size} {e.stat().st_mtime_ns}" for file, e in listing)
@@ -360,17 +379,6 @@ def _sizes(listing: list[tuple[str, os.DirEntry]]) -> np.ndarray:
             os.replace(part, note)
         finally: part.unlink(missing_ok=True)
     return sizes
-
-
-def index_cells(root: str|Path # folder laid out like the official archive
-                ) -> pd.DataFrame: # one row a cell: file, label, patient, smear, photo, height, width
-    "Make the cells table from file names and PNG headers; raise `ValueError` for a file that is no cell."
-    listing = _listing(class_root(root))
-    files = [file for file, _ in listing]
-    names = pd.DataFrame([parse_name(file) for file in files])
-    height, width = _sizes(listing).T
-    return pd.DataFrame({"file": files, "label": [int(file.startswith(FOLDERS[1])) for file in files], **names,
-                         "height": height, "width": width})
 
 # %% ../nbs/01_dataset.ipynb #237d7c93
 def _audit_one(root: Path, file: str) -> tuple[tuple[int, int], bytes]:
@@ -408,6 +416,7 @@ def audit_cells(cells: pd.DataFrame|None, # a cells table; None takes every PNG 
             if size not in (None, result[0]):
                 problems.append((file, f"(height, width) is {result[0]}, the table says ({size[0]}, {size[1]})",
                                  "Index the folder again"))
+            # the first file with these pixels, and the first with this name: `file` itself unless there was one before
             twin, namesake = pixels.setdefault(result[1], file), names.setdefault(file.partition("/")[2], file)
             if twin != file:
                 other = "" if twin.split("/")[0] == file.split("/")[0] else ", which has the other label"
@@ -434,9 +443,22 @@ def describe_cells(cells: pd.DataFrame, # a cells table
     return pd.DataFrame({name: counts(part) for name, part in groups.items()}).T.astype(
         {k: int for k in ("cells", "patients", "smears", "photographs", "fewest", "most")})
 
-# %% ../nbs/01_dataset.ipynb #b1330dfe
+# %% ../nbs/01_dataset.ipynb #c56bf66d
+def shared_groups(split: pd.DataFrame # a cells table with its `split`
+                  ) -> pd.DataFrame: # a row each for patient, smear and photo: how many, and the share of test cells
+    "Count the test's patients, smears and photographs that training has seen, and the share of test cells they hold."
+    train, test = split[split.split == "train"], split[split.split == "test"]
+    rows = {}
+    for group in ("patient", "smear", "photo"):
+        seen = test[group].isin(train[group])
+        rows[group] = {"in the test": test[group].nunique(), "also in training": test[group][seen].nunique(),
+                       "share of test cells": seen.mean()}
+    return pd.DataFrame(rows).T.astype({"in the test": int, "also in training": int})
+
+# %% ../nbs/01_dataset.ipynb #23793fbc
 def _part_sizes(fractions: Sequence[float], n: int) -> np.ndarray:
     "Cut `n` groups into whole numbers near `fractions`, at least one for every fraction above 0."
+    # cut at the rounded running totals, so that the sizes add up to n
     sizes = np.diff(np.floor(np.cumsum(fractions)*n + 1e-6).astype(int), prepend=0)
     for i in np.flatnonzero((sizes == 0) & (np.asarray(fractions) > 0)):
         sizes[sizes.argmax()] -= 1
@@ -447,7 +469,7 @@ def _part_sizes(fractions: Sequence[float], n: int) -> np.ndarray:
 def _deal(counts: np.ndarray, fractions: Sequence[float], rng: np.random.Generator, swaps: int=5_000) -> np.ndarray:
     "Deal groups, each with `counts` (groups, classes) of cells, into parts; return the part of each group."
     part = np.repeat(np.arange(len(fractions)), _part_sizes(fractions, len(counts)))[rng.permutation(len(counts))]
-    wanted = np.outer(fractions, counts.sum(0))
+    wanted = np.outer(fractions, counts.sum(0))  # cells of each class in each part
     sums = np.stack([counts[part == i].sum(0) for i in range(len(fractions))])
     miss = np.abs(sums - wanted).sum()
     for a, b in rng.integers(len(counts), size=(swaps, 2)):
@@ -494,18 +516,6 @@ def split_cells(cells: pd.DataFrame, # a cells table
                          "such as (.63, .07, .30)")
     return cells.assign(split=np.array(SPLITS)[_assign(cells, by, fractions, seed, balance=by != "cell")])
 
-# %% ../nbs/01_dataset.ipynb #c56bf66d
-def shared_groups(split: pd.DataFrame # a cells table with its `split`
-                  ) -> pd.DataFrame: # a row each for patient, smear and photo: how many, and the share of test cells
-    "Count the test's patients, smears and photographs that training has seen, and the share of test cells they hold."
-    train, test = split[split.split == "train"], split[split.split == "test"]
-    rows = {}
-    for group in ("patient", "smear", "photo"):
-        seen = test[group].isin(train[group])
-        rows[group] = {"in the test": test[group].nunique(), "also in training": test[group][seen].nunique(),
-                       "share of test cells": seen.mean()}
-    return pd.DataFrame(rows).T.astype({"in the test": int, "also in training": int})
-
 # %% ../nbs/01_dataset.ipynb #a88fd6ad
 def group_folds(cells: pd.DataFrame, # a cells table
                 n: int=5,            # folds, at least 2
@@ -525,6 +535,7 @@ def sample_cells(cells: pd.DataFrame, # a cells table
     if n >= len(cells): return cells
     rng = np.random.default_rng(seed)
     mixed = cells.sort_values("file").iloc[rng.permutation(len(cells))]
+    # 0 for a patient's first cell of a class, 1 for the second, and so on
     turn = mixed.groupby(["label", "patient"]).cumcount().to_numpy()
     mixed = mixed.iloc[np.argsort(turn, kind="stable")]
     return pd.concat([mixed[mixed.label == c].head(n//2) for c in (0, 1)]).sort_values("file", ignore_index=True)

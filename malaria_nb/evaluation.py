@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'ARTICLE', 'STYLES', 'confusion', 'rates', 'article_table', 'plot_confusion', 'metrics', 'bootstrap',
-           'interval', 'evaluate', 'plot_roc', 'plot_precision_recall', 'compare', 'plot_comparison', 'difference',
-           'mcnemar', 'plot_thresholds', 'threshold_for', 'at_prevalence', 'hardest']
+           'interval', 'evaluate', 'compare', 'plot_comparison', 'difference', 'mcnemar', 'plot_roc', 'plot_thresholds',
+           'threshold_for', 'plot_precision_recall', 'at_prevalence', 'hardest']
 
 # %% ../nbs/06_evaluation.ipynb #6c6efd06
 import numpy as np
@@ -56,7 +56,7 @@ def _patient_numbers(patient, n):
 # %% ../nbs/06_evaluation.ipynb #5baaba56
 def confusion(label, # (n,) 0 uninfected, 1 parasitized
               score, # (n,) probability of parasitized, 0–1
-              threshold: float=0.5 # a score of at least this is a positive call
+              threshold: float=0.5 # a score of at least this is an alarm: a call of parasitized
               ) -> pd.Series: # counts tn, fp, fn, tp
     "Count the four outcomes; raise `ValueError` for labels not 0 or 1, scores outside 0–1 and unequal lengths."
     label, score, _ = _checked(label, score)
@@ -94,7 +94,7 @@ def article_table() -> pd.DataFrame: # index metric, a column a model
         return pd.Series(r | {"weighted recall": weighted}, dtype=float)
     return pd.DataFrame({name: column(c) for name, c in ARTICLE.items()})
 
-# %% ../nbs/06_evaluation.ipynb #3cb213de
+# %% ../nbs/06_evaluation.ipynb #8472b52d
 def _test_rows(predictions, split="test"):
     "Return each model's rows of one split, sorted by file; raise `ValueError` unless all have the same cells."
     if not predictions: raise ValueError("no predictions: give a dict of model name -> predictions table")
@@ -158,7 +158,7 @@ def _sorting(score):
 # %% ../nbs/06_evaluation.ipynb #dfc8d7ae
 def metrics(label, # (n,) 0 uninfected, 1 parasitized; both must occur
             score, # (n,) probability of parasitized, 0–1
-            threshold: float=0.5 # a score of at least this is a positive call
+            threshold: float=0.5 # a score of at least this is an alarm
             ) -> pd.Series: # accuracy, sensitivity, specificity, ppv, npv, f1, mcc, auc; NaN where undefined
     "Compute all eight metrics; raise `ValueError` where there is one class only, and for what `confusion` refuses."
     label, score, _ = _checked(label, score)
@@ -173,7 +173,7 @@ def metrics(label, # (n,) 0 uninfected, 1 parasitized; both must occur
 def bootstrap(label, # (n,) 0 uninfected, 1 parasitized; both must occur
               score, # (n,) probability of parasitized, 0–1
               patient=None, # (n,) patient of each cell, resampled whole; None resamples single cells
-              threshold: float=0.5, # a score of at least this is a positive call
+              threshold: float=0.5, # a score of at least this is an alarm
               n_boot: int=1000, # resamples
               seed: int=42 # the same patients and seed give the same resamples, whatever the scores
               ) -> pd.DataFrame: # a row a resample, a column a metric; NaN where a resample leaves it undefined
@@ -185,8 +185,8 @@ def bootstrap(label, # (n,) 0 uninfected, 1 parasitized; both must occur
     if groups < 2:
         raise ValueError("all cells are of one patient: patients can't be resampled; use cells of several, "
                          "or patient=None for the (too narrow) interval by cell")
-    outcome = np.eye(4)[2*label + (score >= threshold)]
-    counts = np.stack([np.bincount(code, column, groups) for column in outcome.T], 1)
+    outcome = 2*label + (score >= threshold)  # 0 to 3: tn, fp, fn, tp
+    counts = np.bincount(4*code + outcome, minlength=4*groups).reshape(groups, 4)
     order, starts = _sorting(score)
     rng, parts = np.random.default_rng(seed), []
     for start in range(0, n_boot, 50):  # 50 resamples of 10,000 cells stay in the processor's cache
@@ -216,7 +216,7 @@ def interval(draws: pd.DataFrame, # a row a resample, a column a quantity
 def evaluate(label, # (n,) 0 uninfected, 1 parasitized; both must occur
              score, # (n,) probability of parasitized, 0–1
              patient=None, # (n,) patient of each cell; None gives the interval by cell, usually too narrow
-             threshold: float=0.5, # a score of at least this is a positive call
+             threshold: float=0.5, # a score of at least this is an alarm
              n_boot: int=1000, # resamples
              level: float=0.95, # of the interval
              seed: int=42) -> pd.DataFrame: # index metric; value, low, high; attrs say what was resampled
@@ -230,74 +230,6 @@ def evaluate(label, # (n,) 0 uninfected, 1 parasitized; both must occur
     return table
 
 # %% ../nbs/06_evaluation.ipynb #91a3449b
-STYLES = (("black", "-", "o"), ("#E69F00", "--", "s"), ("#56B4E9", "-.", "^"), ("#CC79A7", ":", "D"))  # Okabe and Ito
-
-
-def _style(i): return dict(zip(("color", "linestyle", "marker"), STYLES[i % len(STYLES)]))
-
-
-def _legend(fig, names, grey="", **look):
-    "Name the models below the figure, where no curve is; `grey` names what is grey: a dotted line, or as in `look`."
-    from matplotlib.lines import Line2D
-    lines = [Line2D([], [], **_style(i), label=name) for i, name in enumerate(names)]
-    if grey: lines.append(Line2D([], [], **(look or dict(ls=":")) | dict(color="0.55"), label=grey))
-    fig.legend(handles=lines, loc="outside lower center", ncols=2, fontsize="small")
-
-
-def plot_roc(predictions: dict, # model name -> predictions table
-             threshold: float=0.5, # its point is marked on each curve
-             split: str="test", # rows to use
-             title: str="",     # the finding
-             corner: float=1):  # share of each axis shown, from the upper left corner, where good models are
-    "Draw the ROC curve of each model, with its AUC and the point of the threshold; return the figure."
-    import matplotlib.pyplot as plt
-    from sklearn.metrics import roc_curve
-    fig, ax = plt.subplots(figsize=(5.4, 5.6), layout="constrained")
-    tables, names = _test_rows(predictions, split), []
-    for i, (name, t) in enumerate(tables.items()):
-        m, style = metrics(t["label"], t["score"], threshold), _style(i)
-        false_alarms, found, _ = roc_curve(t["label"], t["score"])
-        ax.plot(false_alarms, found, style["linestyle"], color=style["color"])
-        ax.plot(1 - m["specificity"], m["sensitivity"], style["marker"], color=style["color"], ms=8)
-        names.append(f"{name}, AUC {m['auc']:.3f}")
-    ax.plot([0, 1], [0, 1], ":", color="0.6")
-    ax.set(xlabel="false alarms: uninfected cells called parasitized, share (1 − specificity)",
-           ylabel="parasitized cells found, share (sensitivity)", title=title, aspect="equal",
-           xlim=(-.02*corner, corner), ylim=(1 - corner, 1 + .02*corner))
-    _legend(fig, names, "chance, AUC 0.5" if corner > .5 else "")
-    return fig
-
-# %% ../nbs/06_evaluation.ipynb #9a6f149d
-def plot_precision_recall(predictions: dict, # model name -> predictions table
-                          prevalences=(None,), # shares of infected cells, 0–1, a panel each; None is the cells' own
-                          threshold: float=0.5, # its point is marked on each curve
-                          split: str="test", # rows to use
-                          title: str=""):    # the finding
-    "Draw PPV (precision) against sensitivity (recall) for each model at each prevalence; return the figure."
-    import matplotlib.pyplot as plt
-    from sklearn.metrics import precision_recall_curve
-    tables = _test_rows(predictions, split)
-    own = next(iter(tables.values()))["label"].mean()
-    fig, axes = plt.subplots(1, len(prevalences), figsize=(5*len(prevalences), 4.6), sharey=True, squeeze=False,
-                             layout="constrained")
-    for ax, prevalence in zip(axes[0], prevalences):
-        p = own if prevalence is None else prevalence
-        for i, (name, t) in enumerate(tables.items()):
-            m, style = metrics(t["label"], t["score"], threshold), _style(i)
-            weight = np.where(t["label"] == 1, p/own, (1 - p)/(1 - own))
-            precision, recall, _ = precision_recall_curve(t["label"], t["score"], sample_weight=weight)
-            ax.plot(recall, precision, style["linestyle"], color=style["color"], drawstyle="steps-post")
-            precision = ppv(m["sensitivity"], m["specificity"], p)
-            ax.plot(m["sensitivity"], precision, style["marker"], color=style["color"], ms=8)
-        ax.axhline(p, ls=":", color="0.6")
-        ax.set(xlabel="parasitized cells found, share (sensitivity, recall)", xlim=(0, 1.02), ylim=(0, 1.02),
-               title=f"{p:.1%} of cells parasitized" + " (as tested)"*(prevalence is None))
-    axes[0][0].set_ylabel("alarms that are right, share (PPV, precision)")
-    _legend(fig, tables, "chance")
-    fig.suptitle(title)
-    return fig
-
-# %% ../nbs/06_evaluation.ipynb #3fdc60e4
 def _text(value, low, high):
     "Format a value with its interval; an undefined one is a dash."
     if np.isnan(value): return "–"
@@ -305,7 +237,7 @@ def _text(value, low, high):
 
 
 def compare(predictions: dict, # model name -> predictions table
-            threshold: float=0.5, # a score of at least this is a positive call
+            threshold: float=0.5, # a score of at least this is an alarm
             split: str="test", # rows to use
             n_boot: int=1000, # resamples of patients
             level: float=0.95, # of the intervals
@@ -318,6 +250,20 @@ def compare(predictions: dict, # model name -> predictions table
     if not formatted: return pd.concat(tables, axis=1)
     return pd.DataFrame({name: [_text(*row) for row in t.to_numpy()] for name, t in tables.items()},
                         index=pd.Index(METRICS, name="metric"))
+
+# %% ../nbs/06_evaluation.ipynb #1f470d80
+STYLES = (("black", "-", "o"), ("#E69F00", "--", "s"), ("#56B4E9", "-.", "^"), ("#CC79A7", ":", "D"))  # Okabe and Ito
+
+
+def _style(i): return dict(zip(("color", "linestyle", "marker"), STYLES[i % len(STYLES)]))
+
+
+def _legend(fig, names, grey="", **look):
+    "Name the models below the figure, where no curve is; `grey` names what is grey: a dotted line, or as in `look`."
+    from matplotlib.lines import Line2D
+    lines = [Line2D([], [], **_style(i), label=name) for i, name in enumerate(names)]
+    if grey: lines.append(Line2D([], [], **(look or dict(ls=":")) | dict(color="0.55"), label=grey))
+    fig.legend(handles=lines, loc="outside lower center", ncols=2, fontsize="small")
 
 # %% ../nbs/06_evaluation.ipynb #3cf1fc15
 def plot_comparison(table: pd.DataFrame, # of compare(…, formatted=False)
@@ -341,10 +287,10 @@ def plot_comparison(table: pd.DataFrame, # of compare(…, formatted=False)
     _legend(fig, models, grey, marker="o", mfc="none", ls="none")
     return fig
 
-# %% ../nbs/06_evaluation.ipynb #c464d4ee
+# %% ../nbs/06_evaluation.ipynb #f54a3d1b
 def difference(a: pd.DataFrame, # predictions table
                b: pd.DataFrame, # predictions table of the same cells
-               threshold: float=0.5, # a score of at least this is a positive call
+               threshold: float=0.5, # a score of at least this is an alarm
                split: str="test", # rows to use
                n_boot: int=1000, # resamples of patients, the same for both
                level: float=0.95, # of the intervals
@@ -360,7 +306,7 @@ def difference(a: pd.DataFrame, # predictions table
 # %% ../nbs/06_evaluation.ipynb #121b46b0
 def mcnemar(a: pd.DataFrame, # predictions table
             b: pd.DataFrame, # predictions table of the same cells
-            threshold: float=0.5, # a score of at least this is a positive call
+            threshold: float=0.5, # a score of at least this is an alarm
             split: str="test" # rows to use
             ) -> tuple[int, int, float]: # cells on which only a is right, only b is right, exact two-sided p
     "Test whether two models are right equally often (McNemar, exact), as if cells were independent."
@@ -369,6 +315,30 @@ def mcnemar(a: pd.DataFrame, # predictions table
     right = [((t["score"] >= threshold) == t["label"]).to_numpy() for t in (a, b)]
     only_a, only_b = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
     return only_a, only_b, float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.
+
+# %% ../nbs/06_evaluation.ipynb #27585f6d
+def plot_roc(predictions: dict, # model name -> predictions table
+             threshold: float=0.5, # its point is marked on each curve
+             split: str="test", # rows to use
+             title: str="",     # the finding
+             corner: float=1):  # share of each axis shown, from the upper left corner, where good models are
+    "Draw the ROC curve of each model, with its AUC and the point of the threshold; return the figure."
+    import matplotlib.pyplot as plt
+    from sklearn.metrics import roc_curve
+    fig, ax = plt.subplots(figsize=(5.4, 5.6), layout="constrained")
+    tables, names = _test_rows(predictions, split), []
+    for i, (name, t) in enumerate(tables.items()):
+        m, style = metrics(t["label"], t["score"], threshold), _style(i)
+        false_alarms, found, _ = roc_curve(t["label"], t["score"])
+        ax.plot(false_alarms, found, style["linestyle"], color=style["color"])
+        ax.plot(1 - m["specificity"], m["sensitivity"], style["marker"], color=style["color"], ms=8)
+        names.append(f"{name}, AUC {m['auc']:.3f}")
+    ax.plot([0, 1], [0, 1], ":", color="0.6")
+    ax.set(xlabel="false alarms: uninfected cells called parasitized, share (1 − specificity)",
+           ylabel="parasitized cells found, share (sensitivity)", title=title, aspect="equal",
+           xlim=(-.02*corner, corner), ylim=(1 - corner, 1 + .02*corner))
+    _legend(fig, names, "chance, AUC 0.5" if corner > .5 else "")
+    return fig
 
 # %% ../nbs/06_evaluation.ipynb #e77e798d
 def plot_thresholds(predictions: dict, # model name -> predictions table
@@ -400,22 +370,52 @@ def threshold_for(label, # (n,) 0 uninfected, 1 parasitized; parasitized must oc
     label, score, _ = _checked(label, score)
     if not 0 < sensitivity <= 1:
         raise ValueError(f"sensitivity={sensitivity}: use a share above 0 and up to 1, such as 0.95")
-    infected = np.sort(score[label == 1])[::-1]
-    if not len(infected): raise ValueError(f"no {CLASSES[1]} cells: without them no threshold has a sensitivity")
-    return float(infected[int(np.ceil(sensitivity*len(infected) - 1e-9)) - 1])
+    falling = np.sort(score[label == 1])[::-1]
+    if not len(falling): raise ValueError(f"no {CLASSES[1]} cells: without them no threshold has a sensitivity")
+    return float(falling[int(np.ceil(sensitivity*len(falling) - 1e-9)) - 1])  # less a rounding error: else .55*100 would ask for 56 of 100
 
-# %% ../nbs/06_evaluation.ipynb #01a72934
+# %% ../nbs/06_evaluation.ipynb #a2c3a809
+def plot_precision_recall(predictions: dict, # model name -> predictions table
+                          prevalences=(None,), # shares of parasitized cells, 0–1, a panel each; None is the cells' own
+                          threshold: float=0.5, # its point is marked on each curve
+                          split: str="test", # rows to use
+                          title: str=""):    # the finding
+    "Draw PPV (precision) against sensitivity (recall) for each model at each prevalence; return the figure."
+    import matplotlib.pyplot as plt
+    from sklearn.metrics import precision_recall_curve
+    tables = _test_rows(predictions, split)
+    own = next(iter(tables.values()))["label"].mean()
+    fig, axes = plt.subplots(1, len(prevalences), figsize=(5*len(prevalences), 4.6), sharey=True, squeeze=False,
+                             layout="constrained")
+    for ax, prevalence in zip(axes[0], prevalences):
+        p = own if prevalence is None else prevalence
+        for i, (name, t) in enumerate(tables.items()):
+            m, style = metrics(t["label"], t["score"], threshold), _style(i)
+            weight = np.where(t["label"] == 1, p/own, (1 - p)/(1 - own))
+            precision, recall, _ = precision_recall_curve(t["label"], t["score"], sample_weight=weight)
+            ax.plot(recall, precision, style["linestyle"], color=style["color"], drawstyle="steps-post")
+            precision = ppv(m["sensitivity"], m["specificity"], p)
+            ax.plot(m["sensitivity"], precision, style["marker"], color=style["color"], ms=8)
+        ax.axhline(p, ls=":", color="0.6")
+        ax.set(xlabel="parasitized cells found, share (sensitivity, recall)", xlim=(0, 1.02), ylim=(0, 1.02),
+               title=f"{p:.1%} of cells parasitized" + " (as tested)"*(prevalence is None))
+    axes[0][0].set_ylabel("alarms that are right, share (PPV, precision)")
+    _legend(fig, tables, "chance")
+    fig.suptitle(title)
+    return fig
+
+# %% ../nbs/06_evaluation.ipynb #3fdc60e4
 def at_prevalence(sensitivity, # 0–1, number or array
                   specificity, # 0–1, number or array
                   prevalence   # share of cells that are parasitized, 0–1
                   ) -> dict: # ppv and npv, 0–1
-    "Carry a model's error rates to a place where another share of cells is infected (Bayes' rule, see `screening`)."
+    "Carry a model's error rates to a place where another share of cells is parasitized (Bayes' rule, see `screening`)."
     return {"ppv": ppv(sensitivity, specificity, prevalence), "npv": npv(sensitivity, specificity, prevalence)}
 
 # %% ../nbs/06_evaluation.ipynb #83131d22
 def hardest(predictions: pd.DataFrame, # predictions table
             n: int=8, # rows at most
-            threshold: float=0.5, # a score of at least this is a positive call
+            threshold: float=0.5, # a score of at least this is an alarm
             split: str="test" # rows to use
             ) -> pd.DataFrame: # the wrong rows, surest first, with wrong_by = |score − label|, 0–1
     "Return the cells that a model called most confidently wrong."

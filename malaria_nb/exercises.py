@@ -120,10 +120,10 @@ def prove(solutions # notebook
         if heading and empty == code: say("has no line marked as solution")
         if heading and len(wrong) < 2: say(f"has {len(wrong)} wrong answers, not two")
         if heading and checks and passes(empty): say("the check passes on the empty exercise")
-        for c in code:
-            try: exec(compile(c["source"], f"<{heading}>", "exec"), space)
+        for c in cells:  # wrong answers too, as for someone who runs all cells: they stand before the solution, which then replaces them
+            try: exec(compile(c["source"] if c["cell_type"] == "code" else "", f"<{heading}>", "exec"), space)
             except Exception as e:
-                say(f"the solution stops with {type(e).__name__}: {e}")
+                say(f"run from top to bottom it stops with {type(e).__name__}: {e}")
                 break
         for w in wrong:
             if passes([w, *checks]): say(f"the check passes on the wrong answer {w['source'].splitlines()[0][9:].strip()!r}")

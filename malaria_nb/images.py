@@ -42,7 +42,7 @@ def show_cells(images: Sequence[np.ndarray],      # RGB uint8, each of any size
         if texts is not None and len(texts) != len(images):
             raise ValueError(f"{len(images)} images but {len(texts)} {name}: give one an image")
     names = [""] * len(images) if label is None else [CLASSES[int(y)] for y in label]
-    rows = -(-len(images) // columns)
+    rows = -(-len(images) // columns)  # rounded up
     size = (side * columns, (side + .2) * rows)
     fig, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     for ax in axes.flat: ax.axis("off")
@@ -62,7 +62,7 @@ def decode_cell(path: str|Path,             # PNG file
                 ) -> np.ndarray:            # RGB, uint8, (size, size, 3) or (height, width, 3)
     "Decode one cell to RGB; raise `ValueError` for a file that isn't a whole 8-bit RGB PNG of a cell's size."
     data = Path(path).read_bytes()
-    _png_size(data[:33], str(path))  # refuses before OpenCV makes room for the pixels a header claims
+    _png_size(data[:33], str(path))  # the header; refuses before OpenCV makes room for the pixels a header claims
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if bgr is None:
         check_png(data, str(path))  # says what is wrong with it
@@ -77,7 +77,7 @@ def cache_key(paths: Sequence[Path], # PNG files, in the order of the rows
               interpolation: str,    # a key of `INTERPOLATIONS`
               ) -> str:              # the same on every machine
     "Name a cache after what goes in: file names, sizes in bytes, and the checksums at the end of each PNG."
-    key = hashlib.sha256(f"1 {size} {interpolation}".encode())
+    key = hashlib.sha256(f"1 {size} {interpolation}".encode())  # 1: layout of the cache; raise it when that changes
     for path in paths:
         try:
             with open(path, "rb", buffering=0) as f:
@@ -228,7 +228,7 @@ class Batches(keras.utils.PyDataset):
         "Move to the next epoch; Keras calls this after every epoch, and once before the first."
         self.set_epoch(self.epoch + 1)
 
-    def __len__(self): return -(-len(self.rows) // self.batch)
+    def __len__(self): return -(-len(self.rows) // self.batch)  # rounded up: the last batch may be smaller
 
     def __getitem__(self, i):
         if not 0 <= i < len(self): raise IndexError(f"batch {i} of {len(self)}")
@@ -239,17 +239,19 @@ class Batches(keras.utils.PyDataset):
         if self.augment: x = self.augment(x, np.random.default_rng([self.seed, self.epoch, i]))
         return x, self.label[rows]
 
-# %% ../nbs/02_images.ipynb #7a8f473b
+# %% ../nbs/02_images.ipynb #d56a119c
 def affine_layers(seed: int|None=None,       # of the layers' own chance
                   fill_mode: str="nearest",  # fills the corners: "nearest" (the article's), "constant" (black), "reflect"
                   ) -> keras.Sequential:     # RGB 0–255 in, float32 RGB 0–255 out; call it with training=True
     "Build the article's augmentation: a flip left to right, up to 25° of rotation, and 5 % of shift, shear and zoom."
     layers = keras.layers
-    kinds = [(layers.RandomRotation, (25 / 360,)), (layers.RandomTranslation, (.05, .05)),
-             (layers.RandomShear, (.05, .05)), (layers.RandomZoom, (.05, .05))]
-    seeds = [None if seed is None else seed + i for i in range(5)]  # one seed for all would tie shift to angle
-    moves = [kind(*by, fill_mode=fill_mode, seed=own) for (kind, by), own in zip(kinds, seeds[1:])]
-    return keras.Sequential([layers.RandomFlip("horizontal", seed=seeds[0]), *moves], name="affine")
+    seeds = iter([None if seed is None else seed + i for i in range(5)])  # one seed for all would tie shift to angle
+    def own(): return dict(fill_mode=fill_mode, seed=next(seeds))
+    return keras.Sequential([layers.RandomFlip("horizontal", seed=next(seeds)),
+                             layers.RandomRotation(25 / 360, **own()),
+                             layers.RandomTranslation(.05, .05, **own()),
+                             layers.RandomShear(.05, .05, **own()),
+                             layers.RandomZoom(.05, .05, **own())], name="affine")
 
 # %% ../nbs/02_images.ipynb #42c38837
 def affine(batch: np.ndarray,        # uint8, (b, side, side, 3)
@@ -257,13 +259,13 @@ def affine(batch: np.ndarray,        # uint8, (b, side, side, 3)
            ) -> np.ndarray:          # a new array, same shape and dtype
     "Augment like the article, with its ranges, order and border, in one interpolation (keras `ImageDataGenerator`)."
     n, side = batch.shape[:2]
-    turn, shear = np.deg2rad([25, .05])[:, None] * rng.uniform(-1, 1, (2, n))
+    turn, shear = np.deg2rad([25, .05])[:, None] * rng.uniform(-1, 1, (2, n))  # an angle an image
     shift, zoom, flip = side * rng.uniform(-.05, .05, (n, 2)), rng.uniform(.95, 1.05, (n, 2)), rng.random(n) < .5
     middle, out = (side - 1) / 2, np.empty_like(batch)
     for i in range(n):
         turned = np.array([[np.cos(turn[i]), -np.sin(turn[i])], [np.sin(turn[i]), np.cos(turn[i])]])
         where = turned @ [[1, -np.sin(shear[i])], [0, np.cos(shear[i])]] @ np.diag(zoom[i])  # of (x, y)
-        start = middle + turned @ shift[i] - where @ [middle, middle]
+        start = middle + turned @ shift[i] - where @ [middle, middle]  # so that it turns about the image's middle
         cv2.warpAffine(batch[i], np.c_[where, start], (side, side), dst=out[i],
                        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
         if flip[i]: out[i] = out[i, :, ::-1].copy()
@@ -274,7 +276,7 @@ def symmetry(images: np.ndarray, # (..., side, side, channels)
              k: int,             # 0 to 7; 0 changes nothing
              ) -> np.ndarray:    # a view, same shape
     "Apply a symmetry of the square: swap rows and columns if `k` has a 4, reverse rows for a 2, columns for a 1."
-    if k & 4: images = images.swapaxes(-3, -2)
+    if k & 4: images = images.swapaxes(-3, -2)  # the bit that is worth 4
     if k & 2: images = images[..., ::-1, :, :]
     if k & 1: images = images[..., ::-1, :]
     return images

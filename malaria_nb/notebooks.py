@@ -148,11 +148,12 @@ def _hide(cell):
 
 
 def _echo(cell):
-    "Keep only the output of a cell marked `echo: false`, and no directive of Quarto's anywhere."
+    "Keep only the output of a cell marked `echo: false`, and no directive anywhere; say of a wrong answer in words that it is one."
     if cell.cell_type != "code": return
     if cell.directives_.get("echo:") == ["false"] and not _failed(cell):
         cell.metadata["transient"] = {"remove_source": True}
-    cell.source = re.sub(r"\A(#\|.*\n?)+", "", cell.source)
+    source = re.sub(r"\A#\| wrong:", "# Tempting, but wrong:", cell.source)
+    cell.source = re.sub(r"\A(#\|.*\n?)+", "", source)
 
 
 def _drop_noise(cell):
@@ -312,7 +313,7 @@ def store_outputs(executed: str|Path, # executed notebook
         cell.outputs = [o for o in source.outputs if not _noise(o)]
         if found := _own_paths(cell.outputs, Path(chapter).absolute().parent):
             raise ValueError(f"not stored: cell {i} shows a path of this machine, {found[0]!r}; show less of it")
-    clean_nb(nb)
+    clean_nb(nb, allowed_cell_metadata_keys=["jupyter", "slideshow"])  # as settings.ini has it
     _write(Path(chapter), nb2str(nb))
 
 # %% ../nbs/94_notebooks.ipynb #66c1b0ce

@@ -14,7 +14,7 @@ def chance_of_none(parasitaemia, # share of cells with a parasite, 0–1; number
                    cells=5000    # cells read
                    ):            # probability, 0–1
     "Return the chance that not one of the cells read has a parasite: a binomial count of zero."
-    p, = _shares(parasitaemia=parasitaemia)
+    [p] = _shares(parasitaemia=parasitaemia)
     return ((1 - p) ** _count(cells))[()]
 
 # %% ../nbs/00_motivation.ipynb #8ca8f3f6
@@ -98,7 +98,8 @@ def limit_of_detection(specificity,   # share of uninfected cells called uninfec
     q = p·sensitivity + (1 − p)(1 − specificity) is solved for p (Rogan and Gladen 1978).
     """
     from scipy.special import betaincinv
-    spec, sens, level, n = *_shares(specificity=specificity, sensitivity=sensitivity, level=level), _count(cells)
+    spec, sens, level = _shares(specificity=specificity, sensitivity=sensitivity, level=level)
+    n = _count(cells)
     count = critical_count(spec, n, level)
     apparent = betaincinv(count + 1, n - count, level)
     limit = _divide(apparent - (1 - spec), sens + spec - 1)

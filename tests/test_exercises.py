@@ -43,8 +43,8 @@ def test_every_check_passes_the_solution_and_nothing_else(path, tmp_path, monkey
 # -- what a proof must notice ------------------------------------------------------------------------------------------
 
 SETUP = new_code_cell("from malaria_nb.checks import check_double")
-GOOD = [new_markdown_cell("## 1 Double"), new_code_cell("def double(x):\n    return 2*x  # solution"),
-        new_code_cell("#| wrong: squares\ndef double(x): return x**2"), new_code_cell("#| wrong: adds two\ndef double(x): return x + 2"),
+GOOD = [new_markdown_cell("## 1 Double"), new_code_cell("#| wrong: squares\ndef double(x): return x**2"),
+        new_code_cell("#| wrong: adds two\ndef double(x): return x + 2"), new_code_cell("def double(x):\n    return 2*x  # solution"),
         new_code_cell("check_double(double)")]
 
 
@@ -54,13 +54,14 @@ def notebook(*cells):
 
 
 @pytest.mark.parametrize("cells, problem", [
-    (GOOD[:3] + GOOD[4:], "has 1 wrong answers"),
+    (GOOD[:2] + GOOD[3:], "has 1 wrong answers"),
     (GOOD[:-1], "has no check"),
     ([new_markdown_cell("A word first.\n\n## 1 Double"), *GOOD[1:]], "not the first line of its cell"),
-    (GOOD[:1] + [new_code_cell("def double(x): return 2*x")] + GOOD[2:], "no line marked as solution"),
-    (GOOD[:3] + [new_code_cell("#| wrong: not wrong\ndef double(x): return x + x")] + GOOD[4:], "passes on the wrong answer 'not wrong'"),
+    (GOOD[:3] + [new_code_cell("def double(x): return 2*x")] + GOOD[4:], "no line marked as solution"),
+    (GOOD[:2] + [new_code_cell("#| wrong: not wrong\ndef double(x): return x + x")] + GOOD[3:], "passes on the wrong answer 'not wrong'"),
     (GOOD[:-1] + [new_code_cell("check_double(lambda x: 2*x)")], "passes on the empty exercise"),
-    (GOOD[:1] + [new_code_cell("double = 1/0  # solution")] + GOOD[2:], "the solution stops with ZeroDivisionError")])
+    (GOOD[:3] + [new_code_cell("double = 1/0  # solution")] + GOOD[4:], "stops with ZeroDivisionError"),
+    ([GOOD[0], GOOD[3], *GOOD[1:3], GOOD[4]], "run from top to bottom it stops with Wrong")])
 def test_proof_notices(cells, problem):
     assert prove(notebook(*GOOD)) == []
     assert any(problem in p for p in prove(notebook(*cells)))
@@ -86,7 +87,7 @@ def test_grader_survives_and_goes_on_with_the_next_exercise(name, tmp_path):
     task = notebook(*GOOD, new_markdown_cell("## 2 Again"), *GOOD[1:])
     nbformat.write(learners(task), tmp_path/"official.ipynb")
     answer, says = ANSWERS[name]
-    learner = notebook(GOOD[0], new_code_cell(answer.format(victim=str(victim))), GOOD[-1], new_markdown_cell("## 2 Again"), GOOD[1], GOOD[-1])
+    learner = notebook(GOOD[0], new_code_cell(answer.format(victim=str(victim))), GOOD[-1], new_markdown_cell("## 2 Again"), GOOD[3], GOOD[-1])
     nbformat.write(learner, tmp_path/"learner.ipynb")
     report = grade(tmp_path/"learner.ipynb", tmp_path/"official.ipynb", timeout=10 if name == "loops" else 60)
     assert says in report["exercises"]["1 Double"]["says"] and report["exercises"]["1 Double"]["passed"] == (not says)

@@ -1,5 +1,5 @@
 """What is written twice must agree: chapters and library, settings and lock, index and README."""
-import ast, json, re, runpy, shutil, subprocess, sys
+import ast, json, os, re, runpy, shutil, subprocess, sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,8 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = sorted((ROOT/"nbs").glob("*.ipynb"))
+NOTEBOOKS = [*CHAPTERS, *sorted((ROOT/"nbs").glob("exercises/*.ipynb")), *sorted((ROOT/"nbs").glob("solutions/*.ipynb"))]
+GIT_URL = re.search(r"^git_url = (.+)$", (ROOT/"settings.ini").read_text("utf-8"), re.M)[1]
 FLOW = ["course", "screening", "synthetic", "dataset", "images", "cnn", "transfer", "training", "evaluation", "experiments", "notebooks", "exercises", "checks", "cli"]
 made = runpy.run_path(str(ROOT/"tools"/"requirements.py"))  # its functions, without its main
 
@@ -43,14 +45,40 @@ def test_exporting_changes_nothing(copy):
     assert not differences(ROOT/"malaria_nb", copy/"malaria_nb", "*.py"), "run nbdev_export and commit what it changes"
 
 
-def test_chapters_are_clean(copy):
+def test_notebooks_are_clean(copy):
     nbdev("nbdev_clean", copy)
-    assert not differences(ROOT/"nbs", copy/"nbs", "*.ipynb"), "run nbdev_clean and commit what it changes"
+    for folder in ("nbs", "nbs/exercises", "nbs/solutions"):
+        assert not differences(ROOT/folder, copy/folder, "*.ipynb"), "run nbdev_clean and commit what it changes"
 
 
 def test_readme_is_made_from_the_index():
     for path, content in runpy.run_path(str(ROOT/"tools"/"readme.py"))["readme"]().items():
         assert (ROOT/path).read_bytes() == content, f"{path} is not what nbs/index.ipynb says: run make readme"
+
+
+def test_map_is_made_from_chapters_and_imports():
+    for path, text in runpy.run_path(str(ROOT/"tools"/"map.py"))["made"]().items():
+        assert (ROOT/"nbs"/path).read_text("utf-8") == text, "run make map"
+
+
+def test_chapters_say_the_costs_that_were_measured():
+    from malaria_nb.course import COSTS, cost
+    assert COSTS.keys() == {c.stem for c in CHAPTERS}
+    for name, line in runpy.run_path(str(ROOT/"tools"/"costs.py"))["lines"](cost).items():
+        assert line in "".join(cells(ROOT/"nbs"/f"{name}.ipynb", "markdown")[0]["source"]).split("\n"), "run tools/costs.py"
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.relative_to(ROOT/"nbs").as_posix())
+def test_notebook_gets_the_course_on_colab(notebook, monkeypatch):
+    first = "".join(cells(notebook, "code")[0]["source"])
+    ran = []
+    monkeypatch.setattr(os, "system", ran.append)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    exec(first, {})
+    assert not ran, "outside of Colab nothing is installed"
+    monkeypatch.setitem(sys.modules, "google.colab", ast)
+    exec(first, {})
+    assert first.startswith("#| hide\n") and len(ran) == 1 and f"git clone -q --depth 1 {GIT_URL} && pip install" in ran[0]
 
 
 def test_environment_is_made_from_settings():
@@ -113,7 +141,19 @@ def test_chapter_has_the_shape_of_a_chapter(chapter):
     assert all(b - a <= 1 for a, b in zip(levels, levels[1:])), "headings skip a level"
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("chapter", [c for c in CHAPTERS if c.stem[0] in "01"], ids=lambda p: p.stem)
+def test_reader_chooses_an_answer_before_it_is_shown(chapter):
+    every = [(c["cell_type"], "".join(c["source"]), c["metadata"]) for c in cells(chapter)]
+    asked = [i for i, (kind, source, _) in enumerate(every) if kind == "markdown" and "**Predict.**" in source]
+    assert len(asked) >= 2
+    for i in asked:
+        question = every[i][1]
+        assert 2 <= question.count("<details><summary>") == question.count("</summary>\n\n") == question.count("\n\n</details>"), question
+        answer = next(meta for kind, source, meta in every[i + 1:] if kind == "code" and not source.startswith("#| hide"))
+        assert answer.get("jupyter", {}).get("outputs_hidden"), f"the answer stands open below: {question[:80]}"
+
+
+@pytest.mark.parametrize("chapter", NOTEBOOKS, ids=lambda p: p.relative_to(ROOT/"nbs").as_posix())
 def test_stored_outputs_are_fit_to_be_read(chapter):
     assert chapter.stat().st_size < 2_000_000, "a clone carries this for ever: store smaller figures"
     for cell in cells(chapter, "code"):
@@ -125,7 +165,7 @@ def test_stored_outputs_are_fit_to_be_read(chapter):
         assert not re.search(r"/(home|root|Users|tmp|work)/\w", json.dumps(cell["outputs"])), "a path of somebody's machine"
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("chapter", NOTEBOOKS, ids=lambda p: p.relative_to(ROOT/"nbs").as_posix())
 def test_links_between_chapters_lead_somewhere(chapter):
     for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", "\n".join("".join(c["source"]) for c in cells(chapter, "markdown"))):
         if not re.match(r"[a-z]+:", link): assert (chapter.parent/link).exists(), f"{link} is not there"

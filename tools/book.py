@@ -36,7 +36,7 @@ def links(text: str, folder: str, pages: set[str]) -> str:
     "Point links at files that are no pages of the book at the repository."
     def there(m):
         target, _, anchor = m[1].partition("#")
-        if re.match(r"[a-z]+:", m[1]) or not target: return m[0]
+        if re.match(r"[a-z]+:", m[1]) or not target or target.startswith("images/"): return m[0]
         path = (ROOT/folder/target).resolve()
         try: inside = path.relative_to(ROOT).as_posix()
         except ValueError: return m[0]
@@ -100,7 +100,10 @@ def lay_out(out: Path):
         pictures(nb, path.stem, out)
         for cell in nb.cells:
             if cell.cell_type == "markdown": cell.source = links(cell.source, f"nbs/{inside.parent}", pages)
-            if cell.metadata.get("transient", {}).get("remove_source"): cell.metadata["tags"] = ["remove-input"]
+            folds = cell.metadata.get("jupyter", {})  # folded in JupyterLab, folded here
+            hides = {"remove-input": cell.metadata.get("transient", {}).get("remove_source"),
+                     "hide-input": folds.get("source_hidden"), "hide-output": folds.get("outputs_hidden")}
+            if any(hides.values()): cell.metadata["tags"] = [tag for tag, on in hides.items() if on]
         if path.stem == "index": nb.cells.append(nbformat.v4.new_markdown_cell(contents(chapters, sets, texts, modules)))
         (out/inside).parent.mkdir(exist_ok=True)
         nbformat.write(nb, out/inside)
@@ -109,6 +112,7 @@ def lay_out(out: Path):
     (out/"reference").mkdir()
     for module in modules: (out/"reference"/f"{module}.md").write_text(reference(module), encoding="utf-8")
     shutil.copytree(DOCS/"_static", out/"_static")
+    shutil.copytree(NBS/"images", out/"images", dirs_exist_ok=True)
 
 
 def contents(chapters, sets, texts, modules) -> str:

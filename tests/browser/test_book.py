@@ -1,11 +1,17 @@
 """The book, opened from disk, offline, page by page. `make browser` has built it into _docs/html."""
-import os
+import os, re
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-HTML = Path(os.environ.get("MALARIA_NB_BOOK", Path(__file__).resolve().parents[2]/"_docs"/"html"))
+ROOT = Path(__file__).resolve().parents[2]
+HTML = Path(os.environ.get("MALARIA_NB_BOOK", ROOT/"_docs"/"html"))
+SLIDES = HTML.parent/"slides"
+settings = ConfigParser(delimiters=["="])
+settings.read(ROOT/"settings.ini", encoding="utf-8")
+REPOSITORY = settings["DEFAULT"]["git_url"].removeprefix("https://github.com/")
 PAGES = sorted(p for p in HTML.rglob("*.html") if "_static" not in p.parts)
 name = lambda p: p.relative_to(HTML).as_posix()
 
@@ -21,6 +27,7 @@ def test_page(page, path):
     assert [i for i in images if not (i[1] and i[2])] == [], "pictures that are not shown, or have no alt text"
     levels = page.evaluate("[...document.querySelectorAll('article h1, article h2, article h3, article h4')].map(h => +h.tagName[1])")
     assert path.name == "search.html" or levels[:1] == [1] and levels.count(1) == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:])), levels
+    page.evaluate("document.querySelectorAll('article details').forEach(d => d.open = true)")
     found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     serious = [(v["id"], len(v["nodes"]), v["nodes"][0]["html"][:150]) for v in found if v["impact"] in ("serious", "critical")]
     assert serious == [], "axe-core"
@@ -48,17 +55,89 @@ def test_search_finds_sensitivity(page):
     assert "06_evaluation.html" in page.content() and page.away == []
 
 
-def test_keyboard_reaches_contents_and_next_page(page):
+def test_keyboard_reaches_search_contents_and_next_page(page):
     page.goto((HTML/"03_cnn.html").as_uri())
     seen = set()
-    for _ in range(250):
+    for _ in range(300):
         page.keyboard.press("Tab")
-        seen.add(page.evaluate("(e => e.getAttribute('href') || e.getAttribute('title') || e.className)(document.activeElement)"))
-    assert {"04_training.html", "#recap"} <= seen
+        seen.add(page.evaluate("(e => e.getAttribute('href') || e.getAttribute('aria-label') || e.localName)(document.activeElement)"))
+    assert {"04_training.html", "#recap", "Search", "summary"} <= seen
+    page.keyboard.press("Control+k")
+    page.keyboard.type("sensitivity")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#search-results li a", timeout=20_000)
 
 
 def test_dark_mode(page):
     page.goto((HTML/"index.html").as_uri())
-    before = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+    seen = {}
+    for mode in ("dark", "light"):
+        page.click(".theme-switch-button >> visible=true")
+        page.click(f".theme-change-button[data-mode={mode}] >> visible=true")
+        seen[mode] = page.evaluate("[document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor]")
+    assert seen["dark"][0] == "dark" and seen["light"][0] == "light" and seen["dark"][1] != seen["light"][1]
+
+
+def test_an_answer_waits_for_the_reader(page):
+    page.goto((HTML/"03_cnn.html").as_uri())
+    page.set_default_timeout(5_000)
+    choices = page.locator("article details:not(.hide)")
+    assert not choices.first.locator("p").first.is_visible()
+    choices.first.locator("summary").press("Enter")
+    assert choices.first.locator("p").first.is_visible()
+    answer = page.locator("article details.hide img, article details.hide pre").first
+    assert not answer.is_visible()
+    page.locator("article details.hide > summary").first.press("Enter")
+    assert answer.is_visible()
+
+
+def test_print_view_is_the_whole_page_and_nothing_else(page):
+    page.goto((HTML/"03_cnn.html").as_uri())
+    page.emulate_media(media="print")
+    page.evaluate("document.documentElement.dataset.theme = 'dark'; window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("[...document.querySelectorAll('article details')].every(d => d.open) && document.documentElement.dataset.theme") == "light"
+    assert not any(page.locator(part).first.is_visible() for part in (".bd-sidebar-primary", ".bd-header-article", ".prev-next-footer"))
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("[...document.querySelectorAll('article details')].some(d => !d.open) && document.documentElement.dataset.theme") == "dark"
+    assert page.locator("button[title*='Print'], button[aria-label*='Print'], button[data-bs-original-title*='Print']").count() == 1
+
+
+def test_launch_links_open_the_notebook_of_their_page(page):
+    found = 0
+    for path in PAGES:
+        page.goto(path.as_uri())
+        for href in page.evaluate("[...document.links].map(a => a.href)"):
+            m = re.match(r"https://(colab\.research\.google\.com/github|mybinder\.org/v2/gh)/", href)
+            if not m: continue
+            found += 1
+            inside = re.search(r"nbs/[\w/]+\.ipynb$", href)
+            assert inside and (ROOT/inside[0]).exists() and inside[0] == f"nbs/{name(path).removesuffix('.html')}.ipynb", href
+            assert f"/{REPOSITORY}/" in href
+    assert found > 50
+
+
+# -- the slides
+
+DECKS = sorted(p for p in SLIDES.glob("*.html") if p.stem != "index")
+
+
+def test_there_are_slides_of_every_chapter_of_the_parts():
+    assert [p.stem for p in DECKS] == sorted(p.stem for p in (ROOT/"nbs").glob("[01]*.ipynb")), "make slides"
+
+
+@pytest.mark.parametrize("deck", DECKS, ids=lambda p: p.stem)
+def test_slides(page, deck):
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.goto(deck.as_uri())
+    page.wait_for_function("window.Reveal?.isReady()")
+    assert page.problems == [] and page.away == []
+    n = page.evaluate("Reveal.getTotalSlides()")
+    assert 6 <= n <= 20
+    for i in range(n):
+        slide = page.evaluate("""() => {const s = Reveal.getCurrentSlide(); return {
+            over: Math.max(0, s.scrollHeight - 700), text: s.innerText.length,
+            pictures: [...s.querySelectorAll('img')].map(i => [i.alt, i.naturalWidth]), title: s.querySelector('h1, h2')?.innerText}}""")
+        assert slide["over"] == 0, f"slide {i + 1}, {slide['title']!r}, is {slide['over']} pixels too high"
+        assert all(alt and width for alt, width in slide["pictures"]) and slide["title"], slide
+        assert slide["pictures"] or slide["text"] > len(slide["title"]) + 10, f"slide {i + 1} is empty"
+        page.keyboard.press("Space")
