@@ -75,10 +75,10 @@ def settings() -> Settings:
 # chapter: minutes and GB of memory, at the quick scale on 2 CPU cores with real cells, each after the ones before it.
 # tools/costs.py writes this table, and the line in each chapter, from a timing run.
 COSTS = {
-    "index": (0.1, 0.3), "00_motivation": (0.1, 0.3), "01_dataset": (0.3, 0.5), "02_images": (0.3, 1.0), "03_cnn": (0.3, 1.0),
-    "04_training": (3.0, 1.5), "05_transfer": (6.0, 2.0), "06_evaluation": (0.5, 1.0), "90_synthetic": (0.3, 0.5),
-    "91_experiments": (0.2, 1.0), "92_command_line": (0.1, 0.5), "93_course": (0.1, 0.3), "94_notebooks": (0.2, 0.5),
-    "95_exercises": (0.2, 0.5), "96_checks": (0.1, 0.5),
+    "index": (0.1, 0.2), "00_motivation": (0.2, 0.2), "01_dataset": (0.5, 0.3), "02_images": (0.6, 1.1),
+    "03_cnn": (0.3, 1.2), "04_training": (2.5, 1.9), "05_transfer": (5.3, 3.1), "06_evaluation": (1.8, 1.0),
+    "90_synthetic": (0.5, 0.3), "91_experiments": (0.5, 1.1), "92_command_line": (0.3, 0.8), "93_course": (0.1, 0.1),
+    "94_notebooks": (0.2, 0.2), "95_exercises": (0.2, 0.1), "96_checks": (0.1, 0.2),
 }
 
 

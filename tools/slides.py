@@ -30,7 +30,8 @@ def shown(cell) -> str:
         if "text/markdown" in data: parts.append(data["text/markdown"])
         elif "text/html" in data: parts.append(re.sub(r"\n\s*\n", "\n", data["text/html"]))
         elif data.get("text/plain"): parts.append(f"```text\n{data['text/plain'].rstrip()}\n```")
-    return "\n\n".join(parts)
+    beside = all(part.startswith("![") for part in parts)  # several pictures share a slide
+    return (" " if beside else "\n\n").join(parts)
 
 
 def deck(nb) -> str:
