@@ -331,9 +331,9 @@ def _golden_beside(names, workers=2):
     "Make golden runs in processes of their own while the block goes on; give a function that returns them."
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
-    slowest_first = sorted(names, key=lambda name: RECIPES[name].model != "vgg19_finetuned")
+    slow = {name for name in names if RECIPES[name].model == "vgg19_finetuned"}  # as slow as all the others, which share their features
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        runs = [pool.submit(golden, [name]) for name in slowest_first]
+        runs = [pool.submit(golden, sorted(group)) for group in (slow, {*names} - slow) if group]
         try: yield lambda: {name: values for r in runs for name, values in r.result().items()}
         finally: pool.shutdown(cancel_futures=True)
 
@@ -494,7 +494,7 @@ def caption(records: Iterable[Record]
     return " · ".join([*found(lambda a: f"{a['cells']['n']:,} {a['cells']['source']} cells of {a['size']} px"),
                        *(f"test: {test(split)}" for split in found(lambda a: a["split"])),
                        f"seeds {', '.join(map(str, found(lambda a: a['seed'])))}",
-                       f"epochs of {span(found(lambda a: a['epochs']['planned']))}: " + ", ".join(f"{k} {span(n)}" for k, n in epochs.items()),
+                       f"epochs trained, of {span(found(lambda a: a['epochs']['planned']))} at most: " + ", ".join(f"{k} {span(n)}" for k, n in epochs.items()),
                        *found(lambda a: a["environment"]["device"]), *(w for w in found(lambda a: a["weights"]) if w)])
 
 

@@ -2,7 +2,7 @@
 
     python tools/book.py [OUT]      # default: _docs; the site is in OUT/html
 """
-import ast, base64, importlib, inspect, re, shutil, subprocess, sys
+import ast, base64, html, importlib, inspect, re, shutil, subprocess, sys
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -15,20 +15,21 @@ ROOT = Path(__file__).resolve().parents[1]
 NBS, DOCS = ROOT/"nbs", ROOT/"docs"
 settings = ConfigParser(delimiters=["="])
 settings.read(ROOT/"settings.ini", encoding="utf-8")
+MARKS = re.compile(r"^[ \t]*### (?:BEGIN|END) SOLUTION\n?|  # solution$", re.M)  # for the machine that makes the exercises
 REPOSITORY = "{git_url}/blob/{branch}".format(**settings["DEFAULT"])
 
 
-def pictures(nb, stem: str, out: Path):
-    "Write a notebook's pictures as files, and let Markdown with their alt text stand in their place."
+def pictures(nb, name: str, out: Path):
+    "Write a notebook's pictures as files that begin with `name`, and let Markdown with their alt text stand in their place."
     n = 0
     for cell in nb.cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "image/png" not in data: continue
             n += 1
-            file = out/"images"/f"{stem}-{n}.png"
+            file = out/"images"/f"{name}-{n}.png"
             file.parent.mkdir(exist_ok=True)
-            file.write_bytes(base64.b64decode(data["image/png"]))
+            with file.open("xb") as f: f.write(base64.b64decode(data["image/png"]))  # x: no page may take another's name
             output.data = {"text/markdown": f"![{output.metadata['image/png']['alt']}](/images/{file.name})"}
 
 
@@ -85,6 +86,21 @@ def tree(*entries: str, caption: str) -> str:
     return "\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *entries, "```"])
 
 
+def fold_wrong(cell):
+    "Turn a wrong answer into folded text that opens with why it tempts."
+    m = re.match(r"# (Tempting, but wrong: .+)\n", cell.source)
+    if not (m and cell.cell_type == "code"): return
+    code = cell.source[m.end():].rstrip()
+    cell.update(cell_type="markdown", source=f"<details><summary>{html.escape(m[1])}</summary>\n\n```python\n{code}\n```\n\n</details>")
+    for key in ("outputs", "execution_count"): cell.pop(key, None)
+
+
+def neighbours(inside: Path) -> str:
+    "Return links from an exercise to its solution, or back, and to their chapter."
+    other = {"exercises": "solutions", "solutions": "exercises"}[inside.parent.name]
+    return f"\n\n[The chapter](../{inside.name}) · [{other}](../{other}/{inside.name})"
+
+
 def lay_out(out: Path):
     "Write the source of the book into `out`."
     shutil.rmtree(out, ignore_errors=True)
@@ -97,13 +113,17 @@ def lay_out(out: Path):
     for path in (*chapters, *sets):
         nb, inside = processed(path), path.relative_to(NBS)
         nb.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        pictures(nb, path.stem, out)
+        pictures(nb, "-".join(inside.with_suffix("").parts), out)
         for cell in nb.cells:
             if cell.cell_type == "markdown": cell.source = links(cell.source, f"nbs/{inside.parent}", pages)
+            else: cell.source = MARKS.sub("", cell.source)
+            fold_wrong(cell)
             folds = cell.metadata.get("jupyter", {})  # folded in JupyterLab, folded here
-            hides = {"remove-input": cell.metadata.get("transient", {}).get("remove_source"),
-                     "hide-input": folds.get("source_hidden"), "hide-output": folds.get("outputs_hidden")}
+            source, outputs = folds.get("source_hidden"), folds.get("outputs_hidden")
+            hides = {"remove-input": cell.metadata.get("transient", {}).get("remove_source"), "hide-cell": source and outputs,
+                     "hide-input": source and not outputs, "hide-output": outputs and not source}
             if any(hides.values()): cell.metadata["tags"] = [tag for tag, on in hides.items() if on]
+        if inside.parent != Path(): nb.cells[0].source += neighbours(inside)
         if path.stem == "index": nb.cells.append(nbformat.v4.new_markdown_cell(contents(chapters, sets, texts, modules)))
         (out/inside).parent.mkdir(exist_ok=True)
         nbformat.write(nb, out/inside)

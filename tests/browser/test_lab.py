@@ -60,15 +60,24 @@ def run_all(page):
 def outputs(page, kind): return page.locator(f".jp-OutputArea-output[data-mime-type='{kind}']").all_inner_texts()
 
 
-def test_chapter_runs_as_a_person_would_run_it(page, lab):
-    open_notebook(page, lab + "00_motivation.ipynb")
-    run_all(page)
-    seen, shown = [], 0
-    for i in range(12):  # JupyterLab draws only what is near the window
+def through(page):
+    "Scroll a notebook from top to bottom: JupyterLab draws only what is near the window."
+    for i in range(12):
         page.evaluate("i => {const s = document.querySelector('.jp-WindowedPanel-outer'); s.scrollTop = s.scrollHeight*i/12}", i)
         page.wait_for_timeout(400)
+        yield i
+
+
+def test_chapter_runs_as_a_person_would_run_it(page, lab):
+    open_notebook(page, lab + "00_motivation.ipynb")
+    folded = lambda: page.locator(".jp-OutputPlaceholder >> visible=true").count()
+    assert max(folded() for _ in through(page)), "an answer stands open before it was asked for"
+    run_all(page)
+    seen, shown = [], 0
+    for _ in through(page):
         seen += outputs(page, "application/vnd.jupyter.error") + outputs(page, "application/vnd.jupyter.stderr")
         shown = max(shown, page.evaluate("[...document.querySelectorAll('.jp-OutputArea img')].filter(i => i.naturalWidth).length"))
+        assert folded() == 0, "running a cell must show its answer"
     assert [s for s in seen if s.strip()] == [] and shown
 
 
