@@ -63,7 +63,11 @@ def check_true_parasitaemia(function):
     expect(np.isclose(array_of(called(function, 990, 1_000, .95, .98), (), name), 1),
            f"{name} should give 1, and no other number, when a slide shows more than a fully infected one would")
     for sens, spec in ((.5, .5), (0, 1), (.25, .5)):
-        expect(np.isnan(array_of(called(function, 100, 1_000, sens, spec), (), name)),
+        try: found = called(function, 100, 1_000, sens, spec)
+        except Wrong as e:
+            raise Wrong(f"for sensitivity {sens} and specificity {spec}, {e}: what should come back when they add up to "
+                        f"{sens + spec:g}?") from None
+        expect(np.isnan(array_of(found, (), name)),
                f"{name} should give NaN for sensitivity {sens} and specificity {spec}: "
                "this reader calls parasitized cells no more often than uninfected ones")
     counts = np.array([0, 20, 200, 500, 1_000])
@@ -80,7 +84,7 @@ def check_unevenness(function):
     def table(seed, cells, rates, infected):
         rng, rows = np.random.default_rng(seed), []
         for i, (n, rate, m) in enumerate(zip(cells, rates, infected)):
-            false = np.arange(n) < max(1, round(n * rate))
+            false = np.arange(n) < round(n * rate)
             score = np.r_[np.where(false, rng.uniform(.6, 1, n), rng.uniform(0, .4, n)), rng.uniform(.3, 1, m)]
             rows.append(pd.DataFrame({"patient": f"C{90 + i}", "label": np.repeat([0, 1], [n, m]), "score": score}))
         return pd.concat(rows, ignore_index=True).sample(frac=1, random_state=seed)
@@ -92,6 +96,9 @@ def check_unevenness(function):
     even = table(0, [50] * 6, [.1, .2, .1, .2, .1, .1], [0] * 6)
     expect(np.isclose(value(even), oracle(even)), f"{name} gives {value(even):.3f} for six patients with fifty uninfected cells "
            "each, and a wrong one: is the variance that of a binomial, and the sum divided by one less than the patients?")
+    spared = table(5, [50] * 6, [.1, .2, 0, .2, .1, 0], [0] * 6)
+    expect(np.isclose(value(spared), oracle(spared)), f"{name} is right as long as every patient has a false parasite, and wrong "
+           "when two have none: it leaves out patients without a false parasite, and they count too")
     mixed = table(1, [50] * 6, [.1, .2, .1, .2, .1, .1], [30, 0, 10, 60, 0, 5])
     expect(np.isclose(value(mixed), oracle(mixed)), f"{name} is right as long as all cells are uninfected, and changes when "
            "parasitized ones are added: can they be false parasites?")
@@ -112,14 +119,17 @@ def check_stop_early(function):
     fixed = next(n for n in range(100, 5_000, 10) if limit_of_detection(spec, sens, n) <= .01)
     rng = np.random.default_rng(0)
     def answer(calls):
-        found = called(function, calls.copy())
-        expect(isinstance(found, (tuple, list, np.ndarray)) and len(found) == 2, f"{name} should return two things: called "
+        n = len(calls)
+        short = "" if n == 5_000 else f"for a slide of only {n} cell{'s' * (n > 1)}, "
+        try: found = called(function, calls.copy())
+        except Wrong as e: raise Wrong(f"{short}{e}") from None
+        expect(isinstance(found, (tuple, list, np.ndarray)) and len(found) == 2, f"{short}{name} should return two things: called "
                "positive or not, and how many cells were read")
         positive, read = found
         expect(np.ndim(positive) == 0 and positive in (True, False), f"{name} should first return True or False, not "
                f"{positive!r}")
-        expect(isinstance(read, (int, float, np.number)) and read == np.floor(read) and 1 <= read <= len(calls),
-               f"{name} says that it read {read!r} of {len(calls):,} cells: expected a whole number from 1 to {len(calls):,}")
+        expect(isinstance(read, (int, float, np.number)) and read == np.floor(read) and 1 <= read <= n,
+               f"{short}{name} says that it read {read!r} cells: expected a whole number, 1 or more, and no more than there are")
         return bool(positive), int(read)
     def slides(share, n): return (rng.random((n, 5_000)) < apparent_parasitaemia(share, sens, spec)).astype(int)
     began = time.perf_counter()
@@ -288,10 +298,11 @@ def check_how_many_pictures(mirrored: float, # different pictures, where swappin
         n = float(array_of(given(n, name), (), name))
         expect(n == np.floor(n) and 1 <= n <= 8, f"{name} is {n:g}: expected a whole number from 1 to 8")
         different = {np.rot90(side, k).tobytes() for side in (picture, picture[:, ::-1]) for k in range(4)}
-        expect(n <= len(different), f"{name}: there are fewer different ones. Take a letter with this symmetry, draw all eight, "
-               "and cross out those that are the same")
-        expect(n >= len(different), f"{name}: there are more different ones. Take a letter with this symmetry, draw all eight, "
-               "and cross out those that are the same")
+        draw = {"mirrored": "a letter that is its own mirror image", "turned": "a pinwheel with four vanes"}[name]
+        expect(n <= len(different), f"{name}: there are fewer different ones. Take {draw}, draw all eight, and cross out those "
+               "that are the same")
+        expect(n >= len(different), f"{name}: there are more different ones. Take {draw}, draw all eight, and cross out those "
+               "that are the same")
     _right()
 
 # %% ../nbs/96_checks.ipynb #9b2fbdfc
@@ -404,6 +415,7 @@ def check_stain_jitter(function):
     levels = many[:, :, 0]  # (24, 256, 3)
     expect((np.diff(levels, axis=1) >= 0).all(), f"{name} makes bright pixels darker than ones that were less bright: what "
            "becomes of values above 255, and of those below 0?")
+    expect((np.abs(levels - ramp[:, 0]) > 1).any(), f"{name} leaves grey as it is: a stain tints grey too, a turn of the hue doesn't")
     expect(len({x.tobytes() for x in levels}) > 12, f"{name} changes all images of a batch alike: draw for each of them")
     cells = drawn(7_000, 7_080)
     changed, inside = [jitter(cells, seed) for seed in (6, 7, 8)], cells.any(-1)
@@ -461,10 +473,10 @@ def check_sees_cell(function):
         return np.array([[inside[max(0, i):i + 22, max(0, j):j + 22].any() for j in starts] for i in starts])
     def test(image, what):
         found, wanted = sees(image), right(image)
-        expect(not (found & ~wanted).any(), f"{name} says of {(found & ~wanted).sum()} of {wanted.size} places that they see "
-               f"something of {what}, and they don't: where does the window of a place begin and end?")
-        expect(not (~found & wanted).any(), f"{name} says of {(~found & wanted).sum()} of {wanted.size} places that they see "
-               f"nothing of {what}, and they do: how far does each layer look, and does a corner of the cell count?")
+        expect(not (found & ~wanted).any(), f"{name}, for {what}: {(found & ~wanted).sum()} of {wanted.size} places are True that "
+               "see no pixel of the cell: where does the window of a place begin and end?")
+        expect(not (~found & wanted).any(), f"{name}, for {what}: {(~found & wanted).sum()} of {wanted.size} places are False that "
+               "see a pixel of the cell: how far does each layer look, and does the smallest part of the cell count?")
     def one(side, row, column, colour):
         image = np.zeros((side, side, 3), np.uint8)
         image[row, column] = colour
@@ -473,9 +485,10 @@ def check_sees_cell(function):
     test(np.full((64, 64, 3), 180, np.uint8), "a picture that is nowhere black")
     anywhere = [(61, row, column) for row, column in rng.integers(0, 61, (30, 2))]
     for side, row, column in [(64, 30, 33), (64, 0, 0), (64, 63, 20), (125, 124, 124), *anywhere]:
-        test(one(side, row, column, (150, 120, 130)), f"one pixel in row {row}, column {column} of {side}")
-    for channel, colour in enumerate(np.eye(3, dtype=np.uint8) * 90):
-        test(one(48, 20, 27, colour), f"a pixel that has only its channel {channel} above 0")
+        test(one(side, row, column, (150, 120, 130)), f"a cell of one pixel (row {row}, column {column}) in a picture of {side} × {side}")
+    for value in (90, 1):
+        for channel, colour in enumerate(np.eye(3, dtype=np.uint8) * np.uint8(value)):
+            test(one(48, 20, 27, colour), f"a cell of one pixel whose channels are {', '.join(map(str, colour))}")
     rows, columns = np.indices((125, 125))
     for radius, (y, x) in ((30, (50, 70)), (55, (62, 62)), (12, (20, 101))):
         round_cell = np.where(((rows - y)**2 + (columns - x)**2 < radius**2)[..., None], rng.integers(90, 220, 3), 0).astype(np.uint8)
@@ -500,7 +513,9 @@ def check_kernel_gradient(function):
         what = f"a picture of {h} × {w} and a filter of {h - a + 1} × {w - b + 1}"
         image, above = rng.normal(size=(h, w)), rng.normal(size=(a, b))
         before = image.copy(), above.copy()
-        found = array_of(called(function, image, above), (h - a + 1, w - b + 1), name)
+        try: found = array_of(called(function, image, above), (h - a + 1, w - b + 1), name)
+        except Wrong as e:  # an error of NumPy's speaks of other shapes than the learner's
+            raise Wrong(f"{e} ({what}, so `above` is {a} × {b})") from None
         expect(np.array_equal(image, before[0]) and np.array_equal(above, before[1]),
                f"{name} changes what was handed in: work on a copy")
         wanted = slopes(image, above)
@@ -536,8 +551,8 @@ def check_learn_filter(function):
         expect(got.any(), f"{name} finds a filter that answers 0 everywhere, for {what}: where the relu lets nothing through, "
                "no slope comes back. Where do you start?")
         expect(error < .05, f"{name} has an error of {error:.0%} of the spread on new pictures and of {fit:.0%} on those it "
-               f"learnt from, for {what}: does the error still fall when you stop, and do you treat places without an answer as "
-               "what they are?")
+               f"learnt from, for {what}: does the error still fall when you stop, is the bias learnt, too, and do you treat places "
+               "without an answer as what they are?")
     _right()
 
 # %% ../nbs/96_checks.ipynb #aece37cb
@@ -596,14 +611,17 @@ def check_backward(backward: Callable # (x, y, W, b, v, c) -> four slopes
             expect(all(np.array_equal(a, b) for a, b in zip(before, (x, y, *w))),
                    "backward changes the arrays that it is given: compute slopes only, the step comes later")
             for name, mine, truth in reversed(list(zip("Wbvc", found, nudged(x, y, *w)))):  # errors travel from the end to the front
-                mine = array_of(mine, truth.shape, f"the slope of {name}")
+                mine = array_of(mine, truth.shape, f"the slope of {name} (order: W, b, v, c)")
                 expect(np.isfinite(mine).all(), f"the slope of {name} holds NaN or infinite values")
                 if np.allclose(mine, truth, atol=1e-6): continue
                 expect(n == 1 or not np.allclose(mine, n*truth, atol=1e-6),
                        f"the slope of {name} is too large by a factor that is the number of cells: the loss is a mean")
+                expect(n == 1 or not np.allclose(n*mine, truth, atol=1e-6),
+                       f"the slope of {name} is too small by a factor that is the number of cells: how often is it divided?")
                 expect(not np.allclose(mine, -truth, atol=1e-6), f"the slope of {name} has the wrong sign: slopes point uphill")
                 expect(False, f"the slope of {name} differs from what nudging {name} does to the loss, for {n} cell{'s' * (n > 1)}{where}: look "
-                       + ("at what the loss does to the sigmoid's own slope" if name in "vc" else "at what a silent unit hands back"))
+                       + ("at what the loss does to the sigmoid's own slope" if name in "vc" else
+                          "at what a silent unit hands back, and multiply by what stands between this unit and z"))
     _right()
 
 # %% ../nbs/96_checks.ipynb #37694d38
@@ -629,17 +647,22 @@ def check_stop(stop: Callable # (val_loss, patience, margin) -> (epochs run, epo
              ([.5, .6, .4, .5, .45, .46, .2], 3, 0., "a wait that begins anew after an improvement"),
              ([.4], 1, 0., "a single epoch"), ([.5, .5, .5], 1, 0., "a loss that stays the same"),
              ([.50, .48, .46, .44, .42], 2, .03, "small gains below the margin that add up"),
+             ([.50, .49, .48, .30], 2, .03, "gains below the margin until the patience is used up"),
+             ([.50, .40, .39], 2, .03, "a list that ends on a gain below the margin"),
+             ([1., .75, 1.], 2, .25, "a gain that is exactly the margin"),
              *((list(rng.random(12)), int(rng.integers(1, 5)), float(rng.choice([0., .05])), "a restless loss") for _ in range(12))]
     for losses, patience, margin, what in cases:
-        found = called(stop, list(losses), patience, margin)
+        example = f"for {what} ({', '.join(f'{x:.2f}' for x in losses)}; patience {patience}, margin {margin:g})"
+        try: found = called(stop, list(losses), patience, margin)
+        except Wrong as e: raise Wrong(f"{example} {e}") from None  # it may be this list only, such as one that ends first
         expect(isinstance(found, (list, tuple, np.ndarray)) and np.shape(found) == (2,), "return two numbers: epochs run, epoch kept")
         run, kept = array_of(found, (2,), "stop")
-        example = f"for {what} ({', '.join(f'{x:.2f}' for x in losses)}; patience {patience}, margin {margin:g})"
         expect(not run == kept == 0, f"{example} stop says that no epoch was run: count from 1")
         right_run, right_kept = _keras_stop(losses, patience, margin)
         expect((run, kept) != (right_run - 1, right_kept - 1), f"{example} both numbers are one too small: count epochs from 1")
         expect(run == right_run, f"{example} the training stops at another epoch than {run:g}: what counts as an improvement, and over what?")
-        expect(kept == right_kept, f"{example} another epoch than {kept:g} is kept: the last one that improved")
+        expect(kept == right_kept, f"{example} another epoch than {kept:g} is kept: the last one that improved, "
+               "by more than the margin and over the best so far")
     _right()
 
 # %% ../nbs/96_checks.ipynb #cbf9fd6f
@@ -678,6 +701,9 @@ def check_adam(adam: Callable # (slope, start, rate, steps, beta1, beta2, eps) -
         path = called(adam, slope, given_start, **how)
         expect(np.array_equal(given_start, start), "adam changes the start that it is given: make a copy first")
         path = array_of(path, (how["steps"] + 1, len(start)), "adam")
+        always_0 = np.asarray(slope(given_start)) == 0
+        expect(np.isfinite(path[1, ~always_0]).all(), f"{what} the very first step is NaN or infinite, though the slope is not 0: by what is each "
+               "mean divided in that step, and from which number does the paper count its steps?")
         expect(np.isfinite(path).all(), f"{what} the path holds NaN or infinite values: what happens where a slope has always been 0?")
         expect(np.allclose(path[0], start), f"{what} the path does not begin at the start: is its first row kept as it was?")
         oracle = keras_path(slope, start, **how)
@@ -687,7 +713,7 @@ def check_adam(adam: Callable # (slope, start, rate, steps, beta1, beta2, eps) -
         turned = np.abs(path[1] - oracle[1] + 2*(oracle[1] - oracle[0])).max() < 1e-3*how["rate"]
         expect(not turned, f"{what} the first step goes uphill: walk against the slope")
         expect(first != 1, f"{what} the very first step has the wrong length: what do the two running means hold after one slope, "
-               "and what does the paper do about it?")
+               "what does the paper do about it, and do you use the `rate` that you are given?")
         expect(False, f"{what} the path leaves Keras's at step {first}: is the slope felt anew at each place, and do both means decay by their own beta?")
     _right()
 
@@ -712,7 +738,7 @@ def check_costliest(weights: int,         # block of VGG-19, 1 to 5
             channels = out
         side //= 2
     how = {"weights": "a kernel grows with the channels that come in times those that go out",
-           "multiplications": "multiply each layer's weights by the pixels of its picture, and count the layers",
+           "multiplications": "multiply each layer's weights by the pixels of its picture, whose side is halved and rounded down from block to block, and add up the layers",
            "numbers": "a layer gives pixels times channels; see what each of the two does from block to block"}
     for name, block in named.items():
         expect(size[name][block - 1] == max(size[name]), f"another block has more {name} than the one you name: {how[name]}")
@@ -835,11 +861,14 @@ def check_cut(cut: Callable, # (base, block) -> keras.Model
 def check_probe(probe: Callable # (features, label, patient) -> share
                 ):
     "Check a nearest-mean judge that leaves each cell's patient out, against scikit-learn."
-    from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
+    from sklearn.model_selection import LeaveOneGroupOut, LeaveOneOut, cross_val_predict
     from sklearn.neighbors import NearestCentroid
-    def oracle(features, label, patient):
-        return (cross_val_predict(NearestCentroid(), features, label, groups=patient, cv=LeaveOneGroupOut()) == label).mean()
-    rng = np.random.default_rng(5)
+    def oracle(features, label, patient, how):
+        if how is None: return NearestCentroid().fit(features, label).predict(features) == label
+        return cross_val_predict(NearestCentroid(), features, label, groups=patient if isinstance(how, LeaveOneGroupOut) else None, cv=how) == label
+    rng, cases = np.random.default_rng(5), []
+    mistakes = {"the cells that are judged are in the means by which they are judged": [], "the share is a mean of the patients' shares: each cell counts once": [],
+                "a cell is left out by itself, and the others of its patient stay in the means": []}
     for what, n, patients, shift, own in (("with cells that hardly differ", 90, 6, .3, 0.), ("with patients who differ much", 80, 5, .8, 3.),
                                           ("with many numbers a cell", 60, 12, .3, 1.), ("with one cell for each patient", 40, 40, .5, 0.)):
         m = 30 if "numbers" in what else 3
@@ -849,10 +878,19 @@ def check_probe(probe: Callable # (features, label, patient) -> share
         names = np.array([f"C{p}" for p in rng.permutation(patient.max() + 1) + 100])[patient]
         share = float(array_of(called(probe, features.copy(), label.copy(), names.copy()), (), "probe"))
         expect(0 <= share <= 1, f"{what} probe gives {share:g}: a share lies between 0 and 1")
-        truth = oracle(features, label, names)
-        expect(abs(share - (1 - truth)) > 1e-9 or abs(truth - .5) < 1e-9, f"{what} probe gives the share that is wrong: which class is 1?")
-        expect(abs(share - truth) < 1e-9, f"{what} probe gives {share:.3f}, which isn't the share that is right: whose cells are in the two means, "
+        right = oracle(features, label, names, LeaveOneGroupOut())
+        expect(abs(share - (1 - right.mean())) > 1e-9 or abs(right.mean() - .5) < 1e-9, f"{what} probe gives the share that is wrong: which class is 1?")
+        cases.append((what, share, right.mean()))
+        for found, value in zip(mistakes.values(), (oracle(features, label, names, None).mean(), pd.Series(right).groupby(names).mean().mean(),
+                                                    oracle(features, label, names, LeaveOneOut()).mean())): found.append(abs(share - value) < 1e-9)
+    for what, share, truth in cases:
+        if abs(share - truth) < 1e-9: continue
+        for mistake, found in mistakes.items(): expect(not all(found), f"{what} probe gives {share:.3f}, as if this were so: {mistake}")
+        expect(False, f"{what} probe gives {share:.3f}, which isn't the share that is right: whose cells are in the two means, is the distance the ordinary one, "
                "and how much does each cell count in the end?")
+    features, label = np.array([[0.], [0], [0], [0], [-2], [2], [-2], [2]]), np.array([0, 1, 1, 1, 0, 1, 0, 1])
+    share = float(array_of(called(probe, features, label, np.array([*"AAAABBCC"])), (), "probe"))
+    expect(abs(share - 5/8) < 1e-9, f"where four cells of eight are as far from one mean as from the other, probe gives {share:.3f}: to which class does a tie go?")
     _right()
 
 # %% ../nbs/96_checks.ipynb #3a2ce02e
@@ -881,11 +919,12 @@ def check_cheapest(cheapest: Callable # (label, score, price, prevalence) -> thr
                    ):
     "Check thresholds by what they cost, against all other thresholds."
     rng = np.random.default_rng(6)
-    def scored(n, sharp):
-        label = rng.permutation(np.arange(n) % 2)
+    def scored(n, sharp, every=2): # one cell of `every` is parasitized
+        label = rng.permutation((np.arange(n) % every == every - 1).astype(int))
         return label, 1/(1 + np.exp(-sharp*rng.normal(label - .5, .6)))
     cases = [("where scores overlap", *scored(300, 3), 5., .2), ("where a place has few parasitized cells", *scored(300, 3), 10., .033),
              ("where scores crowd at 0 and 1", *scored(400, 30), 40., .1),
+             ("where one in ten of the cells at hand is parasitized", *scored(400, 3, 10), 6., .2),
              ("where a miss costs next to nothing", *scored(100, 1), .01, .05), ("where a miss costs a fortune", *scored(100, 2), 1e5, .3),
              ("where the classes are fully apart", np.array([1, 0, 1, 0]), np.array([.9, .2, .7, .1]), 3., .1),
              ("where many scores are equal", np.array([0, 0, 0, 1, 1, 1, 0, 1]), np.array([.2, .5, .5, .5, .5, .8, .2, .2]), 2., .4),
@@ -896,6 +935,14 @@ def check_cheapest(cheapest: Callable # (label, score, price, prevalence) -> thr
         expect(not np.isnan(t), f"{what} cheapest gives NaN")
         least = min(map(cost, [*score, np.inf]))
         if cost(t) <= least + 1e-12: continue
+        def costs(parasitized, uninfected): # least with these weights of the two mistakes?
+            def other(t): return parasitized*((score < t) & (label == 1)).sum() + uninfected*((score >= t) & (label == 0)).sum()
+            return other(t) <= min(map(other, [*score, np.inf]))*(1 + 1e-9)
+        n1, n0 = (label == 1).sum(), (label == 0).sum()
+        expect(not costs(prevalence/n1, (1 - prevalence)*price/n0), f"{what} (price {price:g}) your threshold {t:g} costs {cost(t):.4f} a cell, and another one less: "
+               "which mistake does the price belong to?")
+        expect(n1 == n0 or not costs(prevalence*price, 1 - prevalence), f"{what} your threshold {t:g} costs {cost(t):.4f} a cell, and another one less: "
+               "sensitivity is a share of the parasitized cells, not of all, and specificity of the uninfected ones")
         expect(cost(np.inf) > least + 1e-12, f"{what} your threshold {t:g} costs {cost(t):.4f} a cell: what would it cost to call nothing at all?")
         expect(min(cost(np.nextafter(t, 2)), cost(np.nextafter(t, -1))) > least + 1e-12,
                f"{what} a threshold a hair away from your {t:g} is cheaper: a score of at least the threshold is a call")
@@ -924,14 +971,20 @@ def check_without_each(without_each: Callable # (label, score, patient, metric) 
             expect(value.index.is_unique and set(value.index) == set(names),
                    f"without_each has {len(value)} entries, {', '.join(map(str, value.index[:3]))} …: give one for each of {patients} patients, by name")
             parts = {p: t for p, t in table.groupby("patient")}
-            truth = {}
+            truth, turned, accuracy = {}, [], []
             for p in names:
                 rest = pd.concat([t for q, t in parts.items() if q != p])
                 truth[p] = metric(rest["label"].to_numpy(), rest["score"].to_numpy())
+                turned.append(metric(rest["score"].to_numpy(), rest["label"].to_numpy()))
+                accuracy.append(((rest["score"] >= .5) == rest["label"]).mean())
             mine = array_of(value.loc[names].to_numpy(), (patients,), "without_each")
             alone = [metric(parts[p]["label"].to_numpy(), parts[p]["score"].to_numpy()) for p in names]
             right = np.allclose(mine, list(truth.values()), equal_nan=True)
             expect(right or not np.allclose(mine, alone, equal_nan=True), "this is the metric of each patient alone: leave the patient out instead")
+            def instead(values): return not right and np.allclose(mine, values, equal_nan=True)
+            expect(not instead(np.array(list(truth.values())) - metric(label, score)), "this is how far the metric moves: give the metric of all the others' cells itself")
+            expect(not instead(turned), "a metric takes the labels first and then the scores")
+            expect(not instead(accuracy), f"this is the accuracy, and the metric given was {metric.__name__!r}: call the function that you are given")
             expect(right or (np.isnan(list(truth.values())) <= np.isnan(mine)).all(), "where the metric of the others' cells is NaN, without_each must say so: "
                    "put nothing in its place")
             expect(right, f"with {n} cells of {patients} patients in no order, the metric {metric.__name__!r} isn't that of all the others' cells: "
@@ -939,18 +992,27 @@ def check_without_each(without_each: Callable # (label, score, patient, metric) 
     _right()
 
 # %% ../nbs/96_checks.ipynb #07004e67
-def check_most_moving(patient: str,     # whose absence moves the accuracy most
-                      test: pd.DataFrame # predictions, the rows of one split
+def check_most_moving(most_moving: Callable # (label, score, patient) -> name
                       ):
     "Check which patient's absence changes the accuracy at 0.5 most."
-    patient = given(patient, "most_moving")
-    wrong = ((test["score"] >= .5) != test["label"]).groupby(test["patient"]).agg(["sum", "size"])
-    expect(isinstance(patient, str) and patient in wrong.index, f"most_moving is {patient!r}: give the name of a patient among the test cells")
-    rest = wrong.sum() - wrong
-    moved = (rest["sum"]/rest["size"] - wrong["sum"].sum()/wrong["size"].sum()).abs()
-    more = int((moved > moved[patient] + 1e-12).sum())
-    expect(not more, f"the absence of {more} other patient{'s' * (more > 1)} moves the accuracy more than that of {patient}: "
-           "it takes many cells and an unusual share of mistakes at once; let without_each find out")
+    def table(*patients): # (name, cells, wrong calls)
+        rows = [(name, k % 2, abs(k % 2 - (.9 if k < wrong else .2))) for name, n, wrong in patients for k in range(n)]
+        return pd.DataFrame(rows, columns=["patient", "label", "score"]).sample(frac=1, random_state=6)
+    name, said = "most_moving", []
+    for t in (table(("C7", 10, 1), ("C31", 10, 7), ("C5", 12, 1)), table(("C44", 12, 5), ("C9", 10, 0), ("C60", 10, 4), ("C2", 8, 4)),
+              table(("C1", 40, 4), ("C12", 6, 5), ("C8", 20, 2)), table(("C3", 2, 2), ("C90", 14, 6), ("C15", 30, 3))):
+        label, score, patient = (t[column].to_numpy() for column in ("label", "score", "patient"))
+        found = called(most_moving, label.copy(), score.copy(), patient.copy())
+        expect(isinstance(found, str) and found in patient, f"{name} gives {found!r}: give the name of one of the patients")
+        wrong = (score >= .5) != label
+        by = pd.Series(wrong).groupby(patient).agg(["sum", "size"])
+        rest = by.sum() - by
+        said.append((found, by, wrong.mean() - rest["sum"]/rest["size"]))
+    one_way = any(all(way*moved[found] >= (way*moved).max() - 1e-12 for found, _, moved in said) for way in (1, -1))
+    for found, by, moved in said:
+        what = "of patients with " + ", ".join(f"{w} wrong calls in {n} cells ({p})" for p, w, n in by.itertuples())
+        expect(abs(moved[found]) >= moved.abs().max() - 1e-12, f"{what}, it isn't {found}'s absence that moves the accuracy most: "
+               + ("are both directions looked at?" if one_way else "it takes many cells and an unusual share of mistakes at once; let without_each find out"))
     _right()
 
 # %% ../nbs/96_checks.ipynb #f327bd88
@@ -1004,6 +1066,9 @@ def check_swap_test(swap_test: Callable # (right_a, right_b, patient) -> p
         expect(min(abs(p - truth/2), abs(p - 1 + truth/2)) > near, f"{what} p is {p:.3f}, which looks in one direction only: differences count in both")
         tossed = np.abs(rng.choice([-1, 1], (2000, len(a))) @ (a.astype(int) - b)) >= abs(a.sum() - b.sum())
         expect(abs(p - tossed.mean()) > .03 or abs(p - truth) < .06, f"{what} p is {p:.3f}, as if every cell were exchanged by itself: exchange all cells of a patient or none")
+        shares = np.subtract(*(pd.Series(right.astype(int)).groupby(patient).mean().to_numpy() for right in (a, b)))
+        tossed = np.abs(rng.choice([-1, 1], (4000, len(shares))) @ shares) >= abs(shares.sum())
+        expect(abs(p - tossed.mean()) > 5*np.sqrt(max(p*(1 - p), 1e-3)/2000), f"{what} p is {p:.3f}, as if each patient's result were a share: take numbers of cells, not shares")
         expect(False, f"{what} p is {p:.3f}, too {'small' if p < truth else 'large'}: try it by hand for three patients, whose eight exchanges you can write down")
     _right()
 
@@ -1013,16 +1078,25 @@ def check_power(power: Callable # (differences, patients, gap, studies, seed) ->
     "Check a simulated power on normal differences, against the noncentral t distribution."
     from scipy.stats import nct, norm
     world = norm.ppf((np.arange(4000) + .5)/4000)
-    for patients, gap, mean, scatter in ((70, .03, .1, .1), (40, 0., 0., .1), (40, 0., .3, .1), (60, .02, 0., .06), (60, .02, .15, .06), (200, -.01, .02, .06), (30, .2, 0., .1)):
+    for patients, gap, mean, scatter in ((5, 0., 0., .1), (70, .03, .1, .1), (40, 0., 0., .1), (40, 0., .3, .1), (60, .02, 0., .06), (60, .02, .15, .06), (200, -.01, .02, .06), (30, .2, 0., .1)):
         differences = mean + scatter*(world if patients != 70 else world[40::80])  # 50 patients, fewer than a study has
         given_differences = differences.copy()
-        share = float(array_of(called(power, given_differences, patients, gap, studies=2000, seed=6), (), "power"))
+        studies = 20_000 if patients == 5 else 2000
+        share = float(array_of(called(power, given_differences, patients, gap, studies=studies, seed=6), (), "power"))
         expect(np.array_equal(differences, given_differences), "power changes the differences that it is given: make new ones")
         expect(0 <= share <= 1, f"power gives {share:g}: a share lies between 0 and 1")
         t = nct(patients - 1, gap/differences.std()*np.sqrt(patients))
         truth = t.sf(1.96) + t.cdf(-1.96)
-        if abs(share - truth) <= 5*np.sqrt(max(truth*(1 - truth), .01)/2000): continue
+        near = 5*np.sqrt(max(truth*(1 - truth), .01)/studies)
+        if abs(share - truth) <= near: continue
         case = f"for {patients} patients, a true difference of {gap:g} and observed ones around {mean:g} ± {scatter:g}"
+        if patients == 5:
+            hints = {2*norm.sf(1.96): "each study knows only its own patients: from whose scatter is its standard error, and is the interval 1.96 of them to either side?",
+                     2*t.sf(1.96*.8**.5): "a study's few patients scatter less around their own mean than around the true one: by what does one divide?",
+                     2*t.sf(norm.isf(.05)): "that is an interval narrower than 95 %",
+                     2*t.sf(1.96*5**.5): "is the interval that of a mean, or that of single patients?"}
+            closest = min(hints, key=lambda p: abs(p - share))
+            expect(abs(closest - share) > near, f"{case} power is {share:.3f}: {hints[closest]}")
         expect(gap or share > .5*truth, f"{case} power is {share:.2f}: where nothing differs, a 95 % interval still leaves out zero now and then")
         expect(gap, f"{case} power is {share:.2f}, although nothing differs in that world: is its mean the gap, and what does a study have to show?")
         expect(gap > 0, f"{case} power is {share:.2f}: a difference can be shown in either direction")

@@ -215,7 +215,7 @@ def interval(draws: pd.DataFrame, # a row a resample, a column a quantity
 # %% ../nbs/06_evaluation.ipynb #4d7a5fb8
 def evaluate(label, # (n,) 0 uninfected, 1 parasitized; both must occur
              score, # (n,) probability of parasitized, 0–1
-             patient=None, # (n,) patient of each cell; None gives the interval by cell, usually too narrow
+             patient=None, # (n,) patient of each cell, resampled whole; None resamples single cells
              threshold: float=0.5, # a score of at least this is an alarm
              n_boot: int=1000, # resamples
              level: float=0.95, # of the interval

@@ -12,6 +12,7 @@ from book import DOCS, NBS, ROOT, pictures
 
 from malaria_nb.notebooks import find_chapters, processed
 
+FOLD = re.compile(r"<details>.*?</summary>|</details>")
 HEADING = re.compile(r"^#{1,4} +(.+)$", re.M)
 
 
@@ -45,7 +46,7 @@ def deck(nb) -> str:
         body = shown(cell) if cell.cell_type == "code" else HEADING.sub("", text).strip()
         parts.append(f"## {heading}\n\n{body}")
         if cell.cell_type == "code" and after is not None and after.cell_type == "markdown" and not HEADING.match(after.source):
-            said = without_links(after.source).split("\n\n")[0]
+            said = without_links(FOLD.sub("", after.source)).strip().split("\n\n")[0]
             parts.append(f"```{{revealjs-notes}}\n{said}\n```")
     return "\n\n".join(parts) + "\n"
 
