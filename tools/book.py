@@ -20,11 +20,12 @@ REPOSITORY = "{git_url}/blob/{branch}".format(**settings["DEFAULT"])
 
 
 def pictures(nb, name: str, out: Path):
-    "Write a notebook's pictures as files that begin with `name`, and let Markdown with their alt text stand in their place."
+    "Write a notebook's pictures as files that begin with `name`, and let Markdown with their alt text stand in their place; let keys reach tables."
     n = 0
     for cell in nb.cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
+            if "text/html" in data: data["text/html"] = data["text/html"].replace("<table ", '<table tabindex="0" ')  # it may scroll
             if "image/png" not in data: continue
             n += 1
             file = out/"images"/f"{name}-{n}.png"
