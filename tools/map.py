@@ -30,6 +30,13 @@ Made from the chapters and the library by `make map`.
 """
 
 
+def imports(module: str) -> set[str]:
+    "Return which of our modules a module imports: nbdev writes `from .dataset import …` at its top, a function `from malaria_nb.dataset import …`."
+    used = [n for n in ast.walk(ast.parse((ROOT/"malaria_nb"/f"{module}.py").read_text("utf-8"))) if isinstance(n, ast.ImportFrom)]
+    whole = {n.module.split(".")[-1] for n in used if n.module and (n.level == 1 or n.module.startswith("malaria_nb."))}
+    return whole | {a.name for n in used if n.module == "malaria_nb" or n.level == 1 and not n.module for a in n.names}
+
+
 def chapters() -> list[dict]:
     "Return of each chapter its file, number, title, module, the numbers to read before, and the modules it imports."
     found = []
@@ -43,10 +50,7 @@ def chapters() -> list[dict]:
                       "before": sorted(set(re.findall(r"\b\d\d\b", before[1]))) if before else []})
     names = {c["module"]: c["number"] for c in found}
     for c in found:
-        tree = ast.parse((ROOT/"malaria_nb"/f"{c['module']}.py").read_text("utf-8"))
-        used = {n.module.split(".")[-1] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module
-                and n.module.startswith("malaria_nb.")}
-        c["imports"] = sorted(used & names.keys() - {"course"}, key=names.get)
+        c["imports"] = sorted(imports(c["module"]) & names.keys() - {"course"}, key=names.get)
     return found
 
 
