@@ -146,11 +146,15 @@ def contents(chapters, sets, texts, modules) -> str:
     return "\n\n".join(tree(*entries, caption=caption) for caption, entries in trees.items() if entries)
 
 
+def sphinx(builder: str, source: Path, to: Path, *options: str) -> int: # exit status
+    "Let Sphinx make `to`; every warning is an error."
+    return subprocess.run([sys.executable, "-m", "sphinx", "-b", builder, "-W", "--keep-going", "-q", *options, "-c", str(DOCS),
+                           "-d", f"{source}-doctrees", str(source), str(to)]).returncode
+
+
 def main(out: Path):
     lay_out(out/"source")
-    command = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-q", "-j", "auto", "-c", str(DOCS),
-               "-d", str(out/"doctrees"), str(out/"source"), str(out/"html")]
-    sys.exit(subprocess.run(command).returncode)
+    sys.exit(sphinx("html", out/"source", out/"html", "-j", "auto"))
 
 
 if __name__ == "__main__": main(Path(sys.argv[1] if len(sys.argv) > 1 else ROOT/"_docs"))

@@ -5,10 +5,10 @@
 A Markdown cell is shown as it is, a code cell by what it printed or drew, under the heading of its section.
 The paragraph that follows a picture becomes the speaker's note (press s).
 """
-import re, shutil, subprocess, sys
+import re, shutil, sys
 from pathlib import Path
 
-from book import DOCS, NBS, ROOT, pictures
+from book import DOCS, NBS, ROOT, pictures, sphinx
 
 from malaria_nb.notebooks import find_chapters, processed
 
@@ -70,9 +70,7 @@ def lay_out(out: Path):
 
 def main(out: Path):
     lay_out(out/"slides-source")
-    command = [sys.executable, "-m", "sphinx", "-b", "revealjs", "-W", "--keep-going", "-q", "-c", str(DOCS),
-               "-D", "extensions=myst_nb,sphinx_revealjs", "-d", str(out/"slides-doctrees"), str(out/"slides-source"), str(out/"slides")]
-    sys.exit(subprocess.run(command).returncode)
+    sys.exit(sphinx("revealjs", out/"slides-source", out/"slides", "-D", "extensions=myst_nb,sphinx_revealjs"))
 
 
 if __name__ == "__main__": main(Path(sys.argv[1] if len(sys.argv) > 1 else ROOT/"_docs"))
