@@ -20,7 +20,7 @@ Each box is a chapter and the module that it exports. On the left, what to have 
 
 ![{alt}](images/map.svg)
 
-Reading goes down the page: no chapter asks for a later one. A reader of Part I can go straight from 00 to 06; the workshop, from 90 on, is for those who want to know how the course is made. Every chapter also uses the module of chapter 93, which imports nothing of ours and is left out of the arrows.
+Reading goes down the page: no chapter of Part I asks for a later one (92 asks for 93). A reader of Part I can go straight from 00 to 06; the workshop, from 90 on, is for those who want to know how the course is made. Every chapter also uses the module of chapter 93, which imports nothing of ours and is left out of the arrows.
 
 | | chapter | read before | module | imports |
 |---|---|---|---|---|
