@@ -1,5 +1,5 @@
 """`malaria-nb course` on throw-away chapters: what fails is named, what follows still runs, what is hidden stays hidden."""
-import json, os, re, shutil, signal, subprocess, sys, time
+import os, re, shutil, signal, subprocess, sys, time
 from pathlib import Path
 
 import nbformat

@@ -1,5 +1,5 @@
 """Every exercise: made from its solution, and its check seen to pass and to fail. And what a grader must survive."""
-import json, os, runpy
+import json, runpy
 from pathlib import Path
 
 import nbformat
