@@ -548,7 +548,8 @@ def _parser() -> argparse.ArgumentParser:
     verb(_list, "list every experiment: recorded, unfinished, stale or missing, and its minutes")
     v = verb(_run, "run experiments that are missing, stale or unfinished, and record them",
              (["names"], dict(metavar="RECIPE", nargs="+")),
-             (["--split"], dict(nargs="+", choices=["cell", "photo", "patient"], help="default: the recipe's own")),
+             (["--split"], dict(nargs="+", metavar="SPLIT",
+                                  help="cell, photo or patient, or one of five folds, as patient-fold2; default: the recipe's own")),
              (["--seed"], dict(nargs="+", type=int, help="default: the recipe's own")),
              (["--epochs"], dict(type=int, metavar="N", help="stop after N epochs for now; a later run goes on from there")),
              (["--again"], dict(action="store_true", help="train anew, also where the record is up to date")),
