@@ -14,7 +14,8 @@ def lines(key):
     return [line.strip() for line in cfg[key].splitlines() if line.strip()]
 
 
-course, cluster, docs = (lines(f"{extra}_requirements") for extra in ("course", "cluster", "docs"))
+labels, cluster, docs = (lines(f"{extra}_requirements") for extra in ("labels", "cluster", "docs"))
+course = lines("course_requirements") + labels  # chapter 12 needs it
 
 setup(
     name=cfg["lib_name"],
@@ -38,7 +39,7 @@ setup(
     packages=find_packages(include=["malaria_nb", "malaria_nb.*"]),
     python_requires=f">={cfg['min_python']}",
     install_requires=lines("requirements"),
-    extras_require={"course": course, "cluster": cluster, "docs": docs, "dev": course + cluster + docs + lines("dev_requirements")},
+    extras_require={"course": course, "labels": labels, "cluster": cluster, "docs": docs, "dev": course + cluster + docs + lines("dev_requirements")},
     entry_points={"console_scripts": lines("console_scripts"), "nbdev": ["malaria_nb=malaria_nb._modidx:d"]},
     zip_safe=False,
 )

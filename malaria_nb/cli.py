@@ -408,6 +408,13 @@ def _show(args) -> int: # exit status
     return 0
 
 
+def _card(args) -> int: # exit status
+    from malaria_nb.cards import model_card
+    from malaria_nb.experiments import load, parse_job
+    print(model_card(load(*astuple(parse_job(args.name)))), end="")
+    return 0
+
+
 def _compare(args) -> int: # exit status
     from malaria_nb.evaluation import difference, mcnemar
     from malaria_nb.experiments import load, parse_job
@@ -559,6 +566,7 @@ def _parser() -> argparse.ArgumentParser:
     verb(_show, "show records", (["names"], dict(metavar="RECORD", nargs="+")))
     verb(_compare, "compare two records on the test cells that both have",
          (["a"], dict(metavar="RECORD")), (["b"], dict(metavar="RECORD")))
+    verb(_card, "write a record's model card, as Markdown", (["name"], dict(metavar="RECORD")))
     verb(_check, "check that prose, code and records agree, offline, in under a minute")
 
     c = commands.add_parser("grade", help="check learners' exercises", description="Run learners' notebooks, each apart from everything "

@@ -7,6 +7,8 @@ from configparser import ConfigParser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+COURSE = "requirements", "course_requirements", "labels_requirements"  # what the chapters need
+ALL = *COURSE, "cluster_requirements", "docs_requirements", "dev_requirements"
 LOCK_HEAD = """\
 # The exact versions that the tests passed with, for every system and Python that settings.ini allows; `make` installs
 # these. Made from settings.ini by `make lock`: do not edit.
@@ -25,7 +27,7 @@ def environment() -> str:
     "Return what environment.yml must hold: Python from conda-forge, everything else as pip installs it."
     parser = ConfigParser(delimiters=["="])
     parser.read(ROOT/"settings.ini", encoding="utf-8")
-    pip = "\n".join(f'      - "{r}"' for r in requirements("requirements", "course_requirements"))
+    pip = "\n".join(f'      - "{r}"' for r in requirements(*COURSE))
     return f"""\
 # For conda users: conda env create -f environment.yml && conda activate malaria_nb && pip install --no-deps -e .
 # Made from settings.ini, where each requirement has its reason, by `make lock`: do not edit.
@@ -43,7 +45,7 @@ dependencies:
 
 def lock() -> str:
     "Resolve every requirement to one exact version."
-    wanted = "\n".join(requirements("requirements", "course_requirements", "cluster_requirements", "docs_requirements", "dev_requirements"))
+    wanted = "\n".join(requirements(*ALL))
     return subprocess.run(["uv", "pip", "compile", "--universal", "--python-version", "3.11", "--no-emit-index-url",
                            "--no-header", "--no-annotate", "-q", "-"], input=wanted, text=True, check=True,
                           stdout=subprocess.PIPE).stdout
