@@ -9,7 +9,9 @@
 #   make docs                      the book, in _docs/html
 #   make slides                    slides from the chapters' marked cells, in _docs/slides
 #   make browser                   open the book and JupyterLab in a real browser (needs Debian's chromium)
+#   make walk                      take the whole course in JupyterLab, exercises and all (half an hour)
 #   make map                       nbs/map.md: what depends on what
+#   make cards                     model card, data sheet and checklists from the records
 #   make readme                    README.md from nbs/index.ipynb
 #   make outputs                   run the chapters on the real cells and store what they show
 #   make lock                      requirements.lock and environment.yml from settings.ini (needs uv)
@@ -24,7 +26,7 @@ BIN := .venv/bin
 ENV := .venv/.made
 
 .DEFAULT_GOAL := course
-.PHONY: course lab test chapters records exercises docs slides browser map readme outputs lock clean
+.PHONY: course lab test chapters records exercises docs slides browser walk map cards readme outputs lock clean
 
 $(ENV): requirements.lock settings.ini setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12")'
@@ -64,8 +66,14 @@ slides: $(ENV)
 browser: docs slides
 	$(BIN)/python -m pytest -n 2 tests/browser
 
+walk: $(ENV)
+	cd tests/browser && ../../$(BIN)/python -m pytest -s -p no:cacheprovider walk.py
+
 map: $(ENV)
 	$(BIN)/python tools/map.py
+
+cards: $(ENV)
+	$(BIN)/python tools/cards.py
 
 readme: $(ENV)
 	$(BIN)/python tools/readme.py

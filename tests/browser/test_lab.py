@@ -19,7 +19,7 @@ def lab(tmp_path_factory):
     env = {**os.environ, "MALARIA_NB_CELLS": "synthetic", "MALARIA_NB_SCALE": "quick", "MALARIA_NB_WEIGHTS": "random",
            "MALARIA_NB_HOME": str(folder/"home"), "JUPYTER_CONFIG_DIR": str(folder/"config"), "JUPYTER_DATA_DIR": str(folder/"data")}
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
-               "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+               "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--expose-app-in-browser", "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     with (folder/"log.txt").open("w") as log:
         server = subprocess.Popen(command, cwd=folder/"nbs", env=env, stdout=log, stderr=log)
     try:
