@@ -9,7 +9,12 @@ __all__ = ['check_double', 'check_cells_for_half', 'check_true_parasitaemia', 'c
            'check_twice_the_side', 'check_sees_cell', 'check_kernel_gradient', 'check_learn_filter', 'check_loss_order',
            'check_backward', 'check_stop', 'check_patience', 'check_adam', 'check_costliest', 'check_first_layer',
            'check_still', 'check_cut', 'check_probe', 'check_changing', 'check_cheapest', 'check_without_each',
-           'check_most_moving', 'check_jackknife', 'check_swap_test', 'check_power']
+           'check_most_moving', 'check_jackknife', 'check_swap_test', 'check_power', 'check_closing', 'check_moved',
+           'check_sibling_score', 'check_joined', 'check_halved', 'check_fit_two', 'check_decide', 'check_one_each',
+           'check_estimate_prevalence', 'check_at_most_right', 'check_from_told', 'check_out_of_fold', 'check_control',
+           'check_cloud', 'check_only_between', 'check_deletion', 'check_reliance', 'check_staying', 'check_grey_world',
+           'check_coco_box', 'check_copies', 'check_three_fields', 'check_cells_needed', 'check_corrected_interval',
+           'check_fields_needed']
 
 # %% ../nbs/96_checks.ipynb #ab6592a3
 from collections.abc import Callable
@@ -1102,4 +1107,545 @@ def check_power(power: Callable # (differences, patients, gap, studies, seed) ->
         expect(gap > 0, f"{case} power is {share:.2f}: a difference can be shown in either direction")
         expect(False, f"{case} power is {share:.2f}, too {'low' if share < truth else 'high'}: is the mean of the imagined world the gap, "
                "and is the interval that of a mean?")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #ffc2f567
+def check_closing(closing: set # of names of changes
+                  ):
+    "Check which changes close the gap between two ways of splitting."
+    given(closing, "closing")
+    names = {"same stain", "half and half", "one number", "more cells", "by photograph"}
+    expect(isinstance(closing, (set, frozenset, list, tuple)), "closing must be a set of names, such as {\"more cells\"}")
+    closing = set(closing)
+    expect(closing <= names, f"{', '.join(map(repr, sorted(map(str, closing - names))))}: no such change; the names stand in the table")
+    wrong = {"half and half": "a patient who was met in training brings a stain that was met, too, whatever share of his cells is parasitized",
+             "more cells": "with more cells of a patient, is he recognised less, or better?",
+             "by photograph": "whose other photographs are in training?"}
+    for name in sorted(closing & wrong.keys()): expect(False, f"{name!r} doesn't close it: {wrong[name]}")
+    expect(len(closing) == 2, "a change is missing: a leak needs something to be recognised by, and somebody who can use it")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #72b45102
+def check_moved(moved: Callable # (predictions table, predictions table) -> share of calls that differ
+                ):
+    "Check a comparison of calls on made-up tables, with rows in any order."
+    rng = np.random.default_rng(10)
+    for n, flips, net in ((4, 0, "same"), (50, 10, "even"), (40, 8, "one way")):
+        call = np.arange(n) % 2 == 0
+        other = call.copy()
+        where = rng.choice(np.flatnonzero(call), flips, replace=False) if net == "one way" else np.concatenate(
+            [rng.choice(np.flatnonzero(call == c), flips//2, replace=False) for c in (False, True)])
+        other[where] ^= True
+        def scores(call): return np.where(call, rng.uniform(.5, 1, n), rng.uniform(0, .499, n))
+        files = [f"cell_{i:03}.png" for i in range(n)]
+        a, b = pd.DataFrame({"file": files, "score": scores(call)}), pd.DataFrame({"file": files, "score": scores(other)})
+        if n == 4: a.loc[0, "score"] = .5  # just called
+        for kind, table in (("in the same order", b), ("in another order", b.sample(frac=1, random_state=1, ignore_index=True))):
+            share = float(array_of(called(moved, a.copy(), table.copy()), (), "moved"))
+            case = f"of {n} cells {flips} are called otherwise, rows {kind}: moved gives {share:.3g}"
+            expect(share < .99 or flips == n, f"{case}; compare calls, not scores")
+            expect(kind == "in the same order" or abs(share - flips/n) < 1e-9, f"{case}; match the rows by file")
+            expect(abs(share - flips/n) < 1e-9, f"{case}" + ("; losses and gains must not cancel" if net == "even" else "; a score of 0.5 is a call"*(flips == 0)))
+    _right()
+
+# %% ../nbs/96_checks.ipynb #e96f992b
+def check_sibling_score(sibling_score: Callable # (group, label) -> (n,) scores
+                        ):
+    "Check a leave-one-out share, one cell at a time."
+    rng = np.random.default_rng(3)
+    for group, label in ((np.array(list("aab")), np.array([1, 0, 1])), (np.array(list("aaaa")), np.array([1, 1, 1, 0])),
+                         (rng.integers(0, 6, 40), rng.integers(0, 2, 40))):
+        score = array_of(called(sibling_score, group.copy(), label.copy()), (len(group),), "sibling_score")
+        for i, value in enumerate(np.asarray(score, float)):
+            others = label[(group == group[i]) & (np.arange(len(group)) != i)]
+            case = f"for groups {list(group)} and labels {list(label)} the cell at place {i}" if len(group) < 6 else f"among 40 cells in six groups, the cell at place {i}"
+            expect(len(others) or np.isfinite(value), f"{case} has no sibling and gets {value}: say 0.5")
+            truth = others.mean() if len(others) else .5
+            expect(np.isfinite(value) and 0 <= value <= 1, f"{case} gets {value:g}, which is no share: who is counted above the line, and who below?")
+            expect(abs(value - truth) < 1e-9, f"{case} gets {value:.3g}" + (", its own label included: it must not vote for itself" if len(others) and
+                   abs(value - label[group == group[i]].mean()) < 1e-9 else ", which is not the share among its siblings"))
+    _right()
+
+# %% ../nbs/96_checks.ipynb #8d2bd731
+def check_joined(joined: Callable # (*names) -> (n,) group numbers
+                 ):
+    "Check groups joined through chains: nobody apart who is linked, nobody together who isn't."
+    rng = np.random.default_rng(4)
+    cases = [(list("aab"), [1, 2, 3]), (list("abbc"), [1, 1, 2, 2]), (list("abcdef"), [1, 2, 2, 3, 3, 1]), ([1, 2, 3], [2, 3, 4]),
+             (list("dcba"), [1, 1, 2, 2], [5, 6, 6, 7]), (rng.integers(0, 20, 30), rng.integers(0, 25, 30))]
+    for names in cases:
+        n = len(names[0])
+        group = array_of(called(joined, *(np.array(x) for x in names)), (n,), "joined")
+        case = " and ".join(str(list(x)) for x in names) if n < 10 else "30 rows with random names"
+        reach = np.eye(n, dtype=bool)
+        for x in names: reach |= np.asarray(x)[:, None] == np.asarray(x)
+        step = reach.copy()
+        for _ in range(n): reach = (reach.astype(int) @ step.astype(int)) > 0
+        together = np.asarray(group)[:, None] == np.asarray(group)
+        if (i := np.argwhere(step & ~together)).size: expect(False, f"{case}: rows {i[0][0]} and {i[0][1]} share a name and get different groups")
+        if (i := np.argwhere(reach & ~together)).size: expect(False, f"{case}: rows {i[0][0]} and {i[0][1]} are linked through others and get different groups: follow the chain to its end")
+        if (i := np.argwhere(together & ~reach)).size: expect(False, f"{case}: rows {i[0][0]} and {i[0][1]} get one group and nothing links them: the same text in two arguments is not the same name")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #aefd877f
+def check_halved(changing: set[str] # names
+                 ):
+    "Check what changes when every logit is halved."
+    from malaria_nb.calibration import calibration_error, conformal_limits, conformal_sets, temper
+    from malaria_nb.evaluation import metrics
+    changing = given(changing, "changing")
+    expect(isinstance(changing, (set, frozenset, list, tuple)), f"changing is a {type(changing).__name__}: write a set of names, {{\"…\", \"…\"}}")
+    rng = np.random.default_rng(11)
+    label = rng.integers(2, size=600)
+    score = 1/(1 + np.exp(-2*rng.normal(label - .5, .6)))
+    def all_of(p):
+        m = metrics(label, p)
+        sets = conformal_sets(p[300:], conformal_limits(label[:300], p[:300], .1, by_label=False))
+        return {"accuracy": m["accuracy"], "sensitivity": m["sensitivity"], "AUC": m["auc"], "Brier score": ((p - label)**2).mean(),
+                "cross-entropy": -np.log(np.where(label == 1, p, 1 - p)).mean(), "calibration error": calibration_error(label, p),
+                "conformal sets": sets.to_numpy().astype(float)}
+    before, after = all_of(score), all_of(temper(score, 2))
+    strange = [name for name in changing if name not in before]
+    expect(not strange, f"{', '.join(map(repr, strange))} is not in NAMES: use the names as they stand there")
+    truth = {name for name in before if not np.allclose(before[name], after[name], atol=1e-9)}
+    extra, missing = set(changing) - truth, truth - set(changing)
+    expect(not extra, f"{len(extra)} of those that you name cannot change: which ask only for the order of scores, or on which side of 0.5 they are? "
+           "And does something that is found anew move along?")
+    expect(not missing, "of those that you name every one does change, but not all that change are named: look for formulas in which the score stands as a number")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #4ba9feb5
+def check_fit_two(fit_two: Callable # (label, score) -> slope, shift
+                  ):
+    "Check a slope and a shift of logits against scikit-learn's logistic regression."
+    from sklearn.linear_model import LogisticRegression
+    rng = np.random.default_rng(11)
+    for what, slope, shift, rounded in (("for scores that are too sure", .5, 0, False), ("for scores that lean to one side", 1, 1.2, False),
+                                        ("for scores that are not sure enough and lean", 2, -.7, False), ("where some scores are exactly 0 or 1", .6, .5, True)):
+        z = rng.normal(0, 3, 1500)
+        label = (rng.random(1500) < 1/(1 + np.exp(-(slope*z + shift)))).astype(int)
+        score = 1/(1 + np.exp(-z))
+        if rounded: score = score.round(2)
+        value = called(fit_two, label.copy(), score.copy())
+        expect(isinstance(value, (tuple, list, np.ndarray)) and len(value) == 2, "fit_two returns two numbers, the slope and the shift, in this order")
+        mine = array_of(value, (2,), "fit_two")
+        expect(np.isfinite(mine).all(), f"{what} fit_two gives {mine[0]:g} and {mine[1]:g}: keep scores away from 0 and 1 before you take logits")
+        def fitted(z, y):
+            m = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(z[:, None], y)
+            return np.array([m.coef_[0, 0], m.intercept_[0]])
+        kept = np.clip(score, 1e-7, 1 - 1e-7)
+        logits = np.log(kept/(1 - kept))
+        truth, inside = fitted(logits, label), (score > 0) & (score < 1)
+        if np.allclose(mine, truth, atol=.01): continue
+        where = f"{what} fit_two gives a slope of {mine[0]:.3f} and a shift of {mine[1]:.3f}"
+        expect(not np.allclose(mine, [1/truth[0], truth[1]], atol=.01), f"{where}: the slope is what a logit is multiplied by, a temperature is what it is divided by")
+        expect(mine[1] != 0 or abs(truth[1]) < .05, f"{where}: with the shift held at 0, that is one number; let both move")
+        expect(not rounded or not np.allclose(mine, fitted(logits[inside], label[inside]), atol=.01),
+               f"{where}: cells scored exactly 0 or 1 are left out, and they count, too")
+        expect(False, f"{where}, and another pair has less cross-entropy: is it the cross-entropy that is made least, of a line through *logits*?")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #dedc37fc
+def check_decide(decide: Callable # (p, miss, alarm, look) -> 0, 1 or 2 for each cell
+                 ):
+    "Check decisions by their expected cost, against all three actions."
+    p = np.linspace(0, 1, 1001)
+    cases = (("where both mistakes cost the same", 1., 1., .2), ("where a miss is dear", 10., 1., .3), ("where an alarm is dear", 1., 4., .3),
+             ("where a person is dearer than any mistake", 2., 1., 5.), ("where a person costs nothing", 3., 1., 0.), ("where a look costs as much as an alarm", 20., 1., 1.))
+    for what, miss, alarm, look in cases:
+        done = array_of(called(decide, p.copy(), miss, alarm, look), p.shape, "decide")
+        expect(np.isin(done, (0, 1, 2)).all(), "decide gives something else than 0, 1 and 2")
+        done = done.astype(int)
+        def cost(m, a): return np.array([p*m, (1 - p)*a, np.full(len(p), look)])
+        def least(costs): return (costs[done, np.arange(len(p))] <= costs.min(0) + 1e-9).all()
+        if least(cost(miss, alarm)): continue
+        case = f"{what} (miss {miss:g}, alarm {alarm:g}, look {look:g})"
+        expect(not least(cost(alarm, miss)), f"{case} the two mistakes have each other's price: who calls a cell uninfected risks to miss a parasite")
+        bad = np.flatnonzero(cost(miss, alarm)[done, np.arange(len(p))] > cost(miss, alarm).min(0) + 1e-9)
+        expect((done == 2).any() or (cost(miss, alarm)[2] >= cost(miss, alarm)[:2].min(0)).all(), f"{case} no cell is referred, though for some that is cheapest")
+        i = bad[len(bad)//2]
+        expect(False, f"{case} a cell with p = {p[i]:g} gets {done[i]}, which costs {cost(miss, alarm)[done[i], i]:.3g} on average, and something else costs less: "
+               "work out all three expected costs")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #afb3a62c
+def check_one_each(one_each: Callable # (strange, patient, alpha, seed) -> limit
+                   ):
+    "Check a limit from one cell a patient, where it must be sure and in how many draws where it is chance."
+    from scipy.stats import binom
+    rng = np.random.default_rng(11)
+    def limit(strange, patient, alpha, seed=0): return float(array_of(called(one_each, strange.copy(), patient.copy(), alpha, seed), (), "one_each"))
+    strange, names = rng.permutation(30)/30, np.array([f"C{i}" for i in rng.permutation(90)[:30]])
+    for alpha, k in ((.1, 28), (.5, 16), (.3, 22)):  # one cell each: nothing to draw
+        found = limit(strange, names, alpha)
+        expect(np.isclose(found, (k - 1)/30), f"for 30 patients of one cell each and alpha = {alpha:g}, the limit is the {k}th smallest value, and one_each gives the value "
+               f"{found:.4g}: is the new cell counted among its fellows, and is the limit one of the values?")
+    expect(np.isinf(limit(strange[:8], names[:8], .1)), "8 patients are too few for alpha = 0.1: the limit is then infinite")
+    one, many = np.full(400, .9), np.linspace(.05, .2, 19)
+    patient = np.array(["C1"]*400 + [f"C{i}" for i in range(2, 21)])
+    mixed = rng.permutation(len(patient))
+    found = limit(np.r_[one, many][mixed], patient[mixed], .1)
+    expect(np.isclose(found, .2), f"of 20 patients one has 400 cells that all look strange (0.9), the others one ordinary cell each: one_each gives {found:.3g}. "
+           "Does every patient count once?")
+    half, patient = np.tile([.1, .1, .1, .8], 12), np.repeat([f"C{i}" for i in range(12)], 4)  # three cells in four are ordinary
+    found = np.array([limit(half, patient, .25, seed) for seed in range(400)])  # the 10th smallest of 12: strange if three or more are
+    expect(np.isin(found, (.1, .8)).all(), "the limit should be the strangeness of a cell that was drawn, not something between cells")
+    expect(len(np.unique(found)) > 1, "another seed gives the same limit: the cell of each patient has to be drawn at random, from a generator with that seed")
+    truth = 1 - binom.cdf(2, 12, .25)
+    expect(abs((found == .8).mean() - truth) < 5*(truth*(1 - truth)/400)**.5, f"of 12 patients with one strange cell in four each, the limit is the strange value in {(found == .8).mean():.0%} "
+           f"of 400 draws, and should be in {truth:.0%}: is one cell drawn for each patient, all cells of the patient with the same chance?")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #63c16a70
+def check_estimate_prevalence(estimate_prevalence: Callable # (score, here) -> share
+                              ):
+    "Check a share found from scores alone against the one of highest likelihood, found by SciPy."
+    from scipy.optimize import minimize_scalar
+    rng = np.random.default_rng(11)
+    for true, here in ((.033, .5), (.3, .5), (.5, .5), (.8, .5), (.1, .2), (.6, .3)):
+        label = rng.random(6000) < true
+        x = rng.normal(2.5*label) - 1.25
+        score = here/(here + (1 - here)*np.exp(-2.5*x))  # calibrated where a share `here` is parasitized
+        value = float(array_of(called(estimate_prevalence, score.copy(), here), (), "estimate_prevalence"))
+        expect(0 <= value <= 1, f"a share lies between 0 and 1, and estimate_prevalence gives {value:g}")
+        def unlikely(share): return -np.log(share*score/here + (1 - share)*(1 - score)/(1 - here)).sum()
+        best = minimize_scalar(unlikely, bounds=(1e-6, 1 - 1e-6), method="bounded", options={"xatol": 1e-8}).x
+        if abs(value - best) < 2e-3: continue
+        case = f"where {true:.1%} are parasitized and the scores were calibrated at {here:.0%}, estimate_prevalence gives {value:.4f}"
+        expect(not np.isclose(value, score.mean()), f"{case}, the mean of the scores as they are: they still believe in {here:.0%}")
+        expect(not np.isclose(value, (score >= .5).mean()), f"{case}, the share of alarms: some alarms are false, and some parasites are missed")
+        expect(here == .5, f"{case}: from which share are the scores shifted?")
+        expect(False, f"{case}: is the shift always made from the scores as they were given, and repeated until the share stays?")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #44f235f1
+def check_at_most_right(at_most_right: int # cells
+                        ):
+    "Check how many cells a model can be right about, by going through every way its agreements can fall."
+    found = array_of(given(at_most_right), (), "at_most_right")
+    n, wrong, agrees = 2000, 100, 1990
+    # x of the wrong labels are agreed with; the others of the wrong ones are where it is right against the label
+    ways = [agrees - x + wrong - x for x in range(wrong + 1) if 0 <= agrees - x <= n - wrong]
+    expect(found != agrees, "that is how many labels it agrees with: with how many wrong labels can it have disagreed?")
+    expect(found <= max(ways), f"about {found:g} cells it can't be right: count the wrong labels with which it must have agreed")
+    expect(found != min(ways), "that is the least: where should its disagreements fall, so that they do it most good?")
+    expect(found >= max(ways), "it can be right about more: what is it on a wrong label with which it disagrees?")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #e91842b0
+def check_from_told(from_told: Callable # (told, wrong) -> true accuracy or NaN
+                    ):
+    "Check the way back from a told accuracy, by going forth again."
+    for wrong in (0, .05, .2, .4, .7):
+        for t in (0, .3, .5, .9, 1):
+            told = t*(1 - wrong) + (1 - t)*wrong
+            found = float(array_of(called(from_told, told, wrong), (), "from_told"))
+            expect(not np.isnan(found), f"from_told({told:.3g}, {wrong}) is NaN, and a model can be told just that")
+            again = found*(1 - wrong) + (1 - found)*wrong
+            expect(abs(again - told) < 1e-6, f"from_told({told:.3g}, {wrong}) gives {found:.4g}, and a model that is right so often would be told {again:.4g}")
+    for told, wrong in ((.97, .05), (.03, .05), (.85, .2), (.1, .8)):
+        found = float(array_of(called(from_told, told, wrong), (), "from_told"))
+        expect(np.isnan(found), f"from_told({told}, {wrong}) gives {found:.4g}: what is the most, and the least, that any model can be told on such labels?")
+    expect(np.isnan(float(array_of(called(from_told, .5, .5), (), "from_told"))), "from_told(0.5, 0.5) should be NaN: every model is told 0.5 there")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #5f2179e7
+def check_out_of_fold(out_of_fold: Callable # (x, label, patient, fit, n) -> scores
+                      ):
+    "Check out-of-fold scores with a model that remembers whom it has met."
+    rng = np.random.default_rng(12)
+    for n, patients in ((5, 23), (3, 9)):
+        code = np.r_[np.arange(patients), rng.integers(patients, size=6*patients)][rng.permutation(7*patients)]
+        patient = np.array([f"C{p}" for p in rng.permutation(90)[:patients]])[code]
+        x, label = np.column_stack([code, np.arange(len(code))]).astype(float), rng.integers(2, size=len(code))
+        fits = []
+        def fit(rows, labels):
+            rows, labels = np.asarray(rows), np.asarray(labels)
+            expect(len(rows) == len(labels) and np.array_equal(labels, label[rows[:, 1].astype(int)]), "fit gets rows and labels that don't belong together")
+            fits.append(set(rows[:, 0]))
+            def score(new):
+                new = np.asarray(new)
+                met = np.isin(new[:, 0], list(fits[-1])) if len(new) else np.zeros(0, bool)
+                expect(not met.any(), f"{met.sum()} of {len(new)} cells are scored by a model that has been trained on cells of their patients")
+                return new[:, 1]/len(code)  # the row's own number, so that its place can be told
+            return score
+        found = array_of(called(out_of_fold, x.copy(), label.copy(), patient.copy(), fit, n), (len(code),), "out_of_fold")
+        expect(np.allclose(np.sort(found), np.arange(len(code))/len(code)), "some cells are scored twice, and some not at all")
+        expect(np.allclose(found, np.arange(len(code))/len(code)), "each score should stand where its cell stands: these come in another order")
+        expect(len(fits) == n, f"with n={n} {len(fits)} models were trained: one a fold")
+        least = min(map(len, fits))
+        expect(least >= patients - patients/n - 2, f"a model was trained on {least} of {patients} patients only: train on all folds but the one that is scored")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #82ed60c4
+def check_control(control: Callable # (counts, n, seed) -> excess, low, high
+                  ):
+    "Check the excess over a control group and its interval, against the delta method."
+    def table(seed, with_cells, without_cells, rate, extra, spread):
+        rng, rows = np.random.default_rng(seed), []
+        for group, sizes in ((1, with_cells), (0, without_cells)):
+            own = np.clip((rate + extra*group)*rng.gamma(1/spread, spread, len(sizes)), 0, 1)
+            rows += [(group*int(rng.integers(1, 90)), u, rng.binomial(u, p)) for u, p in zip(sizes, own)]
+        t = pd.DataFrame(rows, columns=["parasitized", "uninfected", "disputed uninfected"], index=[f"C{i}" for i in rng.permutation(999)[:len(rows)]])
+        return t.sample(frac=1, random_state=seed)
+    uneven = np.random.default_rng(1).integers(10, 300, size=60)
+    for seed, args in enumerate([([70]*90, [70]*60, .05, .03, .01), (uneven, [60]*80, .05, .02, .4), ([70]*120, uneven, .06, 0, .5), ([66]*140, [69]*50, .05, .01, .6)]):
+        t = table(seed, *args)
+        (a, b), d, u = (t["parasitized"] > 0, t["parasitized"] == 0), t["disputed uninfected"], t["uninfected"]
+        value = d[a].sum() - u[a].sum()*d[b].sum()/u[b].sum()
+        found = called(control, t.copy(), 2000, 12)
+        expect(isinstance(found, (tuple, list, np.ndarray)) and len(found) == 3, "control should give three numbers: the excess, and the low and the high end of its interval")
+        excess, low, high = array_of(found, (3,), "control")
+        case = f"for {a.sum()} patients with {u[a].sum()} uninfected cells, {d[a].sum()} of them disputed, and {b.sum()} controls with {u[b].sum()} and {d[b].sum()}"
+        expect(not np.isclose(excess, d[a].sum() - d[b].sum()) or np.isclose(excess, value), f"{case} the excess isn't the difference of the counts: the groups differ in size")
+        expect(np.isclose(excess, value), f"{case} your excess is {excess:.1f}: is the control's rate that of all its cells together, and is it applied to the other group's uninfected cells?")
+        def variance(g, total): # of a ratio of sums over patients
+            r = d[g].sum()/u[g].sum()
+            return (total/u[g].sum())**2*len(d[g])*np.var(d[g] - r*u[g])
+        own = len(d[a])*np.var(d[a] - d[b].sum()/u[b].sum()*u[a])  # how many cells the patients drawn have varies, too
+        half, other = 1.96*np.sqrt(own + variance(b, u[a].sum())), 1.96*np.sqrt(own)
+        cells = 1.96*np.sqrt(u[a].sum()*(p := d[a].sum()/u[a].sum())*(1 - p) + u[a].sum()**2/u[b].sum()*(q := d[b].sum()/u[b].sum())*(1 - q))
+        got = (high - low)/2
+        if .88*half < got < 1.12*half and low < excess < high: continue
+        expect(low < excess < high, f"{case} the interval from {low:.1f} to {high:.1f} doesn't hold the excess {excess:.1f}")
+        expect(abs(got - other) > .05*half, f"{case} the interval is too narrow: the control's rate comes from few patients and isn't known for certain")
+        expect(abs(got - cells) > .05*half, f"{case} the interval is that of cells drawn one by one: draw patients, with all their cells")
+        expect(False, f"{case} the interval is {got:.1f} to either side, too {'narrow' if got < half else 'wide'}: are both groups of patients drawn with replacement, each as large as it is?")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #9a529b3f
+def check_cloud(cloud: dict # side of the patch → pixels
+                ):
+    "Check how far an occlusion map of one pixel spreads, against counting patches."
+    expect(isinstance(cloud, dict) and set(cloud) == {9, 17}, "cloud is a dict with the keys 9 and 17, the sides of the patches")
+    for side, pixels in cloud.items():
+        pixels = float(array_of(given(pixels, "cloud"), (), f"cloud[{side}]"))
+        fits = {(y, x) for y in range(-side, side + 1) for x in range(-side, side + 1) if max(abs(y), abs(x)) < side}  # reached by one patch from the middle
+        expect(pixels >= len(fits), f"cloud[{side}] is {pixels:g}: there are more. Put your finger on a pixel beside the one that matters: does a patch cover both?")
+        expect(pixels <= len(fits), f"cloud[{side}] is {pixels:g}: there are fewer. How far can a pixel be from the one that matters, if one patch covers both?")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #eb04a2b2
+def check_only_between(only_between: Callable # () → table with label, score, patient
+                       ):
+    "Check a table whose score knows the patient and nothing of the cell, pair by pair."
+    table = called(only_between)
+    expect(isinstance(table, pd.DataFrame) and {"label", "score", "patient"} <= set(table), "only_between returns a DataFrame with the columns label, score and patient")
+    label, score = (table[c].to_numpy(float) for c in ("label", "score"))
+    expect(np.isin(label, (0, 1)).all() and ((score >= 0) & (score <= 1)).all(), "a label is 0 or 1, a score from 0 to 1, and none is missing")
+    both = table.groupby("patient")["label"].nunique() == 2
+    expect(both.sum() >= 4, f"{both.sum()} patients have cells of both classes: make it at least four, or there is little to compare within")
+    sick, well = np.flatnonzero(label == 1), np.flatnonzero(label == 0)
+    wins = (score[sick][:, None] > score[well]) + .5*(score[sick][:, None] == score[well])
+    patient = pd.factorize(table["patient"])[0]
+    same = patient[sick][:, None] == patient[well]
+    expect(wins.mean() >= .9, f"over all pairs the AUC is {wins.mean():.2f}: what must most cells of a patient with a high score be, for the patient's score to help?")
+    expect(.45 <= wins[same].mean() <= .55, f"within patients the AUC is {wins[same].mean():.2f}: there the score must not tell a parasitized cell from another")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #472004a9
+def check_deletion(deletion: Callable # (score, image, attribution, fill, steps) → scores
+                   ):
+    "Check a deletion curve on a score that adds up pixels, where each step's fall is known."
+    rng = np.random.default_rng(13)
+    for h, w, steps in ((4, 6, 4), (5, 5, 5), (8, 8, 16)):
+        image = rng.integers(1, 200, (h, w, 3), dtype=np.uint8)
+        attribution, fill = rng.permutation(h*w).reshape(h, w)**2 - 5., np.array([0, 9, 0])
+        weight = rng.random((h, w))
+        def score(images): return (np.asarray(images, float)[..., 0]*weight).sum((1, 2))
+        before = image.copy()
+        curve = array_of(called(deletion, score, image, attribution, fill, steps), (steps + 1,), "deletion's curve")
+        expect(np.array_equal(image, before), "deletion changes the image that it is given: paint a copy")
+        falls = sorted(zip(attribution.ravel(), (image[..., 0]*weight).ravel()))
+        each = np.array([fall for _, fall in falls]).reshape(steps, -1).sum(1)
+        whole = each.sum()
+        expect(np.isclose(curve[0], whole), "the curve begins with the untouched image")
+        expect(np.isclose(curve[-1], 0), "at the end every pixel is painted over: in the check nothing is left of the score then, and of yours there is")
+        mine = -np.diff(curve)
+        expect(not np.allclose(mine, each) or np.allclose(each, each[::-1]), "the curve falls as if the least important pixels went first")
+        expect(np.allclose(mine, each[::-1]), f"with {h*w} pixels and {steps} steps, step {int(np.argmin(np.isclose(mine, each[::-1]))) + 1} changes the score by another amount "
+               "than its pixels hold: does each step paint the same number of pixels, and do those before stay painted?")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #3f11b4dc
+def check_reliance(reliance: Callable # (score, images, mark) → share
+                   ):
+    "Check how many calls a mark turns, on readers whose calls are listed."
+    rng = np.random.default_rng(13)
+    def mark(images):
+        marked = images.copy()
+        marked[:, 0, 0] = 255
+        return marked
+    for before, after in ((rng.random(40), rng.random(40)), (np.array([.1, .2, .6, .9]), np.array([.9, .4, .7, .1])),
+                          (np.array([.1, .49]), np.array([.5, .5])), (np.array([.7, .8]), np.array([.1, .9]))):
+        images = np.zeros((len(before), 3, 3, 3), np.uint8)
+        images[:, 1, 1, 0] = np.arange(len(before))  # by which the reader knows them
+        def score(given): return np.where(given[:, 0, 0, 0] == 255, after[given[:, 1, 1, 0]], before[given[:, 1, 1, 0]])
+        found = float(array_of(called(reliance, score, images, mark), (), "reliance"))
+        expect(not images[:, 0, 0].any(), "reliance marks the images that it is given: mark gives new ones")
+        low = [i for i, p in enumerate(before) if p < .5]
+        turned = [i for i in low if after[i] >= .5]
+        case = f"of {len(before)} images {len(low)} are called uninfected, and the mark turns {len(turned)} of these"
+        if not low: expect(np.isnan(found), f"{case}: a share of nothing is NaN, and reliance gives {found:g}")
+        else: expect(abs(found*len(low) - len(turned)) < 1e-6, f"{case}; reliance gives {found:.3g}")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #017828ef
+def check_staying(staying: set # names of metrics
+                  ):
+    "Check which metrics a common factor on the scores leaves alone, on random cells."
+    from malaria_nb.evaluation import METRICS, metrics
+    staying = given(staying, "staying")
+    expect(isinstance(staying, (set, frozenset, list, tuple)), f"staying is {staying!r}: give a set of names of metrics, which may be empty")
+    staying = set(staying)
+    unknown = sorted(map(str, staying - set(METRICS)))
+    expect(not unknown, f"{', '.join(unknown)} is none of the eight metrics: {', '.join(METRICS)}")
+    rng, moved = np.random.default_rng(15), pd.Series(0., METRICS)
+    for _ in range(40):
+        label = np.r_[0, 1, rng.integers(2, size=40)]
+        score = np.clip(rng.normal(.35 + .35*label, .2), 0, 1)
+        moved = np.maximum(moved, (metrics(label, .7*score) - metrics(label, score)).abs().fillna(0))
+    for name in METRICS:
+        expect(name not in staying or moved[name] < 1e-9, f"{name} does change: on 42 made-up cells it moved by {moved[name]:.2f} when all scores were multiplied by 0.7")
+    rest = [name for name in METRICS if moved[name] < 1e-9 and name not in staying]
+    expect(not rest, "something else cannot change: which of the eight would you still know, were you told only how the cells are ranked?")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #00d2f7b8
+def check_grey_world(grey_world: Callable # (images, target) -> images
+                     ):
+    "Check a normalisation of colour: its means, its ratios, its black, and that one factor serves all pictures."
+    rng = np.random.default_rng(15)
+    images = rng.integers(40, 120, (6, 20, 20, 3)).astype(np.uint8) + (10*np.arange(6, dtype=np.uint8))[:, None, None, None]
+    for i, x in enumerate(images): x[:, :3 + i] = 0
+    inside = images.max(-1) > 0
+    def asked(images, target):
+        kept = images.copy()
+        found = called(grey_world, images, np.array(target, float))
+        expect(isinstance(found, np.ndarray) and found.dtype == np.uint8 and found.shape == images.shape,
+               f"grey_world gives {getattr(found, 'dtype', type(found).__name__)} of shape {getattr(found, 'shape', '?')}: bytes of the shape that came in, please")
+        expect(np.array_equal(images, kept), "grey_world changes the pictures that it is given: make a new array")
+        return found
+    target = np.array([150., 90., 120.])
+    found = asked(images, target)
+    expect(not found[~inside].any(), "the black around the cells doesn't stay black")
+    means = found[inside].mean(0)
+    expect(np.abs(means - target).max() < 1, f"the cells' mean colour is {means.round(1).tolist()} where {target.tolist()} was wanted: "
+           "which pixels does your mean count, and has each channel a factor of its own?")
+    ratio = found[inside]/images[inside]
+    expect((np.abs(ratio - np.median(ratio, axis=0)) < .02).all(), "pixels of one channel were multiplied by different factors: one factor a channel, the same for all pictures")
+    bright = asked(images, [240., 90., 120.])[inside]
+    factor = 240/images[inside].mean(0)[0]
+    over = images[inside][:, 0]*factor > 255.5
+    expect((bright[over, 0] == 255).all(), "a level that would come out above 255 should stay at 255")
+    expect((asked(images, [.4, .4, .4])[inside] >= 1).all(), "a pixel inside a cell may not become black: then it would count as outside")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #4285bec4
+def check_coco_box(coco_box: Callable # (line, width, height) -> [x, y, width, height]
+                   ):
+    "Check the translation of a box by drawing it: the same pixels must be covered."
+    for word, width, height, (x, y, w, h) in (("0", 100, 100, (20, 30, 40, 50)), ("3", 640, 480, (64, 48, 320, 120)),
+                                              ("ring", 480, 640, (0, 0, 480, 640)), ("parasite", 1280, 960, (1000.5, 10.25, 99.5, 200))):
+        line = f"{word} {(x + w/2)/width:.8f} {(y + h/2)/height:.8f} {w/width:.8f} {h/height:.8f}"
+        found = array_of(called(coco_box, line, width, height), (4,), "coco_box")
+        if np.allclose(found, (x, y, w, h), atol=.01): continue
+        where = f"for the line {line!r} and a picture of {width} × {height} pixels"
+        expect(np.allclose(found[2:], (w, h), atol=.01), f"{where} the box comes out {found[2]:g} wide and {found[3]:g} high: of what are the last two numbers a share?")
+        expect(False, f"{where} the box begins at ({found[0]:g}, {found[1]:g}): which point of the box do the first two numbers name, and which one does COCO want?")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #cd8c583a
+def check_copies(copies: Callable # (new, old) -> number of the old picture, or -1
+                 ):
+    "Check a search for copies on drawn cells, resized and compressed, among cells that are no copies."
+    import cv2
+    from malaria_nb.synthetic import draw_cell
+    for base in 15_000, 15_200:
+        rng = np.random.default_rng(base)
+        old = [draw_cell(base + i, i % 2 == 1)[0] for i in range(40)]
+        others = [draw_cell(base + 100 + i, i % 2 == 1)[0] for i in range(20)]
+        truth = np.r_[rng.permutation(40)[:30], np.full(20, -1)]
+        def stored(x):
+            side = int(rng.integers(60, 110))
+            x = cv2.resize(x, (side, int(side*x.shape[0]/x.shape[1])), interpolation=cv2.INTER_AREA)
+            return cv2.imdecode(cv2.imencode(".jpg", x, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(50, 90))])[1], cv2.IMREAD_COLOR)
+        new = [stored(old[t] if t >= 0 else others[i - 30]) for i, t in enumerate(truth)]
+        turn = rng.permutation(50)
+        new, truth = [new[i] for i in turn], truth[turn]
+        found = array_of(called(copies, [x.copy() for x in new], [x.copy() for x in old]), (50,), "copies")
+        expect(np.isin(found, np.arange(-1, 40)).all(), f"copies gives {sorted(set(found.tolist()) - set(range(-1, 40)))[:3]}: numbers of old pictures, counted from 0, or -1")
+        false = int((found[truth < 0] >= 0).sum())
+        expect(false == 0, f"{false} of 20 pictures that are made from none of the old ones are called copies: what would your distance be between two cells that have nothing to do with each other?")
+        right = int((found == truth)[truth >= 0].sum())
+        expect(right >= 27, f"{right} of 30 copies are found: what do a resize and JPEG change in a picture, and what do they leave?")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #d40b6a16
+def check_three_fields(share: float # parasitaemia of the three fields
+                       ):
+    "Check a share put together from fields that were read and one that wasn't."
+    share = float(array_of(share, (), "share"))
+    expect(0 <= share <= 1, f"{share:g} is no share: it lies between 0 and 1")
+    expect(share > .03, f"{share:.4f} is too low: does the field that was refused count for cells or parasites that nobody saw?")
+    expect(share > .04, f"{share:.4f} is too low: do 120 cells count for more than 40?")
+    expect(abs((share - 1/40)*40 - (6/120 - share)*120) < .02, f"{share:.4f} doesn't lie three times nearer to the share of the field with three times the cells: "
+           "how many cells were read?")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #b53dd7c5
+def check_cells_needed(cells_needed: Callable # (limit, confidence) -> number
+                       ):
+    "Check a number of cells against SciPy's exact interval, at that number and at one less."
+    from scipy.stats import binomtest
+    for limit, confidence in ((.01, .95), (.1, .95), (.001, .95), (.02, .8), (.0002, .99), (.5, .9)):
+        n = called(cells_needed, limit, confidence)
+        expect(isinstance(n, (int, np.integer)) and n >= 1, f"cells_needed gives {n!r}: a whole number of cells is expected")
+        def high(n): return binomtest(0, int(n)).proportion_ci(confidence, "exact").high if n else 1.
+        case = f"with none of {n} cells parasitized, the {confidence:.0%} interval ends at {high(n):.5f}"
+        expect(high(n) < limit, f"{case}, which is not below {limit:g}: read more, and mind that the interval has two sides")
+        expect(high(n - 1) >= limit, f"{case}; fewer cells would do for {limit:g}, too")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #388dda53
+def check_corrected_interval(corrected_interval: Callable # (parasitized, cells, tn, fp, fn, tp, n, seed) -> low, high
+                             ):
+    "Check a simulated interval against the delta method, one source of luck at a time, and where it is clipped."
+    from malaria_nb.smear import rogan_gladen
+    def truth(k, cells, tn, fp, fn, tp): # half of the width that the delta method gives
+        q, sick, well = k/cells, tp + fn, tn + fp
+        sens, spec = tp/sick, tn/well
+        p = rogan_gladen(q, sens, spec)
+        parts = np.array([q*(1 - q)/cells, p*p*sens*(1 - sens)/sick, (1 - p)**2*spec*(1 - spec)/well])
+        return p, 1.96*np.sqrt(parts)/(sens + spec - 1)
+    for counts in ((4000, 9000, 9000, 1000, 500, 4500), (300, 600, 90_000, 10_000, 20_000, 80_000), (50_000, 99_000, 190, 10, 40_000, 60_000), (600_000, 990_000, 90_000, 10_000, 60, 340)):
+        ends = array_of(called(corrected_interval, *counts), (2,), "corrected_interval")
+        p, reach = truth(*counts)
+        mine, wanted = (ends[1] - ends[0])/2, np.sqrt((reach**2).sum())
+        case = f"for {counts[0]} of {counts[1]} cells called, and tn, fp, fn, tp = {', '.join(map(str, counts[2:]))}"
+        expect(abs(ends.mean() - p) < .15*wanted, f"{case} the interval lies around {ends.mean():.4f}, and the corrected share is {p:.4f}: what does each rate divide by?")
+        for part, name in zip(reach, ("the patient's cells", "the parasitized cells of known label", "the uninfected cells of known label")):
+            expect(mine > .5*part, f"{case} the interval is too narrow: the luck of {name} is missing")
+        expect(abs(mine/wanted - 1) < .06, f"{case} the interval is {mine/wanted:.2f} times as wide as it should be: do 95 % of the draws lie inside?")
+    low, high = array_of(called(corrected_interval, 2, 500, 180, 20, 10, 40), (2,), "corrected_interval")
+    expect(low == 0 and 0 <= high <= 1, f"where fewer cells are called than false alarms are expected, the ends are {low:.3f} and {high:.3f}: clip them to 0–1")
+    low, high = array_of(called(corrected_interval, 300, 3000, 180, 20, 10, 40), (2,), "corrected_interval")
+    expect(high > .03, f"with 300 of 3,000 called at a specificity of .9 the upper end is {high:.3f}: are the draws clipped too early, or drawn too seldom?")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #0fea51c8
+def check_fields_needed(fields_needed: Callable # (p, cells, correlation, reach) -> fields
+                        ):
+    "Check a number of fields on drawn fields whose cells have a known correlation."
+    rng = np.random.default_rng(14)
+    for p, cells, correlation, reach in ((.02, 100, .02, .01), (.2, 50, .1, .08), (.05, 30, .001, .02), (.1, 200, .05, .0303), (.3, 80, .01, .043)):
+        total = 1/correlation - 1
+        one = rng.binomial(cells, rng.beta(p*total, (1 - p)*total, 400_000))/cells  # the share in each of many fields
+        n = called(fields_needed, p, cells, correlation, reach)
+        expect(isinstance(n, (int, np.integer)) and n >= 1, f"fields_needed gives {n!r}: a whole number of fields is expected")
+        def error(n): return 1.96*one.std()/np.sqrt(max(n, 1e-9))
+        case = f"for p={p:g}, {cells} cells a field, a correlation of {correlation:g} and a reach of {reach:g} you plan {n} fields"
+        expect(n <= 1.5*(error(1)/reach)**2 + 1, f"{case}, where {(error(1)/reach)**2:.0f} or so would do: are cells taken for fields, or is the design effect squared?")
+        expect(error(n) <= 1.012*reach, f"{case}; 1.96 standard errors are {error(n):.4f} then, more than the reach: are cells of a field independent, and which way is rounded?")
+        expect(error(n - 1) >= .988*reach, f"{case}; one field less would do")
     _right()

@@ -79,7 +79,7 @@ COSTS = {
     "03_cnn": (0.3, 1.2), "04_training": (2.5, 1.9), "05_transfer": (5.3, 3.1), "06_evaluation": (1.8, 1.0),
     "10_leakage": (0.1, 0.5), "11_calibration": (0.1, 0.5), "12_labels": (0.1, 0.5), "13_explain": (0.1, 0.5), "14_smear": (0.1, 0.5), "15_external": (0.1, 0.5),
     "90_synthetic": (0.5, 0.3), "91_experiments": (0.5, 1.1), "92_command_line": (0.3, 0.8), "93_course": (0.1, 0.1),
-    "94_notebooks": (0.2, 0.2), "95_exercises": (0.2, 0.1), "96_checks": (0.1, 0.2),
+    "94_notebooks": (0.2, 0.2), "95_exercises": (0.2, 0.1), "96_checks": (0.1, 0.2), "97_cards": (0.1, 0.2),
 }
 
 
@@ -96,7 +96,7 @@ def cost(*chapters: str,     # file names of chapters, without .ipynb
 
 # chapters that read the course's cells at its scale, and that need Keras
 _CELLS = ("02_images", "03_cnn", "04_training", "05_transfer", "06_evaluation",
-          "10_leakage", "12_labels", "13_explain", "14_smear", "15_external", "91_experiments")
+          "12_labels", "13_explain", "14_smear", "15_external", "91_experiments")
 
 
 def _import_keras():

@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = sorted((ROOT/"nbs").glob("*.ipynb"))
 NOTEBOOKS = [*CHAPTERS, *sorted((ROOT/"nbs").glob("exercises/*.ipynb")), *sorted((ROOT/"nbs").glob("solutions/*.ipynb"))]
 GIT_URL = re.search(r"^git_url = (.+)$", (ROOT/"settings.ini").read_text("utf-8"), re.M)[1]
-FLOW = ["course", "screening", "synthetic", "dataset", "images", "cnn", "transfer", "training", "evaluation", "experiments", "notebooks", "exercises", "checks", "cli"]
+FLOW = ["course", "screening", "synthetic", "dataset", "images", "cnn", "transfer", "training", "evaluation",
+        "leakage", "calibration", "labels", "explain", "smear", "external", "experiments", "cards", "notebooks", "exercises", "checks", "cli"]
 made = runpy.run_path(str(ROOT/"tools"/"requirements.py"))  # its functions, without its main
 
 
@@ -61,6 +62,17 @@ def test_map_is_made_from_chapters_and_imports():
         assert (ROOT/"nbs"/path).read_text("utf-8") == text, "run make map"
 
 
+def test_cards_are_made_from_the_records():
+    for path, text in runpy.run_path(str(ROOT/"tools"/"cards.py"))["made"]().items():
+        assert (ROOT/"nbs"/path).read_text("utf-8") == text, "run make cards"
+
+
+def test_checklists_answer_where_they_say(): # an answered item links to a page that is there
+    from malaria_nb.cards import read_checklists
+    for row in read_checklists(ROOT/"nbs"/"checklists.csv").itertuples():
+        for target in re.findall(r"\]\(([^)]+)\)", row.where): assert (ROOT/"nbs"/target).is_file(), f"{row.guideline} {row.item}: {target}"
+
+
 def test_chapters_say_the_costs_that_were_measured():
     from malaria_nb.course import COSTS, cost
     assert COSTS.keys() == {c.stem for c in CHAPTERS}
@@ -84,13 +96,13 @@ def test_notebook_gets_the_course_on_colab(notebook, monkeypatch):
 def test_environment_is_made_from_settings():
     assert (ROOT/"environment.yml").read_text("utf-8") == made["environment"](), "run make lock"
     environment = yaml.safe_load((ROOT/"environment.yml").read_text("utf-8"))
-    assert environment["dependencies"][-1]["pip"] == made["requirements"]("requirements", "course_requirements")
+    assert environment["dependencies"][-1]["pip"] == made["requirements"](*made["COURSE"])
 
 
 def test_lock_has_a_version_for_every_requirement():
     locked = [Requirement(line) for line in (ROOT/"requirements.lock").read_text("utf-8").splitlines() if "==" in line]
     assert all(len(r.specifier) == 1 and "==" in str(r.specifier) for r in locked)
-    for line in made["requirements"]("requirements", "course_requirements", "cluster_requirements", "docs_requirements", "dev_requirements"):
+    for line in made["requirements"](*made["ALL"]):
         wanted = Requirement(line)
         versions = [next(iter(r.specifier)).version for r in locked
                     if canonicalize_name(r.name) == canonicalize_name(wanted.name)]
