@@ -69,6 +69,19 @@ def test_each_resample_equals_scikit_learn_on_the_cells_it_repeats(by):
         assert got.accuracy == pytest.approx((y == (score >= .5)).mean(), abs=1e-12)
 
 
+@pytest.mark.parametrize("patients", [3, 20, 400])
+def test_the_quick_way_to_the_auc_is_the_plain_one(patients): # ties, a patient of one class, resamples of one class
+    from malaria_nb.evaluation import _auc_by_cell, _auc_by_group, _draw
+    t = made_up(patients=patients, ties=True)
+    code = np.unique(t["patient"], return_inverse=True)[1]
+    label = np.where(code == 0, 1, t["label"])
+    weights = _draw(np.random.default_rng(0), 200, code.max() + 1)
+    weights[0], weights[1] = code.max()*(np.arange(code.max() + 1) == 0), 1  # only positives; everybody once
+    quick, plain = (way(label, t["score"].to_numpy(), code)(weights) for way in (_auc_by_group, _auc_by_cell))
+    assert np.isnan(plain[0]) and plain[1] == pytest.approx(metrics(label, t["score"])["auc"])
+    np.testing.assert_allclose(quick, plain, rtol=1e-12)
+
+
 # ---- the article's figures
 
 def test_the_articles_table():
