@@ -1143,6 +1143,7 @@ def check_moved(moved: Callable # (predictions table, predictions table) -> shar
         for kind, table in (("in the same order", b), ("in another order", b.sample(frac=1, random_state=1, ignore_index=True))):
             share = float(array_of(called(moved, a.copy(), table.copy()), (), "moved"))
             case = f"of {n} cells {flips} are called otherwise, rows {kind}: moved gives {share:.3g}"
+            expect(0 <= share <= 1, f"{case}; give a share, from 0 to 1")
             expect(share < .99 or flips == n, f"{case}; compare calls, not scores")
             expect(kind == "in the same order" or abs(share - flips/n) < 1e-9, f"{case}; match the rows by file")
             expect(abs(share - flips/n) < 1e-9, f"{case}" + ("; losses and gains must not cancel" if net == "even" else "; a score of 0.5 is a call"*(flips == 0)))
@@ -1158,10 +1159,11 @@ def check_sibling_score(sibling_score: Callable # (group, label) -> (n,) scores
         score = array_of(called(sibling_score, group.copy(), label.copy()), (len(group),), "sibling_score")
         for i, value in enumerate(np.asarray(score, float)):
             others = label[(group == group[i]) & (np.arange(len(group)) != i)]
-            case = f"for groups {list(group)} and labels {list(label)} the cell at place {i}" if len(group) < 6 else f"among 40 cells in six groups, the cell at place {i}"
+            case = f"for groups {group.tolist()} and labels {label.tolist()} the cell at place {i}" if len(group) < 6 else f"among 40 cells in six groups, the cell at place {i}"
             expect(len(others) or np.isfinite(value), f"{case} has no sibling and gets {value}: say 0.5")
             truth = others.mean() if len(others) else .5
             expect(np.isfinite(value) and 0 <= value <= 1, f"{case} gets {value:g}, which is no share: who is counted above the line, and who below?")
+            expect(not len(others) or abs(value - truth) < 1e-9 or abs(value - truth*len(others)/(len(others) + 1)) > 1e-9, f"{case} gets {value:.3g}: divide by the number of its siblings; it isn't one of them")
             expect(abs(value - truth) < 1e-9, f"{case} gets {value:.3g}" + (", its own label included: it must not vote for itself" if len(others) and
                    abs(value - label[group == group[i]].mean()) < 1e-9 else ", which is not the share among its siblings"))
     _right()
@@ -1326,6 +1328,7 @@ def check_at_most_right(at_most_right: int # cells
     n, wrong, agrees = 2000, 100, 1990
     # x of the wrong labels are agreed with; the others of the wrong ones are where it is right against the label
     ways = [agrees - x + wrong - x for x in range(wrong + 1) if 0 <= agrees - x <= n - wrong]
+    expect(found > 1, f"{found:g}: give a number of cells, not a share")
     expect(found != agrees, "that is how many labels it agrees with: with how many wrong labels can it have disagreed?")
     expect(found <= max(ways), f"about {found:g} cells it can't be right: count the wrong labels with which it must have agreed")
     expect(found != min(ways), "that is the least: where should its disagreements fall, so that they do it most good?")
@@ -1337,7 +1340,7 @@ def check_from_told(from_told: Callable # (told, wrong) -> true accuracy or NaN
                     ):
     "Check the way back from a told accuracy, by going forth again."
     for wrong in (0, .05, .2, .4, .7):
-        for t in (0, .3, .5, .9, 1):
+        for t in (.01, .3, .5, .9, .99):
             told = t*(1 - wrong) + (1 - t)*wrong
             found = float(array_of(called(from_told, told, wrong), (), "from_told"))
             expect(not np.isnan(found), f"from_told({told:.3g}, {wrong}) is NaN, and a model can be told just that")

@@ -35,6 +35,7 @@ def called(function: Callable, *args, **kwargs):
     expect(callable(function), "hand over the function itself, without brackets behind its name")
     name = getattr(function, "__name__", "your function")
     try: value = function(*args, **kwargs)
+    except Wrong: raise  # by something the check handed in
     except Exception as e: raise Wrong(f"{name} stopped with {type(e).__name__}: {e}") from None
     expect(value is not None and value is not ..., f"{name} returns nothing yet")
     return value

@@ -1,6 +1,7 @@
 """Time every chapter on the real cells, and write what it costs into chapter 93 and into each chapter's own line.
 
-    python tools/costs.py --weights FILE     # about a quarter of an hour on two quiet cores, then nbdev_export
+    python tools/costs.py --weights FILE                     # half an hour on two quiet cores
+    python tools/costs.py --weights FILE 12_labels 14_smear  # only these; the others keep theirs
 
 The chapters run as `malaria-nb course` runs them, one process each, in an empty cache except for the downloads.
 """
@@ -54,12 +55,14 @@ def rewrite(name: str, pattern: re.Pattern, text: str):
     path.write_text(json.dumps(nb, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def main(weights: str):
+def main(weights: str, only: list[str]):
+    from malaria_nb.course import COSTS as known
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         (folder/"home").mkdir()
         (folder/"home"/"nih").symlink_to(home()/"nih")
-        measured = {path.stem: timed(path.stem, folder, weights) for path in find_chapters(NBS)}
+        measured = {path.stem: timed(path.stem, folder, weights) if path.stem in (only or [path.stem]) else known[path.stem]
+                    for path in find_chapters(NBS)}
     rewrite("93_course", COSTS, table(measured))
     subprocess.run([Path(sys.executable).parent/"nbdev_export"], cwd=NBS.parent, check=True)
     says = "from malaria_nb.course import COSTS, cost; import json; print(json.dumps({name: cost(name) for name in COSTS}))"
@@ -70,4 +73,6 @@ def main(weights: str):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--weights", default="imagenet", help="imagenet, or a VGG-19 weights file")
-    main(parser.parse_args().weights)
+    parser.add_argument("only", nargs="*", metavar="CHAPTER", help="default: all")
+    arguments = parser.parse_args()
+    main(arguments.weights, arguments.only)
