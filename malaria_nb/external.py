@@ -233,11 +233,11 @@ def _amounts(density, vectors): # least squares, (pixels, 2)
     return np.linalg.lstsq(vectors.T, density.T, rcond=None)[0].T
 
 
-def _stains(density, least, percentile):
+def _stains(density, least, percentile, centred):
     seen = density[(density > least).all(1)].astype(float)
     if len(seen) < 100:
         raise ValueError(f"{len(seen)} stained pixels are too few to find two stains: give more cells, or a smaller `least` than {least}")
-    plane = np.linalg.eigh(seen.T @ seen)[1][:, :0:-1]  # the two largest directions from no density, as columns
+    plane = np.linalg.eigh(np.cov(seen.T) if centred else seen.T @ seen)[1][:, :0:-1]  # the two largest directions, as columns
     plane = plane*np.where(plane.sum(0) < 0, -1, 1)
     angle = np.arctan2(*(seen @ plane).T[::-1])
     ends = [plane @ [np.cos(a), np.sin(a)] for a in np.percentile(angle, [percentile, 100 - percentile])]
@@ -247,24 +247,25 @@ def _stains(density, least, percentile):
 
 
 def find_stains(images: np.ndarray, # RGB, uint8, (n, side, side, 3), black outside the cell
-                least: float=.15,   # density, natural logarithm; a pixel with less in some channel counts as unstained
-                percentile: float=1 # of the angles, that stands for the edge of the wedge
+                least: float=.345,  # natural logarithm (0.15 in the paper's base 10); a pixel with less in some channel counts as unstained
+                percentile: float=1,  # of the angles, that stands for the edge of the wedge
+                centred: bool=False # directions from the mean density, not from no density as in the paper
                 ) -> Stains:
     "Find two stains from pixels (Macenko et al. 2009); raise `ValueError` with fewer than 100 stained ones."
     images = _check_images(images)
-    return _stains(_DENSITY[images[_inside(images)]], least, percentile)
+    return _stains(_DENSITY[images[_inside(images)]], least, percentile, centred)
 
 
 def normalise_macenko(images: np.ndarray, # RGB, uint8, (n, side, side, 3), black outside the cell
                       target: Stains,     # of `find_stains` of training cells
                       group=None,         # (n,) what shares a stain, such as the patient; None takes all images together
-                      least: float=.15, percentile: float=1 # as `find_stains` takes them
+                      least: float=.345, percentile: float=1, centred: bool=False # as `find_stains` takes them
                       ) -> np.ndarray:    # a new array, same shape and dtype
     "Paint each group of images with the target's two stains (Macenko et al. 2009); raise `ValueError` for too few pixels."
     if not isinstance(target, Stains): raise ValueError(f"target={target!r}: use what find_stains returns")
     def change(x, inside):
         density = _DENSITY[x[inside]]
-        found, out = _stains(density, least, percentile), np.zeros_like(x)
+        found, out = _stains(density, least, percentile, centred), np.zeros_like(x)
         amounts = _amounts(density, found.vectors)*(target.strong/np.maximum(found.strong, 1e-6))
         out[inside] = np.rint(transmit(amounts @ target.vectors, 255)).clip(1, 255)
         return out
