@@ -8,6 +8,8 @@ __all__ = ['SHARES', 'reliability', 'plot_reliability', 'brier_parts', 'calibrat
            'refer', 'conformal_limits', 'conformal_sets', 'coverage']
 
 # %% ../nbs/11_calibration.ipynb #69ce8d4a
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
@@ -193,11 +195,11 @@ SHARES = np.linspace(.01, .99, 99)
 def cost_curve(label, # (n,) 0 uninfected, 1 parasitized; both must occur
                score, # (n,) probability of parasitized, 0–1
                thresholds=None, # one, or one a share; None takes the cheapest on these cells, which flatters
-               shares=SHARES # (k,) share of the possible cost that sits with the parasitized cells, 0–1
+               shares: Sequence|None=None # (k,) share of the possible cost that sits with the parasitized cells, 0–1; None takes `SHARES`
                ) -> pd.DataFrame: # index share; threshold, missed, alarms (shares of their class), cost (0–1)
     "Compute the normalised expected cost of a model (Drummond and Holte 2006); raise `ValueError` where a class is missing."
     label, score, _ = _checked(label, score)
-    shares = np.asarray(shares, float)
+    shares = np.asarray(SHARES if shares is None else shares, float)
     if not ((shares >= 0) & (shares <= 1)).all(): raise ValueError(f"shares={shares}: use shares of the cost from 0 to 1")
     if label.min() == label.max(): raise ValueError(f"all {len(label)} cells are {CLASSES[label[0]]}: a cost needs cells of both classes")
     sides = [np.sort(score[label == c]) for c in (0, 1)]

@@ -57,6 +57,11 @@ def test_readme_is_made_from_the_index():
         assert (ROOT/path).read_bytes() == content, f"{path} is not what nbs/index.ipynb says: run make readme"
 
 
+def test_reference_can_be_written_for_every_module():  # the book would stop where a docment can't be read
+    reference = runpy.run_path(str(ROOT/"tools"/"book.py"))["reference"]
+    for module in FLOW: assert reference(module).startswith(f"# malaria_nb.{module}\n")
+
+
 def test_map_is_made_from_chapters_and_imports():
     for path, text in runpy.run_path(str(ROOT/"tools"/"map.py"))["made"]().items():
         assert (ROOT/"nbs"/path).read_text("utf-8") == text, "run make map"
