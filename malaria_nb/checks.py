@@ -14,7 +14,7 @@ __all__ = ['check_double', 'check_cells_for_half', 'check_true_parasitaemia', 'c
            'check_estimate_prevalence', 'check_at_most_right', 'check_from_told', 'check_out_of_fold', 'check_control',
            'check_cloud', 'check_only_between', 'check_deletion', 'check_reliance', 'check_staying', 'check_grey_world',
            'check_coco_box', 'check_copies', 'check_three_fields', 'check_cells_needed', 'check_corrected_interval',
-           'check_fields_needed']
+           'check_fields_needed', 'check_seen_by_one', 'check_folded', 'check_eight_bits', 'check_pareto']
 
 # %% ../nbs/96_checks.ipynb #ab6592a3
 from collections.abc import Callable
@@ -1671,4 +1671,70 @@ def check_fields_needed(fields_needed: Callable # (p, cells, correlation, reach)
         expect(n <= 1.5*(error(1)/reach)**2 + 1, f"{case}, where {(error(1)/reach)**2:.0f} or so would do: are cells taken for fields, or is the design effect squared?")
         expect(error(n) <= 1.012*reach, f"{case}; 1.96 standard errors are {error(n):.4f} then, more than the reach: are cells of a field independent, and which way is rounded?")
         expect(error(n - 1) >= .988*reach, f"{case}; one field less would do")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #930a4a12
+def check_seen_by_one(side: int # pixels
+                      ):
+    "Check a receptive field."
+    side = given(side, "side")
+    expect(isinstance(side, (int, np.integer)) and not isinstance(side, bool), "side is a whole number of pixels")
+    expect(side != 31, "the last convolution's step says how far away the next number is; it doesn't widen what this one sees")
+    expect(side != 9, "a convolution behind one with a step of 2 reads every second pixel: its neighbours are farther apart")
+    expect(side != 8, "that is how far apart two numbers of the map are: what they see overlaps")
+    expect(side == 23, f"{side} pixels it isn't: begin with 1, and let each convolution add twice the distance of the pixels that it reads")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #df6b94f8
+def check_folded(folded: Callable # (kernel, gamma, beta, mean, variance, eps) -> kernel, bias
+                 ):
+    "Check a folded normalisation against a convolution followed by one."
+    rng = np.random.default_rng(16)
+    kernel, gamma, beta, mean = rng.normal(size=(3, 3, 2, 5)), rng.uniform(.5, 2, 5), rng.normal(size=5), rng.normal(size=5)
+    variance, eps, patch = np.array([.002, .3, 1, 4, 9]), .01, rng.normal(size=(3, 3, 2))
+    was = [a.copy() for a in (kernel, gamma, beta, mean, variance)]
+    found = called(folded, kernel, gamma, beta, mean, variance, eps)
+    expect(all(np.array_equal(a, b) for a, b in zip(was, (kernel, gamma, beta, mean, variance))), "folded changes the arrays that it is given: make new ones")
+    expect(isinstance(found, tuple) and len(found) == 2, "folded should return two things: a kernel and a bias")
+    new, bias = array_of(found[0], kernel.shape, "the kernel"), array_of(found[1], (5,), "the bias")
+    def both(x, eps=eps): return gamma*(np.tensordot(x, kernel, 3) - mean)/np.sqrt(variance + eps) + beta
+    one = np.tensordot(patch, new, 3) + bias
+    if np.allclose(one, both(patch), rtol=1e-6): return _right()
+    expect(not np.allclose(one, both(patch, 0), rtol=1e-6), "eps is left out: it keeps a filter with little variance from being blown up")
+    slope = np.tensordot(patch, new, 3)
+    expect(np.allclose(slope, both(patch) - both(0*patch), rtol=1e-6), "the kernel's factor is off: by what does normalisation divide, the variance or its root?")
+    expect(False, "the kernel is right and the bias isn't: what becomes of the mean when all is multiplied by the factor?")
+
+# %% ../nbs/96_checks.ipynb #03275796
+def check_eight_bits(eight_bits: Callable # (weights) -> int8 array, scale
+                     ):
+    "Check a quantisation: its type, its range, its rounding, its zero."
+    rng = np.random.default_rng(16)
+    for w in (rng.normal(size=(3, 3, 4, 8)), -np.abs(rng.normal(size=50)), np.array([0., -2.54, 1., .013, .0299]), np.zeros(7)):
+        with np.errstate(all="ignore"): found = called(eight_bits, w.copy())
+        expect(isinstance(found, tuple) and len(found) == 2, "eight_bits should return two things: whole numbers and a scale")
+        q, scale = found
+        expect(isinstance(q, np.ndarray) and q.dtype == np.int8 and q.shape == w.shape,
+               f"the whole numbers come as {getattr(q, 'dtype', type(q).__name__)} of shape {getattr(q, 'shape', '?')}: an int8 array of the weights' shape, please")
+        expect(np.isfinite(scale) and scale > 0, f"the scale is {scale}: it must be a number above 0, also where all weights are 0")
+        expect(not q[w == 0].any(), "0 should stay 0")
+        expect((np.sign(q)*np.sign(w) >= 0).all(), "some weights change their sign: does a number above 127 fit in an int8?")
+        if w.any(): expect(np.abs(q.astype(int)).max() == 127, f"the largest weight by size becomes {np.abs(q.astype(int)).max()}, and not 127")
+        worst = np.abs(q*scale - w).max()/scale
+        expect(worst < .5 + 1e-6, f"a weight moves by {worst:.2f} of the scale: rounding to the nearest keeps it within a half")
+    _right()
+
+# %% ../nbs/96_checks.ipynb #ad574c6e
+def check_pareto(on_front: Callable # (cost, accuracy) -> (n,) bool
+                 ):
+    "Check a Pareto front."
+    for cost, accuracy, front, why in (([1, 2, 3], [.9, .95, .97], [1, 1, 1], "a model that costs more and is more accurate is not dominated"),
+                                       ([1, 2, 3], [.97, .95, .9], [1, 0, 0], "the cheapest and most accurate of all dominates the rest"),
+                                       ([2, 3], [.95, .95], [1, 0], "of two equally accurate ones the cheaper dominates"),
+                                       ([2, 2], [.95, .96], [0, 1], "of two equally dear ones the more accurate dominates"),
+                                       ([2, 2, 5], [.95, .95, .9], [1, 1, 0], "two that are alike don't dominate each other"),
+                                       ([5, 1, 3, 2], [.99, .8, .9, .95], [1, 1, 0, 1], "the order in which models are given doesn't matter")):
+        found = np.asarray(called(on_front, np.array(cost), np.array(accuracy)))
+        expect(found.shape == (len(cost),) and found.dtype == bool, f"on_front gives {found!r}: True or False for each model, please")
+        expect((found == np.array(front, bool)).all(), f"costs {cost}, accuracies {accuracy}: {why}")
     _right()

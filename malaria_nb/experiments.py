@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['THREE', 'RECIPES', 'FOLDS', 'GOLDEN', 'MODELS', 'COLUMNS', 'Recipe', 'choices', 'run_key', 'planned', 'split_as',
-           'accelerators', 'environment', 'epochs_text', 'Run', 'run', 'read_history', 'read_predictions', 'golden',
-           'score_test', 'record_files', 'records_folder', 'write_record', 'Record', 'read_record', 'load',
+           'accelerators', 'environment', 'epochs_text', 'Run', 'run', 'read_history', 'read_predictions', 'fit_recipe',
+           'golden', 'score_test', 'record_files', 'records_folder', 'write_record', 'Record', 'read_record', 'load',
            'write_table', 'read_table', 'of_model', 'standings', 'caption', 'plot_standings', 'Problem', 'check_record',
            'check_code', 'read_records', 'check_claims', 'check_export', 'check', 'Job', 'grid', 'parse_job',
            'list_grid', 'run_grid']
@@ -32,8 +32,8 @@ from .dataset import course_cells, fingerprint, group_folds, split_cells
 class Recipe:
     "The choices that make one of the course's models, and where it is to be tried."
     name: str             # what it is asked for by
-    model: str            # "basic_cnn", "vgg19_frozen", "vgg19_finetuned", or logistic regression: "threshold" (on purple), "only_mask", "only_size", "only_colour"
-    optimizer: str        # "adam" or "rmsprop"
+    model: str            # "basic_cnn", "compact_cnn", "vgg19_frozen", "vgg19_finetuned", or logistic regression: "threshold" (on purple), "only_mask", "only_size", "only_colour"
+    optimizer: str        # "adam", "adamw" or "rmsprop"
     learning_rate: float  # at the start
     plateau: int|None = 2          # halve the learning rate after so many epochs without a lower validation loss; None: never
     patience: int|None = 8         # stop after so many; None: never
@@ -43,17 +43,26 @@ class Recipe:
     start_from: str|None = None    # recipe whose trained head this one starts with; None: a new head
     splits: tuple[str, ...] = ("patient", "cell")  # what the splits keep together, for which it is recorded
     seeds: tuple[int, ...] = (42,) # for which it is recorded
-    fold_seeds: tuple[int, ...] = () # for which it is recorded on every one of `FOLDS`, too
+    fold_seeds: tuple[int, ...] = () # for which it is recorded on five folds, too
+    folds: tuple[str, ...] = ("patient", "photo", "cell") # what those folds keep together
     labels: str|None = None        # it is trained on labels "corrected" or "dropped" after Fuhad et al.; None: as published
+    size: int|None = None          # side of an image, pixels; None: the scale's
+    batch: int|None = None         # cells a training step; None: the scale's
+    epochs: int|None = None        # at most, at the full scale; None: the scale's
+    schedule: str|None = None      # "one_cycle": the learning rate climbs for a fifth of all steps and then falls to 0; None: constant
+    smoothing: float|None = None   # labels are moved by half of this towards 0.5; None: not
+    averaging: float|None = None   # momentum of a running mean of the weights, which is kept; None: none
+    network: dict|None = None      # arguments of `compact.compact_cnn`
 
 
-_WHERE = ("name", "splits", "seeds", "fold_seeds")
+_WHERE = ("name", "splits", "seeds", "fold_seeds", "folds")
+_NEWER = ("labels", "size", "batch", "epochs", "schedule", "smoothing", "averaging", "network")  # fields that no recipe had at first: unset, they leave a digest as it was
 
 
 def choices(recipe: Recipe
             ) -> dict: # field: value, without the name and without where the recipe is tried
     "Return what a recipe's result depends on, the recipe of the head that it starts with included."
-    found = {k: v for k, v in asdict(recipe).items() if k not in _WHERE and (k, v) != ("labels", None)}
+    found = {k: v for k, v in asdict(recipe).items() if k not in _WHERE and not (k in _NEWER and v is None)}
     return found | {"start_from": choices(RECIPES[recipe.start_from])} if recipe.start_from else found
 
 # %% ../nbs/91_experiments.ipynb #8238b8dd
@@ -84,7 +93,9 @@ _REPAIRS = tuple(replace(r, fold_seeds=()) for r in _REPAIRS)
 # %% ../nbs/91_experiments.ipynb #9fe63674
 _LABELS = tuple(replace(_FROZEN, name=f"frozen_labels_{how}", labels=how, splits=("patient",), fold_seeds=()) for how in ("corrected", "dropped"))
 _SHORTCUTS = tuple(Recipe(name, name, "adam", 3e-2, seeds=THREE) for name in ("only_mask", "only_size", "only_colour"))
-RECIPES = {r.name: r for r in (*_OURS, *_ARTICLE, *_REPAIRS, *_LABELS, *_SHORTCUTS)}
+_COMPACT = (Recipe("compact", "compact_cnn", "adamw", 3e-3, **{**_to_the_end, "plateau": None}, augment="eight_symmetries", seeds=THREE, fold_seeds=(42,),
+                   folds=("patient",), size=48, batch=64, epochs=8, schedule="one_cycle"),)
+RECIPES = {r.name: r for r in (*_OURS, *_ARTICLE, *_REPAIRS, *_LABELS, *_SHORTCUTS, *_COMPACT)}
 
 # %% ../nbs/91_experiments.ipynb #b21fd938
 def run_key(recipe: Recipe,
@@ -112,6 +123,7 @@ def planned(recipe: Recipe,
             scale: Scale
             ) -> int: # epochs, at most
     "Look up for how many epochs a recipe is trained at a scale."
+    if recipe.epochs: return recipe.epochs if scale.name == "full" else min(recipe.epochs, scale.basic)
     return {"basic_cnn": scale.basic, "vgg19_finetuned": scale.finetune}.get(recipe.model, scale.head)
 
 
@@ -197,6 +209,9 @@ def _build(recipe, s, weights, head, x):
         return keras.Sequential([keras.Input(x.shape[1:]), scaled, keras.layers.Dense(1, "sigmoid", dtype="float32", name="score")],
                                 name=recipe.model)
     if recipe.model == "basic_cnn": return basic_cnn(s.scale.size)
+    if recipe.model == "compact_cnn":
+        from malaria_nb.compact import compact_cnn
+        return compact_cnn(s.scale.size, **recipe.network or {})
     if recipe.model == "vgg19_frozen": return vgg19_head(512 * (s.scale.size // 32)**2)
     return vgg19_finetuned(weights, s.scale.size, head, recipe.preprocessing)
 
@@ -253,7 +268,8 @@ def run(name: str, # of a recipe
         again: bool=False, # forget what an earlier call has finished: the code may have changed, which no key shows
         ) -> Run:
     "Train a recipe on the course's cells, or read what an earlier call has left; raise `ValueError` for an unknown name."
-    recipe, s = _recipe(name), settings or globals()["settings"]()
+    recipe = _recipe(name)
+    s = _sized(recipe, settings or globals()["settings"]())
     epochs = min(epochs or planned(recipe, s.scale), planned(recipe, s.scale))
     cells, root = course_cells(s)
     cells = split_as(cells, split, seed)
@@ -273,6 +289,11 @@ def run(name: str, # of a recipe
             with _precision(precision): _train(recipe, s, cells, root, weights, split, seed, folder, epochs)
     return Run(folder, recipe, s, seed, split, named, read_history(folder), read_predictions(folder),
                json.loads((folder/"environment.json").read_text("utf-8")))
+
+
+def _sized(recipe, s):
+    "Let a recipe that asks for an image size or a batch of its own have it."
+    return replace(s, scale=replace(s.scale, size=recipe.size or s.scale.size, batch=recipe.batch or s.scale.batch))
 
 
 @contextmanager
@@ -325,21 +346,46 @@ def _taught(recipe, cells, s):
     return taught["label"].reindex(cells.index, fill_value=0).to_numpy(), rows
 
 
+def _rate(recipe, steps):
+    "Return a recipe's learning rate, or its schedule."
+    if recipe.schedule is None: return recipe.learning_rate
+    from malaria_nb.compact import one_cycle
+    return one_cycle(recipe.learning_rate, steps)
+
+
+def fit_recipe(recipe: Recipe,
+               x: np.ndarray,    # what its model reads, a row a cell: images (n, size, size, 3) uint8, or features
+               label,            # (n,) 0 or 1, to train on
+               rows: dict,       # "train" and "valid": row numbers
+               settings: Settings, # whose scale has the recipe's size and batch
+               seed: int=42,     # of the initial weights, the order of cells and the augmentation
+               folder: Path|None=None, # keeps every finished epoch
+               epochs: int|None=None,  # stop after so many for now; None: as many as the scale plans
+               weights=None, head=None, # VGG-19's weights and its trained head, for recipes that need them
+               progress: bool=True # show a bar
+               ): # the trained Keras model, and its history
+    "Build a recipe's model and train it on some rows."
+    from malaria_nb import images
+    from malaria_nb.training import compile_model, fit, set_seed
+    set_seed(seed, deterministic=True)
+    model = _build(recipe, settings, weights, head, x[rows["train"]] if recipe.model.startswith("only_") else None)
+    train = images.Batches(x, label, rows["train"], settings.scale.batch, shuffle=True, seed=seed,
+                           augment=getattr(images, recipe.augment) if recipe.augment else None)
+    valid = images.Batches(x, label, rows["valid"], settings.scale.batch)
+    whole = planned(recipe, settings.scale)
+    compile_model(model, recipe.optimizer, _rate(recipe, whole*len(train)), smoothing=recipe.smoothing or 0, averaging=recipe.averaging)
+    return model, fit(model, train, valid, epochs or whole, folder, recipe.patience, recipe.plateau, recipe.keep, progress=progress)
+
+
 def _train(recipe, s, cells, root, weights, split, seed, folder, epochs):
     "Fit, save and predict; the predictions come last and make the run whole."
-    from malaria_nb import images
-    from malaria_nb.training import compile_model, fit, predict_cells, save_model, set_seed
+    from malaria_nb.images import load_images
+    from malaria_nb.training import predict_cells, save_model
     (folder/"predictions.csv.gz").unlink(missing_ok=True)
-    x = _input(recipe, images.load_images(cells, root, s.scale.size), cells, s, weights)
+    x = _input(recipe, load_images(cells, root, s.scale.size), cells, s, weights)
     head = run(recipe.start_from, s, split, seed).fitted() if recipe.start_from else None
-    set_seed(seed, deterministic=True)  # after what a cache may spare us: that draws numbers, too
     label, rows = _taught(recipe, cells, s)
-    model = _build(recipe, s, weights, head, x[rows["train"]] if recipe.model.startswith("only_") else None)
-    train = images.Batches(x, label, rows["train"], s.scale.batch, shuffle=True, seed=seed,
-                           augment=getattr(images, recipe.augment) if recipe.augment else None)
-    valid = images.Batches(x, label, rows["valid"], s.scale.batch)
-    compile_model(model, recipe.optimizer, recipe.learning_rate)
-    history = fit(model, train, valid, epochs, folder/"fit", recipe.patience, recipe.plateau, recipe.keep)
+    model, history = fit_recipe(recipe, x, label, rows, s, seed, folder/"fit", epochs, weights, head)
     history.to_csv(folder/"history.csv")
     (folder/"history.json").write_text(json.dumps(history.attrs), encoding="utf-8")
     (folder/"environment.json").write_text(json.dumps(environment()), encoding="utf-8")
@@ -725,7 +771,7 @@ class Job:
 
 
 def _tried(recipe): # splits and seeds for which it is recorded
-    return [*product(recipe.splits, recipe.seeds), *product(FOLDS, recipe.fold_seeds)]
+    return [*product(recipe.splits, recipe.seeds), *product([f for f in FOLDS if f.startswith(recipe.folds)], recipe.fold_seeds)]
 
 
 def grid(names: Iterable[str]|None=None,  # of recipes; None takes all

@@ -15,14 +15,17 @@ from .images import Batches
 
 # %% ../nbs/04_training.ipynb #7da3653a
 def compile_model(model: keras.Model,         # ends in one sigmoid unit
-                  optimizer: str="adam",      # "adam" or "rmsprop"
-                  learning_rate: float=1e-3,  # length of the first steps
-                  jit: bool=False             # translate the model first (XLA): a slow start, then faster on a GPU
+                  optimizer: str="adam",      # "adam", "adamw" (which also pulls weights towards 0) or "rmsprop"
+                  learning_rate=1e-3,         # length of the first steps, or a Keras schedule
+                  jit: bool=False,            # translate the model first (XLA): a slow start, then faster on a GPU
+                  smoothing: float=0,         # labels are moved by half of this towards 0.5 (chapter 16)
+                  averaging: float|None=None  # momentum of a running mean of the weights, which replaces them in the end; None: none
                   ) -> keras.Model: # the same model, compiled
     "Attach binary cross-entropy, an optimizer, accuracy and AUC; raise `ValueError` for an unknown optimizer."
-    kinds = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}
+    kinds = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "rmsprop": keras.optimizers.RMSprop}
     if optimizer not in kinds: raise ValueError(f"optimizer={optimizer!r}: use one of {', '.join(map(repr, kinds))}")
-    model.compile(kinds[optimizer](learning_rate=learning_rate), loss="binary_crossentropy", jit_compile=jit,
+    average = dict(use_ema=True, ema_momentum=averaging) if averaging else {}
+    model.compile(kinds[optimizer](learning_rate=learning_rate, **average), loss=keras.losses.BinaryCrossentropy(label_smoothing=smoothing), jit_compile=jit,
                   metrics=["accuracy", keras.metrics.AUC(name="auc")])
     return model
 
@@ -250,7 +253,9 @@ def fit(model: keras.Model,           # freshly compiled
             rows = _kept(folder)
         if len(rows) > epochs:
             raise ValueError(f"{folder} holds {len(rows)} epochs: ask for as many or more, not for {epochs}")
-        if _stopped(rows, epochs, patience): _restore(model, folder, _best(rows) if keep == "best" else len(rows))
+        if _stopped(rows, epochs, patience):
+            _restore(model, folder, _best(rows) if keep == "best" else len(rows))
+            model.optimizer.finalize_variable_values(model.trainable_variables)  # the running mean, as at the end of Keras's fit
         else:
             slower = keras.callbacks.ReduceLROnPlateau(factor=.5, patience=plateau or epochs + 1)
             stopping = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=keep == "best")
