@@ -228,7 +228,7 @@ def draw_evidence(picture: np.ndarray,  # RGB, uint8, (h, w, 3): what was scored
         for ink, width in (((0,)*3, 3), ((255,)*3, 1)): cv2.drawContours(panel, lines, -1, ink, width)
     out = np.full((side + 72, 2*side + 12, 3), 255, np.uint8)
     out[:side, :side], out[:side, side + 12:] = panels
-    out[side + 10:side + 24, side + 12:] = colours(np.linspace(-1, 1, side, dtype=np.float32))[None, :, 0]
+    out[side + 10:side + 24, side + 12:] = colours(np.linspace(-1, 1, side)[None])
     def write(text, x, y, size=.45): cv2.putText(out, text, (int(x), y), cv2.FONT_HERSHEY_SIMPLEX, size, (0,)*3, 1, cv2.LINE_AA)
     def wide(text): return cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, .45, 1)[0][0]
     plus = f"for +{most:.3g}"

@@ -13,7 +13,7 @@ CHAPTERS = sorted((ROOT/"nbs").glob("*.ipynb"))
 NOTEBOOKS = [*CHAPTERS, *sorted((ROOT/"nbs").glob("exercises/*.ipynb")), *sorted((ROOT/"nbs").glob("solutions/*.ipynb"))]
 GIT_URL = re.search(r"^git_url = (.+)$", (ROOT/"settings.ini").read_text("utf-8"), re.M)[1]
 FLOW = ["course", "screening", "synthetic", "dataset", "images", "cnn", "transfer", "training", "evaluation",
-        "leakage", "calibration", "labels", "explain", "smear", "external", "experiments", "cards", "notebooks", "exercises", "checks", "cli"]
+        "leakage", "calibration", "labels", "explain", "smear", "compact", "external", "experiments", "cards", "notebooks", "exercises", "checks", "cli"]
 made = runpy.run_path(str(ROOT/"tools"/"requirements.py"))  # its functions, without its main
 
 
