@@ -530,7 +530,7 @@ def _predict(args) -> int: # exit status
             if p.problem: doubts[p.problem] += 1
             print(f"{p.score:.4f}  {('uninfected', 'parasitized')[alarm] + '?'*bool(p.problem):<12}  {file}")
             if out: _draw(p, out, args.cut_out, taken)
-        print(f"{n:,} cell{'s'*(n != 1)} scored, {alarms:,} of them parasitized at threshold {args.threshold:g}; {skipped:,} skipped")
+        print(f"{n:,} cell{'s'*(n != 1)} scored, {alarms:,} called parasitized at threshold {args.threshold:g}; {skipped:,} skipped")
         cut = "" if args.cut_out else "; --cut-out blackens the ground around a cell"
         for problem, k in doubts.items(): print(f"malaria-nb predict: {k:,} marked with ?: {problem}{cut*('ground' in problem)}", file=err)
         sys.stdout.flush()
