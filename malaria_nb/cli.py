@@ -533,7 +533,6 @@ def _predict(args) -> int: # exit status
         print(f"{n:,} cell{'s'*(n != 1)} scored, {alarms:,} called parasitized at threshold {args.threshold:g}; {skipped:,} skipped")
         cut = "" if args.cut_out else "; --cut-out blackens the ground around a cell"
         for problem, k in doubts.items(): print(f"malaria-nb predict: {k:,} marked with ?: {problem}{cut*('ground' in problem)}", file=err)
-        sys.stdout.flush()
     return int(skipped > 0)
 
 # %% ../nbs/92_command_line.ipynb #c3967087

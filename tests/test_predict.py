@@ -1,5 +1,5 @@
 """The compact model and `malaria-nb predict`: right scores, nothing heavy, no file lost or half written."""
-import csv, os, signal, subprocess, sys, threading
+import csv, os, signal, subprocess, sys, threading, time
 from pathlib import Path
 
 import cv2
@@ -173,7 +173,7 @@ def test_folders_are_searched_in_order_and_nothing_twice(folder):
         (folder/name).write_bytes(b"")
     names = ["a.jpg", "b/10.png", "b/2.png", "cut.png", "letter.png"]
     assert [name for _, name, _ in find_pictures([folder])] == names
-    assert [name for _, name, _ in find_pictures([folder, folder/"b", f"{folder}/b/../b/2.png", folder])] == names
+    assert [name for _, name, _ in find_pictures([folder, folder/"b", f"{folder}/b/../b/2.png", os.path.relpath(folder)])] == names
     assert [name for _, name, _ in find_pictures([folder/"letter.png", folder])] == ["letter.png", *names[:-1]]
 
 
@@ -187,8 +187,21 @@ def test_thousands_are_not_held_in_memory(tmp_path, model, monkeypatch):
     monkeypatch.setattr(compact, "cell_picture", picture)
     found = predict_files([tmp_path], model)
     next(found)
+    time.sleep(.5)  # for threads that would read on
     assert len(read) <= 4*compact._BATCH
     assert [p.file for p in found] == files[1:]
+
+
+def test_who_stops_early_stops_the_reading(tmp_path, model, monkeypatch):
+    monkeypatch.setattr(compact, "find_pictures", lambda paths: [(tmp_path/f"{i}.png", "", "") for i in range(400)])
+    read = []
+    monkeypatch.setattr(compact, "cell_picture", lambda file, cut_out: (time.sleep(.005), read.append(file), cell(20))[-1])
+    found = predict_files([tmp_path], model)
+    next(found)
+    found.close()
+    n = len(read)
+    time.sleep(.3)
+    assert len(read) == n < 400
 
 
 def test_one_bad_file_costs_no_other(folder, model):
@@ -310,3 +323,11 @@ def test_ctrl_c_is_one_line_and_no_csv(tmp_path):
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130 and len(err.splitlines()) == 1 and not list(tmp_path.glob("s.csv*"))
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read every folder")
+def test_a_closed_folder_is_told(folder, model):
+    (folder/"b").chmod(0)
+    try: found = {p.name or p.file.name: p.problem for p in predict_files([folder], model)}
+    finally: (folder/"b").chmod(0o755)
+    assert found["b"] == "permission denied" and found["a.jpg"] == ""
