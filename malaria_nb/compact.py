@@ -32,7 +32,7 @@ def read_picture(path: str|Path # file of a picture that OpenCV reads, with 8 bi
     if picture.dtype != np.uint8: raise ValueError(f"{picture.dtype} values: save it with 8 bits a channel")
     if picture.ndim == 2: return cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
     if picture.shape[2] == 4: picture = ((picture[..., :3].astype(np.uint16)*picture[..., 3:] + 127)//255).astype(np.uint8)
-    return picture[..., ::-1]
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 # %% ../nbs/16_compact.ipynb #7e82fa4d
 _BLACK = 30 # levels up to this count as black; JPEG never leaves a ground at 0
@@ -59,7 +59,8 @@ def black_outside(crop: np.ndarray # RGB, uint8, (h, w, 3): a cell on a lighter 
 
 def _unlike(picture): # what the model doesn't know about it; "" when it looks like a cell of the data set
     if not on_black(picture): return "not a cell on black ground, as the model knows them"
-    return "" if np.ptp(picture, axis=-1).any() else "no colour, and the model reads the stain's"
+    grey = (picture[..., 0] == picture[..., 1]).all() and (picture[..., 1] == picture[..., 2]).all()
+    return "no colour, and the model reads the stain's" if grey else ""
 
 # %% ../nbs/16_compact.ipynb #a0550b04
 MODEL = Path(malaria_nb.__file__).with_name("compact.tflite")
