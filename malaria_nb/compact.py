@@ -24,9 +24,11 @@ import malaria_nb
 def read_picture(path: str|Path # file of a picture that OpenCV reads, with 8 bits a channel
                  ) -> np.ndarray: # RGB, uint8, (h, w, 3), as stored; black where it is transparent
     "Decode a picture; raise `ValueError` with what is wrong."
-    try: data = np.frombuffer(Path(path).read_bytes(), np.uint8)
+    try: data = Path(path).read_bytes()
     except OSError as e: raise ValueError(e.strerror.lower() if e.strerror else str(e)) from None
-    try: picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
+    # before version 5, OpenCV fills what is missing of a JPEG with grey; its end marker must follow its last scan
+    if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"): raise ValueError("a JPEG that is cut short")
+    try: picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     except cv2.error: raise ValueError("more pixels than OpenCV decodes: cut the cells out, one a file") from None
     if picture is None: raise ValueError("no picture that can be read")
     if picture.dtype != np.uint8: raise ValueError(f"{picture.dtype} values: save it with 8 bits a channel")

@@ -139,6 +139,16 @@ def test_what_is_no_picture_is_told(name, content, says, tmp_path):
     with pytest.raises(ValueError, match=says): read_picture(tmp_path/name)
 
 
+def test_a_jpeg_cut_short_is_told(tmp_path):
+    jpeg = save(tmp_path/"a.jpg", cell()).read_bytes()
+    small = save(tmp_path/"b.jpg", cell(8)).read_bytes()
+    jpeg = jpeg[:2] + b"\xff\xe1" + (len(small) + 2).to_bytes(2, "big") + small + jpeg[2:]  # with a preview inside, whole in itself
+    (tmp_path/"a.jpg").write_bytes(jpeg + bytes(9))
+    assert read_picture(tmp_path/"a.jpg").shape == (60, 60, 3)
+    (tmp_path/"a.jpg").write_bytes(jpeg[:-len(jpeg)//4])
+    with pytest.raises(ValueError, match="cut short"): read_picture(tmp_path/"a.jpg")
+
+
 def test_pictures_too_large_for_opencv_are_told(tmp_path):
     import struct, zlib
     chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
