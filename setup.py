@@ -37,6 +37,7 @@ setup(
         "Topic :: Scientific/Engineering :: Image Recognition",
     ],
     packages=find_packages(include=["malaria_nb", "malaria_nb.*"]),
+    package_data={"malaria_nb": ["compact.tflite"]},
     python_requires=f">={cfg['min_python']}",
     install_requires=lines("requirements"),
     extras_require={"course": course, "labels": labels, "cluster": cluster, "docs": docs, "dev": course + cluster + docs + lines("dev_requirements")},

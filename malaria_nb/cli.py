@@ -6,9 +6,10 @@
 __all__ = ['Check', 'doctor', 'main']
 
 # %% ../nbs/92_command_line.ipynb #043c7ead
-import argparse, contextlib, importlib.util, json, os, platform, re
+import argparse, contextlib, csv, importlib.util, json, os, platform, re
 import shutil, socket, subprocess, sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, astuple, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -463,6 +464,77 @@ def _grade_lines(report: dict) -> str:
     said = [f"       {heading}: {e['says']}" for heading, e in report["exercises"].items() if not e["passed"]]
     return "\n".join([f"[{report['passed']}/{report['of']}]  {report['notebook']}", *said])
 
+# %% ../nbs/92_command_line.ipynb #0998c4bc
+def _shown(name) -> str: # of a file, on one line, in letters that can be written anywhere
+    name = "".join(c if c.isprintable() or 0xdc80 <= ord(c) <= 0xdcff else c.encode("unicode_escape").decode() for c in str(name))
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return name.encode(encoding, "backslashreplace").decode(encoding)
+
+
+@contextlib.contextmanager
+def _table(path: str|None, # CSV file; None writes nothing
+           *columns: str) -> Iterator[Callable]: # writes a row
+    "Write a table row by row; its file appears, whole, at the end, or not at all."
+    if path is None:
+        yield lambda *row: None
+        return
+    path = Path(path).expanduser()
+    if path.exists() and not path.is_file(): raise argparse.ArgumentError(None, f"--csv {_short(path)} is there and is no file: name another")
+    part = path.with_name(path.name + ".part")
+    try: file = part.open("w", newline="", encoding="utf-8", errors="backslashreplace")
+    except OSError as e: raise type(e)(f"can't write {_short(path)} ({e.strerror}): choose another with --csv") from e
+    try:
+        with file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(columns)
+            yield lambda *row: rows.writerow(row)
+        os.replace(part, path)
+    finally: part.unlink(missing_ok=True)
+
+
+def _draw(p, out: Path, cut_out: bool, taken: set):
+    "Draw the evidence of a `Prediction` into `out`, under a name of its own."
+    import cv2
+    from malaria_nb.compact import cell_picture, draw_evidence
+    bare, n = Path(p.name).with_suffix(""), 1
+    while (name := f"{bare.as_posix()}{f'-{n}'*(n > 1)}.evidence.png").casefold() in taken: n += 1
+    taken.add(name.casefold())
+    file = out/name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    png = cv2.imencode(".png", draw_evidence(cell_picture(p.file, cut_out), p.evidence, p.score)[..., ::-1])[1]
+    part = file.with_name(file.name + ".part")
+    part.write_bytes(png)
+    os.replace(part, file)
+
+
+def _predict(args) -> int: # exit status
+    "Score pictures of single cells, and report."
+    from malaria_nb.compact import CompactModel, _hushed, predict_files
+    model, out = CompactModel(), args.explain and Path(args.explain).expanduser()
+    n, alarms, skipped, doubts, taken = 0, 0, 0, Counter(), set()
+    with contextlib.ExitStack() as last:
+        row = last.enter_context(_table(args.csv, "file", "score", "parasitized", "problem"))
+        if out: _writable(out, "--explain")
+        kept = last.enter_context(_hushed())
+        err = sys.stderr
+        if err is sys.__stderr__: err = last.enter_context(open(os.dup(kept), "w", buffering=1, encoding=err.encoding, errors="backslashreplace"))
+        print("Scores of parasitized, 0 to 1. A teaching tool, not a medical device.")
+        for p in last.enter_context(contextlib.closing(predict_files(args.paths, model, args.cut_out))):
+            file, alarm = _shown(p.file), p.score >= args.threshold
+            row(p.file, "" if p.skipped else f"{p.score:.6f}", "" if p.skipped else int(alarm), p.problem)
+            if p.skipped:
+                skipped += 1
+                print(f"malaria-nb predict: {file}: {p.problem}", file=err)
+                continue
+            n, alarms = n + 1, alarms + alarm
+            if p.problem: doubts[p.problem] += 1
+            print(f"{p.score:.4f}  {('uninfected', 'parasitized')[alarm] + '?'*bool(p.problem):<12}  {file}")
+            if out: _draw(p, out, args.cut_out, taken)
+        print(f"{n:,} cell{'s'*(n != 1)} scored, {alarms:,} called parasitized at threshold {args.threshold:g}; {skipped:,} skipped")
+        cut = "" if args.cut_out else "; --cut-out blackens the ground around a cell"
+        for problem, k in doubts.items(): print(f"malaria-nb predict: {k:,} marked with ?: {problem}{cut*('ground' in problem)}", file=err)
+    return int(skipped > 0)
+
 # %% ../nbs/92_command_line.ipynb #c3967087
 @contextlib.contextmanager
 def _environment(**variables: str|None) -> Iterator[None]:
@@ -490,13 +562,20 @@ def _seconds(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, at least 1")
 
 
+def _share(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1: return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+
+
 def _parser() -> argparse.ArgumentParser:
     "Say which commands and options there are."
     shape = lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=28, width=100)
     looks = dict(allow_abbrev=False, formatter_class=shape)
     top = _Parser(prog="malaria-nb", **looks, description="Learn medical image classification honestly, on real blood "
                   "cells.\nA teaching tool, not a medical device.", epilog="malaria-nb COMMAND --help says what a command "
-                  "can do.\nExit status: 0 all well; 1 a check or a chapter failed; 2 wrong command line; 130 Ctrl-C.")
+                  "can do.\nExit status: 0 all well; 1 something failed or was skipped; 2 wrong command line; 130 Ctrl-C.")
+    top.set_defaults(stopped="stopped; what was finished is kept, and the next run uses it")
     top.add_argument("--version", action="version", version=f"malaria-nb {_version()}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=_Parser)
 
@@ -515,7 +594,9 @@ def _parser() -> argparse.ArgumentParser:
     def common(c):
         c.add_argument("--home", metavar="FOLDER", help="where downloads, decoded images and models are kept "
                        "(default: $MALARIA_NB_HOME, else your cache folder)")
-        c.add_argument("--traceback", action="store_true", help="show Python's traceback with an error")
+        traceback(c)
+
+    def traceback(c): c.add_argument("--traceback", action="store_true", help="show Python's traceback with an error")
 
     c = command(_data, "fetch, verify, audit and summarise the cells",
                 "The real cells (353 MB) are downloaded once, resumed where a download stopped, and compared with a\n"
@@ -579,6 +660,18 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--timeout", metavar="SECONDS", type=_seconds, default=60, help="give a cell up after so long (default: 60)")
     common(c)
 
+    c = commands.add_parser("predict", help="score pictures of single cells with the small model, offline", description="Score pictures of "
+                            "single cells, cut out on black, with the model of chapter 16: no network, no Keras.\nA teaching tool, not a "
+                            "medical device: no score says how a patient should be treated.\nExit status 1 when a file was skipped.", **looks)
+    c.set_defaults(run=_predict, cells=None, scale=None, weights=None, home=None,
+                   stopped="stopped; drawings are kept, and a CSV file was not written")
+    c.add_argument("paths", metavar="PATH", nargs="+", help="pictures, or folders to search with all below them (PNG, JPEG, TIFF, BMP, WebP)")
+    c.add_argument("--threshold", metavar="SCORE", type=_share, default=.5, help="a score of at least this is called parasitized (default: 0.5)")
+    c.add_argument("--csv", metavar="FILE", help="write file, score, parasitized and problem there, whole or not at all (default: no file)")
+    c.add_argument("--explain", metavar="FOLDER", help="draw where each score comes from, as NAME.evidence.png there (default: no drawings)")
+    c.add_argument("--cut-out", action="store_true", help="blacken the ground around a cell that isn't on black")
+    traceback(c)
+
     c = command(_doctor, "say whether this machine can run the course, and what mends it",
                 "One line each for Python, packages, processor, memory, disk, Keras, accelerator, cells, weights and port.\n"
                 "Exit status 1 when the course can't run.", "synthetic")
@@ -618,7 +711,7 @@ def main(argv: list[str]|None=None # arguments, without the program's name; the 
             status = args.run(args)
             sys.stdout.flush()
             return status
-    except KeyboardInterrupt: status, message = 130, "stopped; what was finished is kept, and the next run uses it"
+    except KeyboardInterrupt: status, message = 130, args.stopped
     except argparse.ArgumentError as e: status, message = 2, f"{_one_line(e)} (see malaria-nb {args.command} --help)"
     except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

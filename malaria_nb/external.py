@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['SHIFTS', 'Shift', 'shift', 'dose_response', 'plot_dose_response', 'colour_statistics', 'normalise_reinhard', 'Stains',
-           'find_stains', 'normalise_macenko', 'stain_jitter', 'read_coco', 'External', 'score_external',
-           'black_outside', 'recalibrate']
+           'find_stains', 'normalise_macenko', 'stain_jitter', 'read_coco', 'External', 'score_external', 'recalibrate']
 
 # %% ../nbs/15_external.ipynb #e1801acc
 import json
@@ -17,6 +16,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from .compact import black_outside, read_picture
 from .course import CLASSES
 from .evaluation import METRICS, _checked, _draw, bootstrap, evaluate, interval, metrics
 from .images import INTERPOLATIONS
@@ -333,15 +333,6 @@ def read_coco(file: str|Path,  # COCO annotation, JSON with images, annotations 
     return pd.DataFrame(found, columns=["id", "file", "x", "y", "width", "height", "category", "label", "problem"])
 
 # %% ../nbs/15_external.ipynb #c2de6d14
-def _decode(path):
-    "Decode any 8-bit picture that OpenCV reads to RGB, as stored; raise `ValueError` with what is wrong."
-    try: data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as e: raise ValueError(e.strerror.lower() if e.strerror else str(e)) from None
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
-    if bgr is None: raise ValueError("no picture that can be read")
-    return bgr[..., ::-1]
-
-
 def _cut(field, box):
     "Cut a box out of a field; raise `ValueError` where it leaves the field by more than a pixel."
     h, w = field.shape[:2]
@@ -356,7 +347,7 @@ def _cut(field, box):
 def _crops_of_boxes(file, mapping, root):
     "Yield name, field's file name, label, and a crop or what is wrong, for each box of a COCO file."
     for name, t in read_coco(file, mapping).groupby("file", sort=False):
-        try: field, fault = _decode(_below(root, name)), None
+        try: field, fault = read_picture(_below(root, name)), None
         except ValueError as e: field, fault = None, f"the field can't be read: {e}"
         for b in t.itertuples():
             try:
@@ -372,7 +363,7 @@ def _crops_of_folder(folder, mapping):
     _mapped([p.name for p in folders], mapping)
     for path in (f for p in folders if mapping[p.name] is not None for f in sorted(p.iterdir()) if f.is_file() and not f.name.startswith(".")):
         name = path.relative_to(folder).as_posix()
-        try: yield name, path.name, mapping[path.parent.name], _decode(path)
+        try: yield name, path.name, mapping[path.parent.name], read_picture(path)
         except ValueError as e: yield name, path.name, mapping[path.parent.name], str(e)
 
 # %% ../nbs/15_external.ipynb #4b50fda0
@@ -440,18 +431,6 @@ def score_external(model,            # Keras model that reads RGB 0–255, or fu
     table = pd.DataFrame(rows, columns=["file", "patient", "smear", "label"]).assign(score=_scores(model, np.stack(images)), split="external")
     scores = _judge(table["label"], table["score"], table["patient"], threshold, n_boot, level, seed)
     return External(table, scores, problems, "patients" if patient else "fields" if boxes else "crops", threshold)
-
-# %% ../nbs/15_external.ipynb #cd22982a
-def black_outside(crop: np.ndarray # RGB, uint8, (h, w, 3): a cell on a lighter ground
-                  ) -> np.ndarray: # the same, black outside the largest dark piece
-    "Cut a cell out of its box as this data set's cells are: Otsu's threshold on green, the largest piece, its holes filled."
-    grey = cv2.GaussianBlur(np.ascontiguousarray(crop[..., 1]), (5, 5), 0)
-    dark = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)[1]
-    outlines = cv2.findContours(dark, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
-    if not outlines: return crop.copy()
-    mask = np.zeros(dark.shape, np.uint8)
-    cv2.drawContours(mask, [max(outlines, key=cv2.contourArea)], -1, 1, cv2.FILLED)
-    return (crop*mask[..., None]).astype(np.uint8)
 
 # %% ../nbs/15_external.ipynb #67951fcb
 def _fewest_errors(label, score):

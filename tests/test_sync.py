@@ -133,6 +133,7 @@ def test_modules_import_only_what_is_above_them_in_the_flow():
 
 
 @pytest.mark.parametrize("module, heavy", [("course", {"tensorflow", "keras", "matplotlib", "sklearn", "pandas"}),
+                                           ("compact", {"tensorflow", "keras", "matplotlib", "sklearn", "pandas", "ai_edge_litert"}),
                                            ("dataset", {"tensorflow", "keras", "matplotlib", "sklearn"}),
                                            ("cli", {"tensorflow", "keras", "matplotlib", "sklearn"})])
 def test_imports_stay_light(module, heavy):

@@ -1,13 +1,16 @@
 """The wheel, installed into an empty environment, serves somebody who has never seen this repository."""
-import subprocess, sys, zipfile
+import hashlib, subprocess, sys, zipfile
 from pathlib import Path
 
 import pytest
+
+from malaria_nb.compact import SHA256
 
 ROOT = Path(__file__).resolve().parents[1]
 USE = """
 import sys
 from pathlib import Path
+from malaria_nb.compact import predict_files
 from malaria_nb.dataset import index_cells, split_cells
 from malaria_nb.evaluation import evaluate
 from malaria_nb.images import load_images
@@ -20,6 +23,8 @@ cells = split_cells(index_cells(root), by="patient")
 images = load_images(cells, root, size=32, progress=False)
 assert images.shape == (120, 32, 32, 3)
 score = images.mean((1, 2, 3))/255
+(prediction,) = predict_files([root/cells["file"][0]])
+assert not prediction.problem and 0 <= prediction.score <= 1
 print(evaluate(cells["label"], score, cells["patient"], n_boot=50))
 assert "nbdev" not in sys.modules and "fastcore" not in sys.modules
 """
@@ -42,6 +47,7 @@ def test_wheel_holds_the_library_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {n.split("/")[0] for n in names if ".dist-info" not in n} == {"malaria_nb"}
     assert any(n.endswith("licenses/LICENSE") for n in names)
+    assert hashlib.sha256(zipfile.ZipFile(wheel).read("malaria_nb/compact.tflite")).hexdigest() == SHA256, "the model must come along, byte for byte"
     metadata = next(zipfile.ZipFile(wheel).read(n).decode() for n in names if n.endswith("METADATA"))
     needed = [line for line in metadata.splitlines() if line.startswith("Requires-Dist") and "extra" not in line]
     assert not [n for n in needed if any(tool in n for tool in ("nbdev", "jupyter", "fastcore", "pytest"))]
