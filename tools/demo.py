@@ -1,7 +1,7 @@
 """Build the page that reads cells in the browser, without a server and without a network.
 
     python tools/demo.py [OUT]      # default: _docs/html/demo
-    python tools/demo.py --serve    # build, and serve it on this machine until Ctrl+C
+    python tools/demo.py --serve    # build, and serve the book with it on this machine until Ctrl+C
 """
 import base64, gzip, hashlib, json, os, shutil, subprocess, sys, tarfile
 from functools import partial
@@ -105,17 +105,16 @@ def build(out: Path):
         (out/f"{name.lower()}.js").write_text(f"const {name} = {json.dumps(value)};\n", encoding="utf-8")
 
 
-def serve(folder: Path):
-    "Serve a folder on this machine until Ctrl+C."
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=folder))
-    print(f"http://127.0.0.1:{server.server_port}/  (Ctrl+C ends it)", flush=True)
+def serve(book: Path):
+    "Serve the book on this machine until Ctrl+C."
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=book))
+    print(f"http://127.0.0.1:{server.server_port}/demo/  (Ctrl+C ends it)", flush=True)
     try: server.serve_forever()
     except KeyboardInterrupt: pass
 
 
 if __name__ == "__main__":
-    args = [a for a in sys.argv[1:] if a != "--serve"]
-    to = Path(args[0]) if args else OUT
-    try: build(to)
+    to = sys.argv[1:] or [OUT]
+    try: build(OUT if to == ["--serve"] else Path(to[0]))
     except CantBuild as e: sys.exit(str(e))
-    if "--serve" in sys.argv: serve(to)
+    if to == ["--serve"]: serve(OUT.parent)

@@ -46,6 +46,7 @@ async function read(file) {
 
 async function readAll(added, mine) {
   $("progress").hidden = false;
+  const before = problems.length;
   let last = 0;
   for (const [i, file] of added.entries()) {
     if (mine !== turn) return; // all was removed, or is read anew
@@ -56,14 +57,15 @@ async function readAll(added, mine) {
   }
   if (mine !== turn) return;
   $("progress").hidden = true;
-  $("status").textContent = `Done: ${many(added.length, "picture")} read${problems.length ? `, ${problems.length} skipped` : ""}.`;
+  const skipped = problems.length - before;
+  $("status").textContent = `Done: ${many(added.length - skipped, "picture")} read, ${skipped} skipped.`;
   show();
 }
 
 function add(more) {
-  files.push(...more);
-  const mine = turn;
-  queue = queue.then(() => readAll([...more], mine));
+  const added = [...more], mine = turn; // a copy: the input's own list is emptied
+  files.push(...added);
+  queue = queue.then(() => readAll(added, mine));
 }
 
 function restart(kept) {
@@ -96,10 +98,12 @@ function between({values, rows, columns}, x, y) { // evidence at a place, 0–1 
 }
 
 function heatMap(picture, c) {
-  const {width, height} = picture, most = Math.max(...c.evidence.values), data = new Uint8ClampedArray(picture.data);
+  const scale = Math.max(1, Math.round(180/picture.width)), [width, height] = [scale*picture.width, scale*picture.height];
+  const most = Math.max(...c.evidence.values), data = new Uint8ClampedArray(4*width*height).fill(255);
   const e = Float32Array.from({length: width*height}, (_, i) => between(c.evidence, (i % width + .5)/width, (Math.floor(i/width) + .5)/height));
   for (let i = 0; i < e.length; i++) {
-    const grey = .299*data[4*i] + .587*data[4*i + 1] + .114*data[4*i + 2], hot = e[i] > 0;
+    const from = 4*(Math.floor(i/width/scale)*picture.width + Math.floor(i % width/scale)), [r, g, b] = picture.data.subarray(from, from + 3);
+    const grey = .299*r + .587*g + .114*b, hot = e[i] > 0;
     const colour = PARTS.colours[Math.round(255*Math.max(0, e[i]/most))], cross = (j, same) => same && (e[j] > 0) !== hot;
     const zero = cross(i + 1, (i + 1) % width) || cross(i + width, i + width < e.length);
     for (let k = 0; k < 3; k++) data[4*i + k] = zero ? 255 : hot ? .35*grey + .65*colour[k] : .8*grey;
