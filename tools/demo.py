@@ -44,10 +44,11 @@ def pack(package: str) -> bytes: # the tarball
             answer.raise_for_status()
             return answer.content
         with TemporaryDirectory() as folder:
-            subprocess.run([npm, "pack", "--silent", package], cwd=folder, check=True, capture_output=True, timeout=300)
+            subprocess.run([npm, "pack", "--fetch-retries=1", package], cwd=folder, check=True, capture_output=True, text=True, timeout=300)
             return next(Path(folder).glob("*.tgz")).read_bytes()
     except (requests.RequestException, subprocess.SubprocessError) as e:
-        raise CantBuild(f"{package} can't be had from the npm registry: {getattr(e, 'stderr', None) or e}") from None
+        said = [line for line in (getattr(e, "stderr", None) or str(e)).splitlines() if " warn " not in line.lower()]
+        raise CantBuild(f"{package} can't be had from the npm registry: {' '.join(said[:4])}") from None
 
 
 def unpacked(package: str) -> dict[str, bytes]: # file in the package: its bytes

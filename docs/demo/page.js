@@ -152,10 +152,15 @@ function showFields() {
   }));
 }
 
-async function row(c) {
-  const picture = c.picture ?? await Model.decode(c.file), {values} = c.evidence;
-  return make("tr", {}, make("td", {}, canvasOf(picture, title(c))), make("td", {}, heatMap(picture, c)), make("td", {textContent: c.score.toFixed(3)}),
-    make("td", {textContent: call(c)}), make("td", {textContent: `${signed(Math.min(...values))} to ${signed(Math.max(...values))}`}), make("td", {textContent: title(c)}));
+async function drawn(c) {
+  const picture = c.picture ?? await Model.decode(c.file), {values} = c.evidence, range = `${signed(Math.min(...values))} to ${signed(Math.max(...values))}`;
+  return make("tr", {}, ...[canvasOf(picture, title(c)), heatMap(picture, c), c.score.toFixed(3), "", range, title(c)].map(inside => make("td", {}, inside)));
+}
+
+async function row(c) { // drawn once: the threshold changes the call alone
+  c.row ??= await drawn(c);
+  c.row.cells[3].textContent = call(c);
+  return c.row;
 }
 
 function counts() {
