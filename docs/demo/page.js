@@ -105,7 +105,7 @@ function heatMap(picture, c) {
     const from = 4*(Math.floor(i/width/scale)*picture.width + Math.floor(i % width/scale)), [r, g, b] = picture.data.subarray(from, from + 3);
     const grey = .299*r + .587*g + .114*b, hot = e[i] > 0;
     const colour = PARTS.colours[Math.round(255*Math.max(0, e[i]/most))], cross = (j, same) => same && (e[j] > 0) !== hot;
-    const zero = cross(i + 1, (i + 1) % width) || cross(i + width, i + width < e.length);
+    const zero = cross(i + 2, i % width + 2 < width) || cross(i + 2*width, i + 2*width < e.length); // two pixels wide
     for (let k = 0; k < 3; k++) data[4*i + k] = zero ? 255 : hot ? .35*grey + .65*colour[k] : .8*grey;
   }
   const where = most > 0 ? `highest, ${signed(most)}, at the ${place(c.evidence)}` : "none speaks for a parasite";
