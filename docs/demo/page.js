@@ -30,32 +30,36 @@ async function readField(name, picture) {
     c.picture = Smear.cut(picture, c);
     Object.assign(c, await Model.score(c.picture));
   }
-  fields.push(field);
-  cells.push(...field.found.filter(c => c.kind === "red"));
+  return {fields: [field], cells: field.found.filter(c => c.kind === "red")};
 }
 
 async function readCell(name, file, picture) { // the file is decoded again when its row is shown: thousands of pictures don't fit
-  cells.push({name, file, kind: "red", x: 0, y: 0, w: picture.width, h: picture.height, ...await Model.score(picture)});
+  return {cells: [{name, file, kind: "red", x: 0, y: 0, w: picture.width, h: picture.height, ...await Model.score(picture)}]};
 }
 
-async function read(file) {
-  const picture = await Model.decode(file);
-  if (picture.width*picture.height > MOST) throw new Error(`more than ${MOST/1e6} million pixels; make it smaller`);
-  await (isField(picture) ? readField(file.name, picture) : readCell(file.name, file, picture));
+async function read(file) { // {fields, cells, problems}, what there is of them
+  try {
+    const picture = await Model.decode(file);
+    if (picture.width*picture.height > MOST) throw new Error(`more than ${MOST/1e6} million pixels; make it smaller`);
+    return await (isField(picture) ? readField(file.name, picture) : readCell(file.name, file, picture));
+  } catch (e) { return {problems: [`${file.name}: ${e.message ?? e}`]}; }
 }
 
 async function readAll(added, mine) {
+  if (mine !== turn) return; // all was removed, or is read anew
   $("progress").hidden = false;
   const before = problems.length;
   let last = 0;
   for (const [i, file] of added.entries()) {
-    if (mine !== turn) return; // all was removed, or is read anew
     if (Date.now() - last > 500) { $("status").textContent = `Reading picture ${i + 1} of ${added.length} …`; last = Date.now(); }
     $("progress").value = i/added.length;
     await breathe();
-    try { await read(file); } catch (e) { problems.push(`${file.name}: ${e.message ?? e}`); }
+    const got = await read(file);
+    if (mine !== turn) return;
+    fields.push(...got.fields ?? []);
+    cells.push(...got.cells ?? []);
+    problems.push(...got.problems ?? []);
   }
-  if (mine !== turn) return;
   $("progress").hidden = true;
   const skipped = problems.length - before;
   $("status").textContent = `Done: ${many(added.length - skipped, "picture")} read, ${skipped} skipped.`;

@@ -30,7 +30,8 @@ const Smear = (() => {
 
   function evenLight(mat, field) {
     const [h, w] = [field.height, field.width];
-    const values = field.data.filter((_, i) => i % 4 === 1);
+    const values = new Uint8Array(h*w), from = field.data;
+    for (let i = 0; i < h*w; i++) values[i] = from[4*i + 1];
     const green = mat(cv.matFromArray(h, w, cv.CV_8U, values)), small = mat(), lamp = mat(), flat = mat(new cv.Mat(h, w, cv.CV_8U));
     cv.resize(green, small, size0(), 1/8, 1/8, cv.INTER_AREA);
     cv.dilate(small, small, mat(cv.Mat.ones(15, 15, cv.CV_8U)));

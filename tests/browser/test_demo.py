@@ -187,6 +187,17 @@ def test_threshold_and_kind_can_be_changed(demo, tmp_path):
 
 
 @from_disk
+def test_what_is_removed_while_it_is_read_stays_removed(demo, tmp_path):
+    cell = write(tmp_path/"cell.png", draw_cell(0, True)[0])
+    demo.set_input_files("#files", [str(cell)]*200)
+    demo.wait_for_function("cells.length > 3")
+    demo.click("#clear")
+    assert demo.evaluate("queue.then(() => files.length + cells.length + fields.length)") == 0
+    read(demo, cell)
+    assert len(saved(demo)) == 1
+
+
+@from_disk
 def test_dropped_files_are_read(demo, tmp_path):
     demo.evaluate("""() => { const d = new DataTransfer(); const png = Object.entries(SAMPLES)[0];
         d.items.add(new File([Model.bytes(png[1])], png[0])); document.dispatchEvent(new DragEvent("drop", {dataTransfer: d, cancelable: true})); }""")
@@ -199,19 +210,19 @@ def test_dropped_files_are_read(demo, tmp_path):
 def test_anyone_can_use_it(demo, scheme):
     "Keys alone bring a result; it reads well, has words for each picture, and fits a phone."
     demo.emulate_media(color_scheme=scheme)
-    for button in ("sample-cells", "sample-field"):
+    for button, there in (("sample-cells", "cells.length === 8"), ("sample-field", "fields.length === 1 && document.querySelectorAll('#rows tr').length > 20")):
         demo.focus("#files")
         for _ in range(9):
             if demo.evaluate("document.activeElement.id") == button: break
             demo.keyboard.press("Tab")
         assert demo.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
         demo.keyboard.press("Enter")
-    demo.wait_for_function("fields.length === 1 && document.querySelectorAll('#rows tr').length > 20")
+        demo.wait_for_function(there)
+        levels = demo.evaluate("[...document.querySelectorAll('h1, h2, h3, h4')].map(h => +h.tagName[1])")
+        assert levels[0] == 1 and levels.count(1) == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:])), levels
     canvases = demo.evaluate("[...document.querySelectorAll('canvas')].map(c => [c.getAttribute('role'), c.getAttribute('aria-label')])")
     assert len(canvases) > 40 and all(role == "img" and len(label) > 8 for role, label in canvases)
     assert all("synthetic" in label for _, label in canvases)
-    levels = demo.evaluate("[...document.querySelectorAll('h1, h2, h3, h4')].map(h => +h.tagName[1])")
-    assert levels[0] == 1 and levels.count(1) == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:])), levels
     found = Axe().run(demo, options={"resultTypes": ["violations"]}).response["violations"]
     assert [(v["id"], v["nodes"][0]["html"][:150]) for v in found if v["impact"] in ("serious", "critical")] == []
     demo.set_viewport_size({"width": 360, "height": 700})
