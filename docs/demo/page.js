@@ -69,6 +69,7 @@ async function readAll(added, mine) {
 function add(more) {
   const added = [...more], mine = turn; // a copy: the input's own list is emptied
   files.push(...added);
+  $("clear").disabled = !files.length;
   queue = queue.then(() => readAll(added, mine));
 }
 

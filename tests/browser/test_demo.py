@@ -188,9 +188,9 @@ def test_threshold_and_kind_can_be_changed(demo, tmp_path):
 
 @from_disk
 def test_what_is_removed_while_it_is_read_stays_removed(demo, tmp_path):
-    cell = write(tmp_path/"cell.png", draw_cell(0, True)[0])
-    demo.set_input_files("#files", [str(cell)]*200)
-    demo.wait_for_function("cells.length > 3")
+    field, cell = write(tmp_path/"field.png", draw_field(5, cells=60, shape=(700, 900))[0]), write(tmp_path/"cell.png", draw_cell(0, True)[0])
+    demo.set_input_files("#files", [str(field)]*9)
+    demo.wait_for_function("0 < fields.length && fields.length < 9 && !document.getElementById('clear').disabled")
     demo.click("#clear")
     assert demo.evaluate("queue.then(() => files.length + cells.length + fields.length)") == 0
     read(demo, cell)
