@@ -7,6 +7,7 @@
 #   make records                   check that prose, code and recorded experiments agree
 #   make exercises                 the learners' notebooks from nbs/solutions
 #   make docs                      the book, in _docs/html
+#   make demo                      the page that reads cells in the browser, served on this machine (needs npm)
 #   make slides                    slides from the chapters' marked cells, in _docs/slides
 #   make browser                   open the book and JupyterLab in a real browser (needs Debian's chromium)
 #   make walk                      take the whole course in JupyterLab, exercises and all (half an hour)
@@ -26,7 +27,7 @@ BIN := .venv/bin
 ENV := .venv/.made
 
 .DEFAULT_GOAL := course
-.PHONY: course lab test chapters records exercises docs slides browser walk map cards readme outputs lock clean
+.PHONY: course lab test chapters records exercises docs demo slides browser walk map cards readme outputs lock clean
 
 $(ENV): requirements.lock settings.ini setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12")'
@@ -59,6 +60,9 @@ exercises: $(ENV)
 
 docs: $(ENV)
 	$(BIN)/python tools/book.py
+
+demo: $(ENV)
+	$(BIN)/python tools/demo.py --serve
 
 slides: $(ENV)
 	$(BIN)/python tools/slides.py

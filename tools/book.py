@@ -130,6 +130,8 @@ def lay_out(out: Path):
         nbformat.write(nb, out/inside)
     for path in texts: (out/path.name).write_text(links(path.read_text("utf-8"), "nbs", pages), encoding="utf-8")
     (out/"troubleshooting.md").write_text((DOCS/"troubleshooting.md").read_text("utf-8") + "\n" + doctor_says(), encoding="utf-8")
+    (out/"demo").mkdir()
+    shutil.copy(DOCS/"demo.md", out/"demo"/"index.md")  # holds the place, and the links to it, of the page that `build` makes
     (out/"reference").mkdir()
     for module in modules: (out/"reference"/f"{module}.md").write_text(reference(module), encoding="utf-8")
     shutil.copytree(DOCS/"_static", out/"_static")
@@ -142,7 +144,7 @@ def contents(chapters, sets, texts, modules) -> str:
     folder = lambda name: [f"{name}/{p.stem}" for p in sets if p.parent.name == name]
     trees = {"Part I: the article, rebuilt": part("00", "09"), "Part II: where the article stops": part("10", "89"),
              "Workshop: how the course is made": part("90", "99"), "Exercises": folder("exercises"), "Solutions": folder("solutions"),
-             "For everyone": ["troubleshooting", *(p.stem for p in texts)], "The library": [f"reference/{m}" for m in modules]}
+             "For everyone": ["demo/index", "troubleshooting", *(p.stem for p in texts)], "The library": [f"reference/{m}" for m in modules]}
     return "\n\n".join(tree(*entries, caption=caption) for caption, entries in trees.items() if entries)
 
 
@@ -153,8 +155,12 @@ def sphinx(builder: str, source: Path, to: Path, *options: str) -> int: # exit s
 
 
 def main(out: Path):
+    from demo import CantBuild, build  # only a run as a script finds its neighbour
     lay_out(out/"source")
-    sys.exit(sphinx("html", out/"source", out/"html", "-j", "auto"))
+    status = sphinx("html", out/"source", out/"html", "-j", "auto")
+    try: build(out/"html"/"demo")
+    except CantBuild as e: print(f"The book goes without the page that reads cells: {e}", file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__": main(Path(sys.argv[1] if len(sys.argv) > 1 else ROOT/"_docs"))

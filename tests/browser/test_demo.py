@@ -1,0 +1,229 @@
+"""The page that reads cells in the browser, from disk and served, against the library in Python. `make browser` has built it."""
+import csv, os
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import cv2
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from malaria_nb.course import home
+from malaria_nb.images import decode_cell
+from malaria_nb.smear import check_field, crop_cells, find_cells, measure_field, parasitaemia
+from malaria_nb.synthetic import draw_cell, draw_field
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = Path(os.environ.get("MALARIA_NB_BOOK", ROOT/"_docs"/"html"))/"demo"
+MODEL = ROOT/"malaria_nb"/"compact.tflite"
+REAL = home()/"nih"/"cell_images"
+CLOSE = 1e-3  # of a score
+pytestmark = pytest.mark.skipif(not (DEMO/"parts.js").exists(), reason="the page was not built: make demo builds it, or says what is missing")
+interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+
+
+@pytest.fixture(scope="module")
+def python():
+    "The same file, run by LiteRT in Python: RGB cells, resized, to scores and evidence."
+    model = interpreter.Interpreter(str(MODEL), num_threads=1)
+    model.allocate_tensors()
+    into, out = model.get_input_details()[0], sorted(model.get_output_details(), key=lambda d: len(d["shape"]))
+    def run(cells):
+        made = []
+        for cell in cells:
+            model.set_tensor(into["index"], cell[None].astype(np.float32))
+            model.invoke()
+            made.append([model.get_tensor(d["index"])[0].ravel() for d in out])
+        return np.array([s[0] for s, _ in made]), np.array([e for _, e in made])
+    run.size = int(into["shape"][1])
+    return run
+
+
+@pytest.fixture(params=["disk", "served"])
+def demo(page, request):
+    "The page, ready, from disk and from a server; it notes what it asks for."
+    page.asked = []
+    page.on("request", lambda r: page.asked.append(r.url))
+    server = None
+    if request.param == "served":
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=DEMO.parent))
+        Thread(target=server.serve_forever, daemon=True).start()
+    page.folder = f"http://127.0.0.1:{server.server_port}/demo/" if server else f"{DEMO.as_uri()}/"
+    page.goto(f"{page.folder}index.html")
+    ready(page)
+    yield page
+    if server: server.shutdown()
+    assert page.problems == [] and page.away == []
+    assert [u for u in page.asked if not u.startswith((page.folder, "data:", f"blob:{page.folder.split('demo')[0]}", "blob:null", "blob:file"))] == []
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args): pass
+
+
+from_disk = pytest.mark.parametrize("demo", ["disk"], indirect=True)  # where the way in makes no difference
+
+
+def ready(page): page.wait_for_selector("#files:enabled", timeout=60_000)
+
+
+def read(page, *files):
+    page.set_input_files("#files", list(map(str, files)))
+    done(page)
+
+
+def done(page): page.wait_for_function("document.getElementById('status').textContent.startsWith('Done')", timeout=120_000)
+
+
+def saved(page):
+    "The table, as the reader downloads it."
+    with page.expect_download() as download: page.click("#save")
+    with open(download.value.path(), newline="", encoding="utf-8") as f: return list(csv.DictReader(f))
+
+
+def write(path, rgb):
+    cv2.imwrite(str(path), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    return path
+
+
+def same_scores(page, python, files):
+    read(page, *files)
+    score, evidence = python([decode_cell(f, python.size) for f in files])
+    rows = saved(page)
+    assert [r["file"] for r in rows] == [f.name for f in files]
+    assert np.abs(np.array([float(r["score"]) for r in rows]) - score).max() < CLOSE
+    assert [r["call"] for r in rows] == ["parasitized" if s >= .5 else "uninfected" for s in score]
+    maps = np.array(page.evaluate("cells.map(c => c.evidence.values)"))
+    assert np.abs(maps - evidence).max() < CLOSE*max(1, np.abs(evidence).max())
+
+
+def test_synthetic_cells_score_as_in_python(demo, python, tmp_path):
+    same_scores(demo, python, [write(tmp_path/f"cell{i}.png", draw_cell(i, bool(i % 2))[0]) for i in range(24)])
+
+
+@from_disk
+@pytest.mark.skipif(not REAL.exists(), reason="no real cells here: malaria-nb data fetch gets them")
+def test_real_cells_score_as_in_python(demo, python):
+    same_scores(demo, python, [f for k in ("Parasitized", "Uninfected") for f in sorted((REAL/k).glob("*.png"))[::150]])
+
+
+@from_disk
+def test_a_file_that_is_no_picture_is_named_and_skipped(demo, tmp_path):
+    cell = draw_cell(0, True)[0]
+    good, cut, clear, text = write(tmp_path/"good.png", cell), tmp_path/"cut.png", tmp_path/"clear.png", tmp_path/"text.png"
+    cut.write_bytes(good.read_bytes()[:200])
+    cv2.imwrite(str(clear), np.dstack([cell, np.full(cell.shape[:2], 128, np.uint8)]))
+    text.write_text("no picture")
+    read(demo, text, cut, good, clear)
+    assert [r["file"] for r in saved(demo)] == ["good.png"]
+    said = demo.inner_text("#problems")
+    assert "text.png: not a picture" in said and "cut.png: not a picture" in said and "clear.png: it has transparent pixels" in said
+    assert "1 picture read, 3 skipped" in demo.inner_text("#status")
+
+
+FIELDS = {"plain": {}, "crowded": dict(cells=140, parasitaemia=.2, touching=.5), "blurred": dict(blur=3), "overexposed": dict(exposure=1.8), "empty": dict(cells=0, platelets=0, white=0)}
+
+
+@from_disk
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_field_is_counted_as_in_python(demo, python, tmp_path, name):
+    field, _ = draw_field(3, **FIELDS[name])
+    read(demo, write(tmp_path/"field.png", field))
+    measured = demo.evaluate("Smear.measureField(fields[0].picture)")
+    assert measured == pytest.approx(measure_field(field), rel=1e-4, abs=1e-9)
+    if why := check_field(field):
+        assert f"Not counted: it is {why}." in demo.inner_text("#fields")
+        return
+    found = find_cells(field)
+    score, _ = python(crop_cells(field, found[found["kind"] == "red"], python.size))
+    rows = saved(demo)
+    key = ["x", "y", "w", "h"]
+    mine = {(*(int(r[k]) for k in key), r["kind"]): r["score"] for r in rows}
+    assert set(mine) == set(found[[*key, "kind"]].itertuples(index=False, name=None))
+    assert demo.evaluate("fields[0].found.map(c => c.mask.reduce((a, b) => a + b))") == [int(c.mask.sum()) for c in found.itertuples()]
+    red = found.loc[found["kind"] == "red", [*key, "kind"]].itertuples(index=False, name=None)
+    assert np.abs(np.array([float(mine[r]) for r in red]) - score).max() < CLOSE
+    called, n = int((score >= .5).sum()), len(score)
+    p = parasitaemia(called, n)
+    assert (f"{n} red cells, {called} called parasitized: parasitaemia {p.value:.1%} (95% interval {p.low:.1%} to {p.high:.1%})"
+            in demo.inner_text("#fields"))
+
+
+@from_disk
+def test_the_interval_is_the_librarys(demo):
+    counts = [(k, n) for n in (1, 7, 42, 90, 1000) for k in sorted({0, 1, n//3, n - 1, n})]
+    mine = demo.evaluate("c => c.map(([k, n]) => Smear.parasitaemia(k, n))", counts)
+    for (k, n), m in zip(counts, mine): assert m == pytest.approx(parasitaemia(k, n).to_dict(), abs=1e-12), (k, n)
+
+
+@from_disk
+def test_the_page_can_open_no_connection(demo):
+    went = """async url => { try { await fetch(url); return "out"; } catch { return "refused"; } }"""
+    assert demo.evaluate(went, "http://127.0.0.1:9/x") == "refused" and demo.asked[-1].startswith(demo.folder), "the policy lets requests out"
+    demo.problems.clear()  # the refusal
+
+
+@from_disk
+def test_threshold_and_kind_can_be_changed(demo, tmp_path):
+    read(demo, *[write(tmp_path/f"cell{i}.png", draw_cell(i, bool(i % 2))[0]) for i in range(6)])
+    demo.focus("#threshold")
+    demo.keyboard.press("Home")
+    assert "6 cell pictures: 6 called parasitized" in demo.inner_text("#counts") and {r["threshold"] for r in saved(demo)} == {"0"}
+    demo.focus("#threshold")
+    demo.keyboard.press("End")
+    rows = saved(demo)
+    called = [r["call"] for r in rows].count("parasitized")
+    assert demo.inner_text("#chosen") == "1.00" and called == sum(float(r["score"]) >= 1 for r in rows) < 6
+    assert f"6 cell pictures: {called} called parasitized" in demo.inner_text("#counts")
+    demo.check("[name=kind][value=field]")
+    done(demo)
+    assert "cell pictures" not in demo.inner_text("#counts"), "as fields, cells are not cell pictures"
+    demo.check("[name=kind][value=size]")
+    demo.wait_for_function("cells.length === 6")
+    demo.click("#clear")
+    assert not demo.is_visible("#results") and demo.evaluate("files.length + cells.length + fields.length") == 0
+
+
+@from_disk
+def test_what_is_removed_while_it_is_read_stays_removed(demo, tmp_path):
+    field, cell = write(tmp_path/"field.png", draw_field(5, cells=60, shape=(700, 900))[0]), write(tmp_path/"cell.png", draw_cell(0, True)[0])
+    demo.set_input_files("#files", [str(field)]*9)
+    demo.wait_for_function("0 < fields.length && fields.length < 9 && !document.getElementById('clear').disabled")
+    demo.click("#clear")
+    assert demo.evaluate("queue.then(() => files.length + cells.length + fields.length)") == 0
+    read(demo, cell)
+    assert len(saved(demo)) == 1
+
+
+@from_disk
+def test_dropped_files_are_read(demo, tmp_path):
+    demo.evaluate("""() => { const d = new DataTransfer(); const png = Object.entries(SAMPLES)[0];
+        d.items.add(new File([Model.bytes(png[1])], png[0])); document.dispatchEvent(new DragEvent("drop", {dataTransfer: d, cancelable: true})); }""")
+    done(demo)
+    assert len(saved(demo)) == 1
+
+
+@pytest.mark.parametrize("demo", ["served"], indirect=True)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_anyone_can_use_it(demo, scheme):
+    "Keys alone bring a result; it reads well, has words for each picture, and fits a phone."
+    demo.emulate_media(color_scheme=scheme)
+    for button, there in (("sample-cells", "cells.length === 8"), ("sample-field", "fields.length === 1 && document.querySelectorAll('#rows tr').length > 20")):
+        demo.focus("#files")
+        for _ in range(9):
+            if demo.evaluate("document.activeElement.id") == button: break
+            demo.keyboard.press("Tab")
+        assert demo.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        demo.keyboard.press("Enter")
+        demo.wait_for_function(there)
+        levels = demo.evaluate("[...document.querySelectorAll('h1, h2, h3, h4')].map(h => +h.tagName[1])")
+        assert levels[0] == 1 and levels.count(1) == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:])), levels
+    canvases = demo.evaluate("[...document.querySelectorAll('canvas')].map(c => [c.getAttribute('role'), c.getAttribute('aria-label')])")
+    assert len(canvases) > 40 and all(role == "img" and len(label) > 8 for role, label in canvases)
+    assert all("synthetic" in label for _, label in canvases)
+    found = Axe().run(demo, options={"resultTypes": ["violations"]}).response["violations"]
+    assert [(v["id"], v["nodes"][0]["html"][:150]) for v in found if v["impact"] in ("serious", "critical")] == []
+    demo.set_viewport_size({"width": 360, "height": 700})
+    assert demo.evaluate("document.documentElement.scrollWidth") <= 360
