@@ -46,7 +46,9 @@ _LIMITS = """\
 - The intervals cover which patients were tested. They don't cover the seed, the laboratory, or the labels."""
 
 _SAYS = {"plateau": "learning rate halved after … epochs without a lower validation loss", "patience": "stopped after … such epochs",
-         "keep": "epoch whose weights are kept", "augment": "augmentation", "start_from": "starts with the head of"}
+         "keep": "epoch whose weights are kept", "augment": "augmentation", "start_from": "starts with the head of",
+         "schedule": "learning rate over time", "smoothing": "label smoothing", "averaging": "momentum of the weights' running mean"}
+_ELSEWHERE = ("size", "batch", "epochs")  # said in lines of their own
 
 
 def model_card(record: Record
@@ -57,7 +59,7 @@ def model_card(record: Record
     a, recipe, split = record.about, record.about["recipe"], record.about["split"]
     cells = a["cells"]
     def choice(v): return "none" if v is None else ", ".join(f"{k} {choice(x)}" for k, x in v.items()) if isinstance(v, dict) else v
-    shown = {k: v for k, v in recipe.items() if k != "preprocessing" or a["weights"]}  # in front of VGG-19 alone
+    shown = {k: v for k, v in recipe.items() if k not in _ELSEWHERE and (k != "preprocessing" or a["weights"])}  # in front of VGG-19 alone
     made = [("recipe", f"`{record.name}`, split by {split}, seed {a['seed']}"), *((_SAYS.get(k, k.replace("_", " ")), choice(v)) for k, v in shown.items()),
             ("pixels", f"{a['size']} × {a['size']}, RGB, 0–255"), ("cells a step", a["batch"]),
             ("epochs", f"{a['epochs']['done']} of {a['epochs']['planned']} at most: {a['epochs']['stopped']}"),

@@ -78,7 +78,7 @@ COSTS = {
     "index": (0.1, 0.2), "00_motivation": (0.2, 0.2), "01_dataset": (0.5, 0.3), "02_images": (0.6, 1.1),
     "03_cnn": (0.3, 1.2), "04_training": (2.5, 1.9), "05_transfer": (5.3, 3.1), "06_evaluation": (1.8, 1.0),
     "10_leakage": (0.4, 0.3), "11_calibration": (0.4, 0.2), "12_labels": (0.5, 1.0), "13_explain": (2.8, 2.0),
-    "14_smear": (1.1, 1.8), "15_external": (3.7, 1.6), "90_synthetic": (0.5, 0.3), "91_experiments": (0.5, 1.1),
+    "14_smear": (1.1, 1.8), "15_external": (3.7, 1.6), "16_compact": (1.0, 1.5), "90_synthetic": (0.5, 0.3), "91_experiments": (0.5, 1.1),
     "92_command_line": (0.3, 0.8), "93_course": (0.1, 0.1), "94_notebooks": (0.2, 0.2), "95_exercises": (0.2, 0.1),
     "96_checks": (0.1, 0.2), "97_cards": (0.1, 0.1),
 }
@@ -97,7 +97,7 @@ def cost(*chapters: str,     # file names of chapters, without .ipynb
 
 # chapters that read the course's cells at its scale, and that need Keras
 _CELLS = ("02_images", "03_cnn", "04_training", "05_transfer", "06_evaluation",
-          "12_labels", "13_explain", "14_smear", "15_external", "91_experiments")
+          "12_labels", "13_explain", "14_smear", "15_external", "16_compact", "91_experiments")
 
 
 def _import_keras():

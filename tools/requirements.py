@@ -7,8 +7,9 @@ from configparser import ConfigParser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-COURSE = "requirements", "course_requirements", "labels_requirements"  # what the chapters need
+COURSE = "requirements", "course_requirements", "labels_requirements", "export_requirements"  # what the chapters need
 ALL = *COURSE, "cluster_requirements", "docs_requirements", "dev_requirements"
+HELD = "backports.strenum<1.3",  # ai-edge-litert's; newer ones want Python below 3.11, which uv doesn't look at
 LOCK_HEAD = """\
 # The exact versions that the tests passed with, for every system and Python that settings.ini allows; `make` installs
 # these. Made from settings.ini by `make lock`: do not edit.
@@ -45,7 +46,7 @@ dependencies:
 
 def lock() -> str:
     "Resolve every requirement to one exact version."
-    wanted = "\n".join(requirements(*ALL))
+    wanted = "\n".join((*requirements(*ALL), *HELD))
     return subprocess.run(["uv", "pip", "compile", "--universal", "--python-version", "3.11", "--no-emit-index-url",
                            "--no-header", "--no-annotate", "-q", "-"], input=wanted, text=True, check=True,
                           stdout=subprocess.PIPE).stdout

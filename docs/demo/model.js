@@ -32,9 +32,10 @@ const Model = (() => {
   async function score(picture) { // probability of parasitized, and evidence {values, rows, columns}, whose mean is the logit
     const input = new LiteRT.Tensor(Smear.resized(picture, height, width), [1, height, width, 3]);
     const outputs = await model.run([input]), read = t => ({values: t.toTypedArray().slice(), shape: t.type.layout.dimensions});
-    const [map, one] = outputs.map(read).sort((a, b) => b.shape.length - a.shape.length);
+    const map = outputs.map(read).find(t => t.shape.length === 4), values = [...map.values];
     [input, ...outputs].forEach(t => t.delete());
-    return {score: one.values[0], evidence: {values: [...map.values], rows: map.shape[1], columns: map.shape[2]}};
+    const logit = values.reduce((a, b) => a + b, 0) / values.length;  // as Python takes it: the model's own score has 8 bits
+    return {score: 1 / (1 + Math.exp(-logit)), evidence: {values, rows: map.shape[1], columns: map.shape[2]}};
   }
 
   return {load, decode, score, bytes, get side() { return [width, height]; }};

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from malaria_nb.compact import CompactModel
 from malaria_nb.course import home
 from malaria_nb.images import decode_cell
 from malaria_nb.smear import check_field, crop_cells, find_cells, measure_field, parasitaemia
@@ -17,27 +18,19 @@ from malaria_nb.synthetic import draw_cell, draw_field
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = Path(os.environ.get("MALARIA_NB_BOOK", ROOT/"_docs"/"html"))/"demo"
-MODEL = ROOT/"malaria_nb"/"compact.tflite"
 REAL = home()/"nih"/"cell_images"
 CLOSE = 1e-3  # of a score
 pytestmark = pytest.mark.skipif(not (DEMO/"parts.js").exists(), reason="the page was not built: make demo builds it, or says what is missing")
-interpreter = pytest.importorskip("ai_edge_litert.interpreter")
 
 
 @pytest.fixture(scope="module")
 def python():
-    "The same file, run by LiteRT in Python: RGB cells, resized, to scores and evidence."
-    model = interpreter.Interpreter(str(MODEL), num_threads=1)
-    model.allocate_tensors()
-    into, out = model.get_input_details()[0], sorted(model.get_output_details(), key=lambda d: len(d["shape"]))
+    "The library's model: RGB cells to scores and evidence."
+    model = CompactModel()
     def run(cells):
-        made = []
-        for cell in cells:
-            model.set_tensor(into["index"], cell[None].astype(np.float32))
-            model.invoke()
-            made.append([model.get_tensor(d["index"])[0].ravel() for d in out])
-        return np.array([s[0] for s, _ in made]), np.array([e for _, e in made])
-    run.size = int(into["shape"][1])
+        scores, maps = zip(*(model.predict([cell]) for cell in cells))
+        return np.concatenate(scores), np.concatenate(maps).reshape(len(cells), -1)
+    run.size = model.size
     return run
 
 
