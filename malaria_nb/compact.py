@@ -8,7 +8,7 @@ __all__ = ['PRECISIONS', 'MODEL', 'SHA256', 'SUFFIXES', 'compact_cnn', 'one_cycl
            'cell_picture', 'predict_files', 'draw_evidence']
 
 # %% ../nbs/16_compact.ipynb #a1a34546
-import contextlib, hashlib, io, os, warnings
+import contextlib, hashlib, io, logging, os, warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,6 @@ import malaria_nb
 def compact_cnn(size: int=48,                # side of the square input, pixels
                 widths: Sequence[int]=(16, 32, 64, 64), # filters of each convolution
                 strides: Sequence[int]=(2, 2, 1, 2), # its step, pixels
-                pool: bool=False,            # a step of 1 and a maximum of 2 × 2 numbers, in place of a step of 2
                 norm: bool=True,             # batch normalisation after each convolution
                 centre: bool=False           # subtract each cell's own mean colour first
                 ): # keras.Model: RGB 0–255 (n, size, size, 3) in, probability of parasitized (n, 1) float32 out
@@ -36,10 +35,9 @@ def compact_cnn(size: int=48,                # side of the square input, pixels
     cells = keras.Input((size, size, 3), name="cells")
     x = _centred(cells) if centre else layers.Rescaling(1/127.5, -1, name="rescale")(cells)
     for i, (width, stride) in enumerate(zip(widths, strides), start=1):
-        x = layers.Conv2D(width, 3, 1 if pool else stride, padding="same", use_bias=not norm, name=f"conv{i}")(x)
+        x = layers.Conv2D(width, 3, stride, padding="same", use_bias=not norm, name=f"conv{i}")(x)
         if norm: x = layers.BatchNormalization(momentum=.9, name=f"norm{i}")(x)
         x = layers.ReLU(name=f"relu{i}")(x)
-        if pool and stride > 1: x = layers.MaxPooling2D(stride, name=f"pool{i}")(x)
     evidence = layers.Conv2D(1, 1, name="evidence")(x)
     logit = layers.GlobalAveragePooling2D(dtype="float32", name="mean")(evidence)
     return keras.Model(cells, layers.Activation("sigmoid", dtype="float32", name="score")(logit), name="compact_cnn")
@@ -91,11 +89,25 @@ def export_litert(model,                # of `compact_cnn`
 
 
 @contextlib.contextmanager
+def _hushed() -> Iterator[int]: # a file descriptor that still reaches stderr
+    "Keep what libraries written in C say away from stderr, for the whole process."
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try: yield kept
+    finally:
+        os.dup2(kept, 2)
+        for fd in (kept, nowhere): os.close(fd)
+
+
+@contextlib.contextmanager
 def _quietly():
     "Keep what exporters tell of their work away; errors still come."
-    with _hushed(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    nowhere, least = io.StringIO(), logging.root.manager.disable
+    with _hushed(), warnings.catch_warnings(), contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         warnings.simplefilter("ignore")
-        yield
+        logging.disable(logging.WARNING)
+        try: yield
+        finally: logging.disable(least)
 
 
 def _put(path, data):
@@ -167,17 +179,6 @@ def _unlike(picture): # what the model doesn't know about it; "" when it looks l
 MODEL = Path(malaria_nb.__file__).with_name("compact.tflite")
 SHA256 = "74f88da44b3870cfd5b8186798e53c3253aa1c70eefe8c1d84a8bbac731d5b7a"
 _BATCH = 64 # cells at a time
-
-
-@contextlib.contextmanager
-def _hushed() -> Iterator[int]: # a file descriptor that still reaches stderr
-    "Keep what libraries written in C say away from stderr, for the whole process."
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try: yield kept
-    finally:
-        os.dup2(kept, 2)
-        for fd in (kept, nowhere): os.close(fd)
 
 
 class CompactModel:

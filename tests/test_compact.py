@@ -21,7 +21,7 @@ def tiny(seed=0):
     return compact_cnn(24, (4, 6), (2, 2))
 
 
-@pytest.mark.parametrize("how", [{}, dict(norm=False), dict(pool=True), dict(centre=True), dict(strides=(1, 2))])
+@pytest.mark.parametrize("how", [{}, dict(norm=False), dict(centre=True), dict(strides=(1, 2))])
 def test_logit_is_the_mean_of_the_evidence(how):
     model = compact_cnn(24, **dict(widths=(4, 6), strides=(2, 2)) | how)
     out = with_evidence(model).predict(CELLS, verbose=0)
