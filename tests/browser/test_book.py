@@ -19,6 +19,12 @@ name = lambda p: p.relative_to(HTML).as_posix()
 def test_there_is_a_book(): assert (HTML/"index.html").exists(), "make docs builds it"
 
 
+def serious(page):
+    "What axe-core calls serious or critical: rule, how often, and one place."
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    return [(v["id"], len(v["nodes"]), v["nodes"][0]["html"][:150]) for v in found if v["impact"] in ("serious", "critical")]
+
+
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_page(page, path):
     page.goto(path.as_uri())
@@ -28,9 +34,10 @@ def test_page(page, path):
     levels = page.evaluate("[...document.querySelectorAll('article h1, article h2, article h3, article h4')].map(h => +h.tagName[1])")
     assert path.name == "search.html" or levels[:1] == [1] and levels.count(1) == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:])), levels
     page.evaluate("document.querySelectorAll('article details').forEach(d => d.open = true)")
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    serious = [(v["id"], len(v["nodes"]), v["nodes"][0]["html"][:150]) for v in found if v["impact"] in ("serious", "critical")]
-    assert serious == [], "axe-core"
+    if found := serious(page):
+        page.wait_for_timeout(2000)  # on a busy machine the theme's colours may still be settling: what stays is a finding
+        found = serious(page)
+    assert found == [], "axe-core"
     page.set_viewport_size({"width": 375, "height": 700})
     wide = page.evaluate("""[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > 376
                          && e.closest('article')).map(e => e.outerHTML.slice(0, 80)).slice(0, 3)""")
