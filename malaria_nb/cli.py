@@ -383,11 +383,12 @@ def _list(args) -> int: # exit status
 
 def _run(args) -> int: # exit status
     from malaria_nb.course import SCALES, Settings
-    from malaria_nb.experiments import grid, run_grid
+    from malaria_nb.experiments import POLICIES, grid, run_grid
+    if args.precision not in (None, *POLICIES): raise argparse.ArgumentError(None, f"--precision: use {' or '.join(POLICIES)}")
     if args.cells == "synthetic": raise argparse.ArgumentError(None, "records are of real cells: --cells nih or a folder")
     s = Settings(args.cells or "nih", SCALES["full"], os.environ.get("MALARIA_NB_WEIGHTS") or "imagenet")
     jobs, n = grid(args.names, args.split, args.seed), 0
-    for n, folder in enumerate(run_grid(jobs, s, args.epochs, args.again, args.scheduler), start=1):
+    for n, folder in enumerate(run_grid(jobs, s, args.epochs, args.again, args.scheduler, args.precision), start=1):
         _print_record(folder.name)
     if n < len(jobs): print(f"{len(jobs) - n} of {len(jobs)} were recorded already (--again runs them anew)")
     return 0
@@ -480,42 +481,40 @@ def _table(path: str|None, # CSV file; None writes nothing
         return
     path = Path(path).expanduser()
     if path.exists() and not path.is_file(): raise argparse.ArgumentError(None, f"--csv {_short(path)} is there and is no file: name another")
-    part = path.with_name(path.name + ".part")
-    try: file = part.open("w", newline="", encoding="utf-8", errors="backslashreplace")
-    except OSError as e: raise type(e)(f"can't write {_short(path)} ({e.strerror}): choose another with --csv") from e
-    try:
+    from malaria_nb.course import whole_file
+    with whole_file(path) as part:
+        try: file = part.open("w", newline="", encoding="utf-8", errors="backslashreplace")
+        except OSError as e: raise type(e)(f"can't write {_short(path)} ({e.strerror}): choose another with --csv") from e
         with file:
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(columns)
             yield lambda *row: rows.writerow(row)
-        os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
 
 
 def _draw(p, out: Path, cut_out: bool, taken: set):
     "Draw the evidence of a `Prediction` into `out`, under a name of its own."
     import cv2
     from malaria_nb.compact import cell_picture, draw_evidence
+    from malaria_nb.course import whole_file
     bare, n = Path(p.name).with_suffix(""), 1
     while (name := f"{bare.as_posix()}{f'-{n}'*(n > 1)}.evidence.png").casefold() in taken: n += 1
     taken.add(name.casefold())
     file = out/name
     file.parent.mkdir(parents=True, exist_ok=True)
     png = cv2.imencode(".png", draw_evidence(cell_picture(p.file, cut_out), p.evidence, p.score)[..., ::-1])[1]
-    part = file.with_name(file.name + ".part")
-    part.write_bytes(png)
-    os.replace(part, file)
+    with whole_file(file) as part: part.write_bytes(png)
 
 
 def _predict(args) -> int: # exit status
     "Score pictures of single cells, and report."
-    from malaria_nb.compact import CompactModel, _hushed, predict_files
+    from malaria_nb.compact import CompactModel, predict_files
+    from malaria_nb.course import hushed
     model, out = CompactModel(), args.explain and Path(args.explain).expanduser()
     n, alarms, skipped, doubts, taken = 0, 0, 0, Counter(), set()
     with contextlib.ExitStack() as last:
         row = last.enter_context(_table(args.csv, "file", "score", "parasitized", "problem"))
         if out: _writable(out, "--explain")
-        kept = last.enter_context(_hushed())
+        kept = last.enter_context(hushed())
         err = sys.stderr
         if err is sys.__stderr__: err = last.enter_context(open(os.dup(kept), "w", buffering=1, encoding=err.encoding, errors="backslashreplace"))
         print("Scores of parasitized, 0 to 1. A teaching tool, not a medical device.")
@@ -641,6 +640,8 @@ def _parser() -> argparse.ArgumentParser:
              (["--seed"], dict(nargs="+", type=int, help="default: the recipe's own")),
              (["--epochs"], dict(type=int, metavar="N", help="stop after N epochs for now; a later run goes on from there")),
              (["--again"], dict(action="store_true", help="train anew, also where the record is up to date")),
+             (["--precision"], dict(metavar="NAME", help="float32, or mixed_bfloat16, twice as fast where a processor has "
+                                    "instructions for it (default: mixed_bfloat16 on an accelerator, else float32)")),
              (["--scheduler"], dict(metavar="ADDRESS", help="hand them to a Dask cluster, e.g. tcp://10.0.0.1:8786")),
              (["--cells"], dict(help="nih, the real ones (default), or a folder that holds them")))
     weights(v)

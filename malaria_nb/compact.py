@@ -9,9 +9,7 @@ __all__ = ['PRECISIONS', 'MODEL', 'SHA256', 'SUFFIXES', 'compact_cnn', 'one_cycl
 
 # %% ../nbs/16_compact.ipynb #a1a34546
 import contextlib, hashlib, io, logging, os, warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,11 +18,13 @@ import cv2
 import numpy as np
 
 import malaria_nb
+from .course import ahead, hushed, whole_file
 
 # %% ../nbs/16_compact.ipynb #fdddd7ee
 def compact_cnn(size: int=48,                # side of the square input, pixels
                 widths: Sequence[int]=(16, 32, 64, 64), # filters of each convolution
                 strides: Sequence[int]=(2, 2, 1, 2), # its step, pixels
+                pool: bool=False,            # make the steps by taking the largest of their pixels, as the article does
                 norm: bool=True,             # batch normalisation after each convolution
                 centre: bool=False           # subtract each cell's own mean colour first
                 ): # keras.Model: RGB 0–255 (n, size, size, 3) in, probability of parasitized (n, 1) float32 out
@@ -35,9 +35,10 @@ def compact_cnn(size: int=48,                # side of the square input, pixels
     cells = keras.Input((size, size, 3), name="cells")
     x = _centred(cells) if centre else layers.Rescaling(1/127.5, -1, name="rescale")(cells)
     for i, (width, stride) in enumerate(zip(widths, strides), start=1):
-        x = layers.Conv2D(width, 3, stride, padding="same", use_bias=not norm, name=f"conv{i}")(x)
+        x = layers.Conv2D(width, 3, 1 if pool else stride, padding="same", use_bias=not norm, name=f"conv{i}")(x)
         if norm: x = layers.BatchNormalization(momentum=.9, name=f"norm{i}")(x)
         x = layers.ReLU(name=f"relu{i}")(x)
+        if pool and stride > 1: x = layers.MaxPooling2D(stride, name=f"pool{i}")(x)
     evidence = layers.Conv2D(1, 1, name="evidence")(x)
     logit = layers.GlobalAveragePooling2D(dtype="float32", name="mean")(evidence)
     return keras.Model(cells, layers.Activation("sigmoid", dtype="float32", name="score")(logit), name="compact_cnn")
@@ -85,37 +86,19 @@ def export_litert(model,                # of `compact_cnn`
     if precision != "float32": converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16": converter.target_spec.supported_types = [tf.float16]
     if precision == "int8": converter.representative_dataset = lambda: ([np.asarray(x, np.float32)[None]] for x in calibration)
-    with _quietly(): return _put(Path(to), converter.convert())
-
-
-@contextlib.contextmanager
-def _hushed() -> Iterator[int]: # a file descriptor that still reaches stderr
-    "Keep what libraries written in C say away from stderr, for the whole process."
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try: yield kept
-    finally:
-        os.dup2(kept, 2)
-        for fd in (kept, nowhere): os.close(fd)
+    with _quietly(), whole_file(to) as part: part.write_bytes(converter.convert())
+    return Path(to)
 
 
 @contextlib.contextmanager
 def _quietly():
     "Keep what exporters tell of their work away; errors still come."
     nowhere, least = io.StringIO(), logging.root.manager.disable
-    with _hushed(), warnings.catch_warnings(), contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+    with hushed(), warnings.catch_warnings(), contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)
         try: yield
         finally: logging.disable(least)
-
-
-def _put(path, data):
-    "Write a file that appears whole or not at all."
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)
-    return path
 
 
 def export_onnx(model,       # of `compact_cnn`
@@ -129,7 +112,8 @@ def export_onnx(model,       # of `compact_cnn`
     both(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras exports only what has been called
     with TemporaryDirectory() as folder:
         with _quietly(): both.export(f"{folder}/model.onnx", format="onnx", verbose=False)
-        return _put(Path(to), Path(folder, "model.onnx").read_bytes())
+        with whole_file(to) as part: part.write_bytes(Path(folder, "model.onnx").read_bytes())
+    return Path(to)
 
 # %% ../nbs/16_compact.ipynb #db2a32a1
 def read_picture(path: str|Path # file of a picture that OpenCV reads, with 8 bits a channel
@@ -192,7 +176,7 @@ class CompactModel:
         if sha256 and hashlib.sha256(data).hexdigest() != sha256: raise ValueError(f"{file} is not the model that belongs here: {reinstall}")
         try: from ai_edge_litert.interpreter import Interpreter
         except ImportError as e: raise ImportError(f"the compact model needs LiteRT ({e}): pip install ai-edge-litert") from e
-        with _hushed():
+        with hushed():
             self._net = Interpreter(model_content=data, num_threads=threads)
             self._net.allocate_tensors()
         inputs, maps = self._net.get_input_details(), [d for d in self._net.get_output_details() if len(d["shape"]) == 4]
@@ -268,17 +252,6 @@ def cell_picture(file: str|Path,      # picture of a single cell
     return black_outside(picture) if cut_out and not on_black(picture) else picture
 
 
-def _ahead(function: Callable, items: Iterable, n: int) -> Iterator:
-    "Map in threads, in order, never more than `n` ahead of who asks."
-    pool, waiting = ThreadPoolExecutor(min(8, os.cpu_count() or 1)), deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > n: yield waiting.popleft().result()
-        while waiting: yield waiting.popleft().result()
-    finally: pool.shutdown(cancel_futures=True)
-
-
 def predict_files(paths: Iterable[str|Path],      # files, and folders to search with all below them
                   model: CompactModel|None=None,  # None takes the one that comes with the package
                   cut_out: bool=False             # blacken the ground of a cell that isn't on black
@@ -292,7 +265,7 @@ def predict_files(paths: Iterable[str|Path],      # files, and folders to search
             picture = cell_picture(file, cut_out)
             return file, name, _unlike(picture), model.fit_in(picture)
         except (ValueError, cv2.error) as e: return file, name, str(e), None
-    with contextlib.closing(_ahead(prepared, find_pictures(paths), 2*_BATCH)) as cells:
+    with contextlib.closing(ahead(prepared, find_pictures(paths), 2*_BATCH)) as cells:
         while some := list(islice(cells, _BATCH)):
             scored = zip(*model.predict([image for *_, image in some if image is not None]))
             for file, name, problem, image in some:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .course import CLASSES, Settings, home
+from .course import CLASSES, Settings, home, whole_file
 
 # %% ../nbs/01_dataset.ipynb #74ffb868
 URL = "https://data.lhncbc.nlm.nih.gov/public/Malaria/cell_images.zip"
@@ -371,13 +371,9 @@ def _sizes(listing: list[tuple[str, os.DirEntry]]) -> np.ndarray:
         sizes = np.load(note)
         if sizes.shape == (len(listing), 2): return sizes
     sizes = np.array([_header(file, e.path) for file, e in listing])
-    part = note.with_name(f"{note.name}.{os.getpid()}.part")
     with suppress(OSError):  # it saves time only: without a note the table is the same
         note.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(part, "wb") as f: np.save(f, sizes)
-            os.replace(part, note)
-        finally: part.unlink(missing_ok=True)
+        with whole_file(note) as part: np.save(part, sizes)
     return sizes
 
 # %% ../nbs/01_dataset.ipynb #237d7c93

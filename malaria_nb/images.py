@@ -13,9 +13,8 @@ import hashlib
 import os
 import shutil
 import warnings
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -25,7 +24,7 @@ import pandas as pd
 from filelock import FileLock
 from tqdm.auto import tqdm
 
-from .course import CLASSES, COLORS, home
+from .course import CLASSES, COLORS, ahead, home, whole_file
 from .dataset import _png_size, check_png, class_root
 
 # %% ../nbs/02_images.ipynb #61481b8b
@@ -100,15 +99,6 @@ def open_cache(path: Path,              # .npy file
     return images if whole and images.shape == shape and images.dtype == np.uint8 else None
 
 # %% ../nbs/02_images.ipynb #8d5be93a
-def _ahead(pool, f, items, n):
-    "Yield `f(item)` in order while a pool computes the next `n`."  # Python 3.14's pool.map can: buffersize=n
-    waiting = deque()
-    for item in items:
-        waiting.append(pool.submit(f, item))
-        if len(waiting) > n: yield waiting.popleft().result()
-    for future in waiting: yield future.result()
-
-
 def decode_all(paths: Sequence[Path],      # PNG files
                to: Path,                   # .npy file to make
                size: int,                  # side, pixels
@@ -117,7 +107,7 @@ def decode_all(paths: Sequence[Path],      # PNG files
                progress: bool=True,        # show a progress bar
                ):
     "Decode files in parallel into one `.npy` file that appears whole or not at all; raise `OSError` on a full disk."
-    part, shape, workers = to.with_suffix(".part"), (len(paths), size, size, 3), workers or os.cpu_count()
+    shape, workers = (len(paths), size, size, 3), workers or os.cpu_count()
     runs = [paths[i:i + 32] for i in range(0, len(paths), 32)]  # a thread's share: handing over single cells costs more
     def decode(run): return np.stack([decode_cell(path, size, interpolation) for path in run])
     need, free = len(paths) * size * size * 3, shutil.disk_usage(to.parent).free
@@ -125,17 +115,14 @@ def decode_all(paths: Sequence[Path],      # PNG files
             "make room, or let MALARIA_NB_HOME name a folder on another disk")
     if need > free: raise OSError(errno.ENOSPC, full, str(to.parent))
     try:
-        with (open(part, "wb") as f, ThreadPoolExecutor(workers) as pool,
+        with (whole_file(to) as part, open(part, "wb") as f, closing(ahead(decode, runs, 4 * workers, workers)) as decoded,
               tqdm(total=len(paths), desc="decoding", unit="cell", disable=not progress) as bar):
             np.lib.format.write_array_header_1_0(f, dict(descr="|u1", fortran_order=False, shape=shape))
-            for images in _ahead(pool, decode, runs, 4 * workers):
+            for images in decoded:
                 f.write(images)
                 bar.update(len(images))
-        os.replace(part, to)
-    except BaseException as e:
-        part.unlink(missing_ok=True)
-        if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise OSError(e.errno, full, str(to.parent)) from e
+    except OSError as e:
+        if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): raise OSError(e.errno, full, str(to.parent)) from e
         raise
 
 # %% ../nbs/02_images.ipynb #859187bf

@@ -238,9 +238,8 @@ def to_html(notebook_path: str|Path,    # executed notebook
 
 def _write(path: Path, text: str) -> Path:
     "Write `text` so that `path` never holds half of it."
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    from malaria_nb.course import whole_file
+    with whole_file(path) as part: part.write_text(text, encoding="utf-8")
     return path
 
 # %% ../nbs/94_notebooks.ipynb #9b59dae9

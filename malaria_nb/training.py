@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from .course import COLORS
+from .course import COLORS, whole_file
 from .images import Batches
 
 # %% ../nbs/04_training.ipynb #7da3653a
@@ -19,14 +19,15 @@ def compile_model(model: keras.Model,         # ends in one sigmoid unit
                   learning_rate=1e-3,         # length of the first steps, or a Keras schedule
                   jit: bool=False,            # translate the model first (XLA): a slow start, then faster on a GPU
                   smoothing: float=0,         # labels are moved by half of this towards 0.5 (chapter 16)
-                  averaging: float|None=None  # momentum of a running mean of the weights, which replaces them in the end; None: none
+                  averaging: float|None=None, # momentum of a running mean of the weights, which replaces them in the end; None: none
+                  metrics: bool=True          # False: the loss alone, where the labels are a teacher's scores and not classes
                   ) -> keras.Model: # the same model, compiled
     "Attach binary cross-entropy, an optimizer, accuracy and AUC; raise `ValueError` for an unknown optimizer."
     kinds = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "rmsprop": keras.optimizers.RMSprop}
     if optimizer not in kinds: raise ValueError(f"optimizer={optimizer!r}: use one of {', '.join(map(repr, kinds))}")
     average = dict(use_ema=True, ema_momentum=averaging) if averaging else {}
     model.compile(kinds[optimizer](learning_rate=learning_rate, **average), loss=keras.losses.BinaryCrossentropy(label_smoothing=smoothing), jit_compile=jit,
-                  metrics=["accuracy", keras.metrics.AUC(name="auc")])
+                  metrics=["accuracy", keras.metrics.AUC(name="auc")] if metrics else [])
     return model
 
 # %% ../nbs/04_training.ipynb #7d19570e
@@ -82,20 +83,10 @@ def predict_cells(model: keras.Model,    # ends in one sigmoid unit
 
 # %% ../nbs/04_training.ipynb #325a3260
 import errno
-import os
 import zipfile
 from pathlib import Path
 
 # %% ../nbs/04_training.ipynb #86d54881
-def _replace(path, write):
-    "Call `write` with a temporary path, then give the file its name in one step."
-    part = path.with_name(f"{path.stem}.part{path.suffix}")
-    try:
-        write(part)
-        os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
-
-# %% ../nbs/04_training.ipynb #ee44a4f3
 def save_model(model: keras.Model,
                path: str|Path # ends in .keras; appears only when whole
                ):
@@ -103,7 +94,7 @@ def save_model(model: keras.Model,
     path = Path(path)
     if path.suffix != ".keras": raise ValueError(f"{path.name}: name it {path.stem}.keras, which can be loaded safely")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, model.save)
+    with whole_file(path) as part: model.save(part)
 
 
 def load_model(path: str|Path # ends in .keras
@@ -138,8 +129,8 @@ def _keep(model, rows, folder):
     "Keep the epoch that has just ended, and of the older ones the best."
     last, best = _epoch_file(folder, len(rows)), _epoch_file(folder, _best(rows))
     arrays = [keras.ops.convert_to_numpy(v) for v in _variables(model)]
-    _replace(last, lambda part: np.savez(part, *arrays))
-    _replace(folder/"history.csv", _table(rows).to_csv)
+    with whole_file(last) as part: np.savez(part, *arrays)
+    with whole_file(folder/"history.csv") as part: _table(rows).to_csv(part)
     for old in set(folder.glob("epoch-*.npz")) - {last, best}: old.unlink()
 
 
@@ -205,7 +196,8 @@ def _claim(folder, model, train, valid, plateau):
     what = dict(weights=[list(v.shape) for v in model.weights], optimizer=type(optimizer).__name__,
                 learning_rate=float(keras.ops.convert_to_numpy(optimizer.learning_rate)), plateau=plateau,
                 cells=[len(train.rows), len(valid.rows)], batch=train.batch, seed=train.seed)
-    if not file.exists(): _replace(file, lambda part: part.write_text(json.dumps(what), encoding="utf-8"))
+    if not file.exists():
+        with whole_file(file) as part: part.write_text(json.dumps(what), encoding="utf-8")
     there = json.loads(file.read_text(encoding="utf-8"))
     differ = [f"{k} was {there.get(k)} and is {v} now" for k, v in what.items() if there.get(k) != v]
     if differ:

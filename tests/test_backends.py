@@ -56,12 +56,17 @@ def test_a_recipe_runs_under_jax_unchanged(tmp_path):
 @pytest.mark.parametrize("name", ["basic_cnn", "vgg19_frozen"])
 def test_mixed_precision_scores_in_32_bits(name, home, monkeypatch):
     import keras
-    full = run(name, GOLDEN)
+    full, asked = run(name, GOLDEN), run(name, GOLDEN, precision="mixed_bfloat16")
     monkeypatch.setattr(experiments, "accelerators", lambda: ["an accelerator"])
     mixed = run(name, GOLDEN)
+    assert mixed.folder == asked.folder and run(name, GOLDEN, precision="float32").folder == full.folder
     assert mixed.folder != full.folder and mixed.environment["precision"] == "mixed_bfloat16"
     assert keras.config.dtype_policy().name == "float32"  # as before
     model = mixed.fitted()
     assert model.layers[-1].compute_dtype == "float32" and model.layers[1].compute_dtype in ("bfloat16", "float32")
     assert np.allclose(mixed.predictions["score"], full.predictions["score"], atol=.1)
     assert mixed.history["loss"].iloc[-1] != full.history["loss"].iloc[-1]
+
+
+def test_unknown_precision_is_refused(home):
+    with pytest.raises(ValueError, match="'half'.*'float32', 'mixed_bfloat16'"): run("basic_cnn", GOLDEN, precision="half")

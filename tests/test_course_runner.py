@@ -125,7 +125,7 @@ def test_executed_chapters_are_whole_notebooks(ran):
     nbformat.validate(nb)
     assert len(nb.cells) == len(GOOD) + 1 and nb.cells[4].outputs[0].data["text/plain"] == "42"
     assert [c.execution_count for c in nbformat.read(out/"02_bad.ipynb", 4).cells[1:]] == [1, 2, None]
-    assert not list(out.glob("*.part"))
+    assert not list(out.glob("*.part*"))
 
 
 def test_a_sound_course_exits_with_0_and_only_runs_what_was_asked_for(tmp_path):

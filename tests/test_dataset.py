@@ -178,7 +178,7 @@ def test_index_remembers_and_notices(root, home, monkeypatch):
         assert len(read) == 24 and memory.read_bytes() == whole             # noticed and made again
     (root/before.file[0]).write_bytes(png(8, 8))
     assert index_cells(root).height[0] == 8                                 # a changed file is read again
-    assert not list((home/"index").glob("*.part"))
+    assert not list((home/"index").glob("*.part*"))
 
 
 def test_index_without_a_writable_home(root, home):

@@ -276,12 +276,12 @@ def test_killed_process_leaves_no_bad_cache(tmp_path, home):
     assert process.stdout.readline() == "ready\n"
     (tmp_path/"go").touch()
     until = time.monotonic() + 60
-    while not any(p.stat().st_size > 512*8*8*3 for p in (home/"images").glob("*.part")):
+    while not any(p.stat().st_size > 512*8*8*3 for p in (home/"images").glob("*.part.npy")):
         assert time.monotonic() < until and process.poll() is None
         time.sleep(.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert [Path(n).suffix for n in kept(home)] == [".part"]
+    assert [Path(n).suffixes for n in kept(home)] == [[".part", ".npy"]]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         x = load(cells, root)
