@@ -557,7 +557,12 @@ class Record:
         a, weights = self.about, self.about["weights"]
         return (f"{a['name']}{', ' + weights if weights else ''} · {epochs_text(self.history, a['recipe']['keep'])} of "
                 f"{a['epochs']['planned']} · {a['cells']['n']:,} {a['cells']['source']} cells of {a['size']} px split by "
-                f"{a['split']} · seed {a['seed']} · {a['environment']['device']}")
+                f"{a['split']} · seed {a['seed']} · {_device(a)}")
+
+
+def _device(about): # in words, with a precision that isn't float32
+    e = about["environment"]
+    return e["device"] + (f", {e['precision']}" if e["precision"] != "float32" else "")
 
 
 def read_record(folder: Path # with record.json, history.csv and predictions.csv.gz
@@ -656,7 +661,7 @@ def caption(records: Iterable[Record]
                        *(f"test: {test(split)}" for split in found(lambda a: a["split"])),
                        f"seeds {', '.join(map(str, found(lambda a: a['seed'])))}",
                        f"epochs trained, of {span(found(lambda a: a['epochs']['planned']))} at most: " + ", ".join(f"{k} {span(n)}" for k, n in epochs.items()),
-                       *found(lambda a: a["environment"]["device"]), *(w for w in found(lambda a: a["weights"]) if w)])
+                       *found(_device), *(w for w in found(lambda a: a["weights"]) if w)])
 
 
 def plot_standings(metrics: tuple=("accuracy", "sensitivity"), # a panel each

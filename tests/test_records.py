@@ -7,7 +7,7 @@ import pytest
 
 from malaria_nb import cnn, experiments
 from malaria_nb.cli import main
-from malaria_nb.experiments import (GOLDEN, RECIPES, Job, check_claims, check_code, check_export, check_record, choices, golden,
+from malaria_nb.experiments import (GOLDEN, RECIPES, Job, caption, check_claims, check_code, check_export, check_record, choices, golden,
                                     grid, list_grid, load, read_record, read_records, record_files, run, run_grid, write_record)
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -230,3 +230,10 @@ def test_cluster_loses_a_worker(tmp_path, monkeypatch):
 def test_no_cluster_there():
     with pytest.raises(OSError): list(run_grid([Job("purple_threshold", "patient", 42)], GOLDEN, records=Path("nowhere"),
                                                scheduler="tcp://127.0.0.1:1"))
+
+
+def test_a_record_and_a_caption_name_a_precision_that_is_not_float32():
+    kept = load("basic_cnn")
+    assert str(kept).endswith("· 2 CPU cores") and "bfloat16" not in caption([kept])
+    kept.about["environment"]["precision"] = "mixed_bfloat16"
+    assert str(kept).endswith("· 2 CPU cores, mixed_bfloat16") and "2 CPU cores, mixed_bfloat16" in caption([kept])
