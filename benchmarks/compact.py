@@ -1,17 +1,27 @@
-"""The compact network beside the article's: training, and cells a second on one core.
+"""The compact network beside the article's: cells a second on one core, its training, and the time to a first score.
 
     python benchmarks/compact.py --cells FOLDER --weights FILE --limit 4000
+    python benchmarks/compact.py --cells FOLDER --what training --record yes
+    python benchmarks/compact.py --cells FOLDER --weights FILE --what starting
 
-Each way to read a cell is timed in turn on one core, and the median taken. With --train 1: the compact network is trained for all
-of its epochs and the basic CNN for one, on the same training cells of the article's split.
+reading:  each way to read decoded cells is timed in turn on one core, and the median taken.
+training: the compact network is trained for all of its epochs, in each precision, and the basic CNN for one, on the training cells
+          of the article's split, with all cores.
+starting: whole processes, from the command to the score of one file, and of a thousand.
+
+With --record yes the table goes among the course's records, where chapter 16 reads it; use a quiet machine.
 """
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import subprocess
+import sys
 import tempfile
+from collections import deque
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import onnxruntime
 import pandas as pd
@@ -19,27 +29,32 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from frozen import prepare, timed
 
-from malaria_nb import transfer
+from malaria_nb import images as pixels, transfer
 from malaria_nb.cnn import basic_cnn
 from malaria_nb.compact import PRECISIONS, compact_cnn, export_litert, export_onnx
 from malaria_nb.course import SCALES, Settings
-from malaria_nb.dataset import index_cells, sample_cells
-from malaria_nb.experiments import RECIPES, fit_recipe
+from malaria_nb.dataset import class_root, index_cells, sample_cells
+from malaria_nb.experiments import RECIPES, fit_recipe, write_table
 from malaria_nb.images import load_images
 
 SLOWEST = "Keras, article's fine-tuned VGG-19"
 CELLS = {SLOWEST: 64, "Keras, article's basic CNN": 256}  # that are timed; 2,048 of the others
 
+
 def training(small, images, label, rows, a):
-    "Return a row a recipe: epochs, seconds in all, seconds of the last epoch, and the accuracy of validation cells."
+    "Return a row a recipe: epochs, seconds, what share of them making the batches takes, and the accuracy of validation cells."
     found = {}
-    for name, x, n in (("compact", small, None), ("basic_cnn", images, 1)):
+    for name, policy, x, n in (("compact", "float32", small, None), ("compact", "mixed_bfloat16", small, None), ("basic_cnn", "float32", images, 1)):
         recipe = RECIPES[name]
         scale = replace(SCALES["full"], size=x.shape[1], batch=recipe.batch or SCALES["full"].batch)
+        keras.config.set_dtype_policy(policy)
         (_, history), seconds = timed(lambda: fit_recipe(recipe, x, label, rows, Settings(a.cells, scale, "random"), epochs=n, progress=False))
-        found[name] = {"epochs": len(history), "seconds": seconds, "seconds of the last epoch": history["seconds"].iloc[-1],
-                       "accuracy of validation cells": history["val_accuracy"].iloc[-1]}
-    return pd.DataFrame(found).T
+        train = pixels.Batches(x, label, rows["train"], scale.batch, shuffle=True, augment=getattr(pixels, recipe.augment) if recipe.augment else None)
+        alone = timed(lambda: deque((train[i] for i in range(len(train))), maxlen=0))[1]*len(history)
+        found[f"{name}, {policy}"] = {"epochs": len(history), "seconds": seconds, "seconds of the last epoch": history["seconds"].iloc[-1],
+                                      "of its batches alone": alone/seconds,
+                                      "accuracy of validation cells": history["val_accuracy"].iloc[-1]}
+    return pd.DataFrame(found).T.rename_axis("recipe")
 
 
 def on_one_core(f, cells):
@@ -88,19 +103,41 @@ def reading(small, images, rows, a):
                              "ratio": ratio.median(), "lowest": ratio.min(), "highest": ratio.max()}).loc[list(ways)]
 
 
+KERAS = "import keras, sys, numpy as np; from malaria_nb.images import decode_cell; m = keras.models.load_model(sys.argv[1]); " \
+        "print(m.predict_on_batch(decode_cell(sys.argv[2], m.input_shape[1])[None].astype('float32')))"
+
+
+def starting(a):
+    "Return a row a command: seconds of the whole process, turn by turn, and the ratio to `malaria-nb predict` of one file."
+    files = [str(class_root(a.cells)/file) for file in sample_cells(index_cells(a.cells), 1000)["file"]]
+    with tempfile.TemporaryDirectory() as folder:
+        compact_cnn(RECIPES["compact"].size, **RECIPES["compact"].network or {}).save(model := f"{folder}/compact.keras")
+        ours = [str(Path(sys.executable).absolute().with_name("malaria-nb")), "predict"]
+        ways = {"malaria-nb predict, 1 file": [*ours, files[0]], "malaria-nb predict, 1,000 files": [*ours, *files],
+                "Keras, 1 file": [sys.executable, "-c", KERAS, model, files[0]], "import tensorflow": [sys.executable, "-c", "import tensorflow"]}
+        def turn(): return {name: timed(lambda: subprocess.run(way, check=True, capture_output=True))[1] for name, way in ways.items()}
+        turn()  # the files of the programs are in memory from here on
+        seconds = pd.DataFrame([turn() for _ in range(a.repeat)])
+    ratio = seconds.div(seconds.iloc[:, 0], axis=0)
+    return pd.DataFrame({"seconds": seconds.median(), "ratio": ratio.median(), "lowest": ratio.min(), "highest": ratio.max()}).rename_axis("command")
+
+
 def main():
     a, images, label, rows = prepare(__doc__, repeat=(5, "times each way is timed, of which the median is shown"),
-                                     train=(0, "1: time the training, on all cores, and not the reading"))
+                                     what=("reading", "reading, training or starting"), record=("no", "yes: keep the table among the records"))
     cells = index_cells(a.cells)
     small = load_images(sample_cells(cells, a.limit) if a.limit else cells, a.cells, RECIPES["compact"].size)
-    if a.train:
-        print(f"{len(rows['train']):,} cells to train on, {len(rows['valid']):,} to validate, {os.cpu_count()} cores")
-        print(training(small, images, label, rows, a).round(3).to_string())
+    if a.what == "training":
+        table, about = training(small, images, label, rows, a), dict(training_cells=len(rows["train"]), validation_cells=len(rows["valid"]), split="cell", seed=42)
+    elif a.what == "starting":
+        table, about = starting(a), dict(repeat=a.repeat, note="whole processes, their files in memory; medians, ratios turn by turn")
     else:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-        print(f"decoded cells in batches of 64, one thread, {transfer.weights_name(a.weights)}")
-        print(reading(small, images, rows, a).round(1).to_string())
+        table = reading(small, images, rows, a).rename_axis("way")
+        about = dict(repeat=a.repeat, weights=transfer.weights_name(a.weights), note="decoded cells in batches of 64, one thread; medians, ratios turn by turn")
+    print(about, table.round(3).to_string(), sep="\n")
+    if a.record == "yes": print(write_table(f"16_compact-{a.what}", table, Settings("nih", SCALES["full"], a.weights), **about))
 
 
 if __name__ == "__main__": main()

@@ -74,7 +74,7 @@ def prepare(doc, **more):
     p.add_argument("--limit", type=int, help="cells to use, spread over all patients (default: all)")
     p.add_argument("--size", type=int, default=125, help="side of the images, pixels (default: 125)")
     p.add_argument("--batch", type=int, default=64, help="cells a step (default: 64)")
-    for name, (default, what) in more.items(): p.add_argument(f"--{name}", type=int, default=default, help=f"{what} (default: {default})")
+    for name, (default, what) in more.items(): p.add_argument(f"--{name}", type=type(default), default=default, help=f"{what} (default: {default})")
     a = p.parse_args()
     cells = index_cells(a.cells)
     cells = split_cells(sample_cells(cells, a.limit) if a.limit else cells, by="cell")
