@@ -98,7 +98,7 @@ _LABELS = tuple(replace(_FROZEN, name=f"frozen_labels_{how}", labels=how, splits
 _SHORTCUTS = tuple(Recipe(name, name, "adam", 3e-2, seeds=THREE) for name in ("only_mask", "only_size", "only_colour"))
 _COMPACT = (Recipe("compact", "compact_cnn", "adamw", 3e-3, **{**_to_the_end, "plateau": None}, augment="eight_symmetries", seeds=THREE, fold_seeds=(42,),
                    folds=("patient",), size=48, batch=64, epochs=8, schedule="one_cycle"),)
-_COMPACT += (replace(_COMPACT[0], name="compact_distilled", teacher=("vgg19_finetuned", 3), seeds=(42,), fold_seeds=()),)
+_COMPACT += (replace(_COMPACT[0], name="compact_distilled", teacher=("vgg19_finetuned", 3), splits=("patient",), seeds=(42,), fold_seeds=()),)
 RECIPES = {r.name: r for r in (*_OURS, *_ARTICLE, *_REPAIRS, *_LABELS, *_SHORTCUTS, *_COMPACT)}
 
 # %% ../nbs/91_experiments.ipynb #b21fd938
@@ -826,12 +826,17 @@ def parse_job(text: str # "basic_cnn", "basic_cnn-cell-s43" or "vgg19_frozen-pat
 _MINUTES = {"basic_cnn": 50, "vgg19_frozen": 2, "vgg19_finetuned": 25 * 30}  # full scale, 2 CPU cores, estimated
 
 
+def _minutes(recipe): # its teacher's included
+    taught = _MINUTES[RECIPES[recipe.teacher[0]].model] * recipe.teacher[1] // 25 if recipe.teacher else 0
+    return _MINUTES.get(recipe.model, 1) + taught
+
+
 def list_grid(records: Path|None=None # folder of records; None takes `records_folder()`
               ) -> pd.DataFrame: # a row an experiment: state, epochs, minutes
     "Say of every experiment whether it is recorded, stale, missing, or recorded with fewer epochs than planned."
     def row(job):
         try: r = load(job.name, job.split, job.seed, records)
-        except FileNotFoundError: return "missing", "", f"about {_MINUTES.get(RECIPES[job.name].model, 1)}"
+        except FileNotFoundError: return "missing", "", f"about {_minutes(RECIPES[job.name])}"
         done, epochs = len(r.history), r.about["epochs"]["planned"]
         state = ("stale" if r.about["recipe"] != choices(RECIPES[job.name]) else "recorded" if _over(r.history, epochs)
                  else "unfinished")
