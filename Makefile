@@ -14,6 +14,7 @@
 #   make map                       nbs/map.md: what depends on what
 #   make cards                     model card, data sheet and checklists from the records
 #   make readme                    README.md from nbs/index.ipynb
+#   make claims                    after a new record: store what the chapters now show of it (a minute, no cells)
 #   make outputs                   run the chapters on the real cells and store what they show
 #   make lock                      requirements.lock and environment.yml from settings.ini (needs uv)
 #   make clean                     remove .venv and everything built here; the user's cache stays
@@ -27,7 +28,7 @@ BIN := .venv/bin
 ENV := .venv/.made
 
 .DEFAULT_GOAL := course
-.PHONY: course lab test chapters records exercises docs demo slides browser walk map cards readme outputs lock clean
+.PHONY: course lab test chapters records exercises docs demo slides browser walk map cards readme claims outputs lock clean
 
 $(ENV): requirements.lock settings.ini setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12")'
@@ -81,6 +82,9 @@ cards: $(ENV)
 
 readme: $(ENV)
 	$(BIN)/python tools/readme.py
+
+claims: $(ENV)
+	$(BIN)/python tools/claims.py
 
 outputs: $(ENV)
 	$(BIN)/malaria-nb course --cells nih --scale $(SCALE) --weights "$(WEIGHTS)" --store
