@@ -730,7 +730,7 @@ def check_record(record: Record
     return found
 
 
-GOLDEN_TOLERANCE = 5e-4  # processors that round otherwise have moved a golden value by 1.2e-4; a changed layer moves it by more than 1e-3
+GOLDEN_TOLERANCE = 5e-4  # processors that round otherwise have moved a golden value by 1.2e-4; another activation in one layer of the basic CNN moves it by 7e-3 and more
 
 
 def check_code(record: Record,
