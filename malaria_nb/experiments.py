@@ -730,7 +730,7 @@ def check_record(record: Record
     return found
 
 
-GOLDEN_TOLERANCE = 5e-4  # processors that round otherwise have moved a golden value by 1.2e-4; another activation in one layer of the basic CNN moves it by 7e-3 and more
+GOLDEN_TOLERANCE = 3e-4  # processors that round otherwise have moved a golden value by 1.2e-4; another activation moves one by 7e-3 (basic_cnn) or, where training is slowest, 6e-4 (article_vgg19_finetuned)
 
 
 def check_code(record: Record,
