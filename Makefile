@@ -4,6 +4,7 @@
 #   make course CELLS=nih          the same on the real cells (also: CELLS=FOLDER, SCALE=full, WEIGHTS=FILE)
 #   make lab                       JupyterLab on the chapters
 #   make test                      what CI runs, beside make browser
+#   make lint                      one form for modules, tests and notebook cells: at most 100 columns, a statement a line
 #   make records                   check that prose, code and recorded experiments agree
 #   make exercises                 the learners' notebooks from nbs/solutions
 #   make docs                      the book, in _docs/html
@@ -28,7 +29,7 @@ BIN := .venv/bin
 ENV := .venv/.made
 
 .DEFAULT_GOAL := course
-.PHONY: course lab test chapters records exercises docs demo slides browser walk map cards readme claims outputs lock clean
+.PHONY: course lab test lint chapters records exercises docs demo slides browser walk map cards readme claims outputs lock clean
 
 $(ENV): requirements.lock settings.ini setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12")'
@@ -55,6 +56,10 @@ test: chapters records
 # Do prose, code and records agree?
 records: $(ENV)
 	$(BIN)/malaria-nb experiment check
+
+lint: $(ENV)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
 
 exercises: $(ENV)
 	$(BIN)/python tools/exercises.py

@@ -1,4 +1,5 @@
 """Packaging shim: everything it says is read from settings.ini."""
+
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -14,7 +15,9 @@ def lines(key):
     return [line.strip() for line in cfg[key].splitlines() if line.strip()]
 
 
-labels, export, cluster, docs = (lines(f"{extra}_requirements") for extra in ("labels", "export", "cluster", "docs"))
+labels, export, cluster, docs = (
+    lines(f"{extra}_requirements") for extra in ("labels", "export", "cluster", "docs")
+)
 course = lines("course_requirements") + labels + export  # chapters 12 and 16 need them
 
 setup(
@@ -40,7 +43,17 @@ setup(
     package_data={"malaria_nb": ["compact.tflite"]},
     python_requires=f">={cfg['min_python']}",
     install_requires=lines("requirements"),
-    extras_require={"course": course, "labels": labels, "export": export, "cluster": cluster, "docs": docs, "dev": course + cluster + docs + lines("dev_requirements")},
-    entry_points={"console_scripts": lines("console_scripts"), "nbdev": ["malaria_nb=malaria_nb._modidx:d"]},
+    extras_require={
+        "course": course,
+        "labels": labels,
+        "export": export,
+        "cluster": cluster,
+        "docs": docs,
+        "dev": course + cluster + docs + lines("dev_requirements"),
+    },
+    entry_points={
+        "console_scripts": lines("console_scripts"),
+        "nbdev": ["malaria_nb=malaria_nb._modidx:d"],
+    },
     zip_safe=False,
 )

@@ -11,6 +11,7 @@ starting: whole processes, from the command to the score of one file, and of a t
 
 With --record yes the table goes among the course's records, where chapter 16 reads it; use a quiet machine.
 """
+
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -29,7 +30,8 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from frozen import prepare, timed
 
-from malaria_nb import images as pixels, transfer
+from malaria_nb import images as pixels
+from malaria_nb import transfer
 from malaria_nb.cnn import basic_cnn
 from malaria_nb.compact import PRECISIONS, compact_cnn, export_litert, export_onnx
 from malaria_nb.course import SCALES, Settings
@@ -44,34 +46,57 @@ CELLS = {SLOWEST: 64, "Keras, article's basic CNN": 256}  # that are timed; 2,04
 def training(small, images, label, rows, a):
     "Return a row a recipe: epochs, seconds, what share of them making the batches takes, and the accuracy of validation cells."
     found = {}
-    for name, policy, x, n in (("compact", "float32", small, None), ("compact", "mixed_bfloat16", small, None), ("basic_cnn", "float32", images, 1)):
+    for name, policy, x, n in (
+        ("compact", "float32", small, None),
+        ("compact", "mixed_bfloat16", small, None),
+        ("basic_cnn", "float32", images, 1),
+    ):
         recipe = RECIPES[name]
         scale = replace(SCALES["full"], size=x.shape[1], batch=recipe.batch or SCALES["full"].batch)
         keras.config.set_dtype_policy(policy)
-        (_, history), seconds = timed(lambda: fit_recipe(recipe, x, label, rows, Settings(a.cells, scale, "random"), epochs=n, progress=False))
-        train = pixels.Batches(x, label, rows["train"], scale.batch, shuffle=True, augment=getattr(pixels, recipe.augment) if recipe.augment else None)
-        alone = timed(lambda: deque((train[i] for i in range(len(train))), maxlen=0))[1]*len(history)
-        found[f"{name}, {policy}"] = {"epochs": len(history), "seconds": seconds, "seconds of the last epoch": history["seconds"].iloc[-1],
-                                      "of its batches alone": alone/seconds,
-                                      "accuracy of validation cells": history["val_accuracy"].iloc[-1]}
+        (_, history), seconds = timed(
+            lambda: fit_recipe(
+                recipe, x, label, rows, Settings(a.cells, scale, "random"), epochs=n, progress=False
+            )
+        )
+        train = pixels.Batches(
+            x,
+            label,
+            rows["train"],
+            scale.batch,
+            shuffle=True,
+            augment=getattr(pixels, recipe.augment) if recipe.augment else None,
+        )
+        alone = timed(lambda: deque((train[i] for i in range(len(train))), maxlen=0))[1] * len(
+            history
+        )
+        found[f"{name}, {policy}"] = {
+            "epochs": len(history),
+            "seconds": seconds,
+            "seconds of the last epoch": history["seconds"].iloc[-1],
+            "of its batches alone": alone / seconds,
+            "accuracy of validation cells": history["val_accuracy"].iloc[-1],
+        }
     return pd.DataFrame(found).T.rename_axis("recipe")
 
 
 def on_one_core(f, cells):
     "Return cells a second."
     f(cells[:16])
-    return len(cells)/timed(lambda: f(cells))[1]
+    return len(cells) / timed(lambda: f(cells))[1]
 
 
 def litert(path):
     i = Interpreter(str(path), num_threads=1)
     where = i.get_input_details()[0]["index"]
+
     def score(x):
-        for batch in np.array_split(x, -(-len(x)//64)):
+        for batch in np.array_split(x, -(-len(x) // 64)):
             i.resize_tensor_input(where, batch.shape)
             i.allocate_tensors()
             i.set_tensor(where, batch)
             i.invoke()
+
     return score
 
 
@@ -79,65 +104,147 @@ def onnx(path):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options)
-    return lambda x: [session.run(None, {session.get_inputs()[0].name: batch}) for batch in np.array_split(x, -(-len(x)//64))]
+    return lambda x: [
+        session.run(None, {session.get_inputs()[0].name: batch})
+        for batch in np.array_split(x, -(-len(x) // 64))
+    ]
 
 
 def keras_model(model):
     step = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
-    return lambda x: [step(tf.constant(batch)) for batch in np.array_split(x, -(-len(x)//64))]
+    return lambda x: [step(tf.constant(batch)) for batch in np.array_split(x, -(-len(x) // 64))]
 
 
 def reading(small, images, rows, a):
     "Return a row a way to read a cell: its file's bytes, cells a second, and the ratio to the fine-tuned VGG-19, turn by turn."
     with tempfile.TemporaryDirectory() as folder:
-        model, shown = compact_cnn(RECIPES["compact"].size, **RECIPES["compact"].network or {}), small[rows["train"][:300]]
-        files = {f"LiteRT {p}": export_litert(model, Path(folder, f"{p}.tflite"), p, shown) for p in PRECISIONS}
+        model, shown = (
+            compact_cnn(RECIPES["compact"].size, **RECIPES["compact"].network or {}),
+            small[rows["train"][:300]],
+        )
+        files = {
+            f"LiteRT {p}": export_litert(model, Path(folder, f"{p}.tflite"), p, shown)
+            for p in PRECISIONS
+        }
         files["ONNX"] = export_onnx(model, Path(folder, "compact.onnx"))
-        ways = {name: (onnx(file) if name == "ONNX" else litert(file), small) for name, file in files.items()}
-        ways |= {"Keras, compact": (keras_model(model), small), "Keras, article's basic CNN": (keras_model(basic_cnn(a.size)), images),
-                 SLOWEST: (keras_model(transfer.vgg19_finetuned(a.weights, a.size)), images)}
-        rates = pd.DataFrame([{name: on_one_core(f, np.asarray(x[:CELLS.get(name, 2048)], np.float32)) for name, (f, x) in ways.items()}
-                              for _ in range(a.repeat)])
+        ways = {
+            name: (onnx(file) if name == "ONNX" else litert(file), small)
+            for name, file in files.items()
+        }
+        ways |= {
+            "Keras, compact": (keras_model(model), small),
+            "Keras, article's basic CNN": (keras_model(basic_cnn(a.size)), images),
+            SLOWEST: (keras_model(transfer.vgg19_finetuned(a.weights, a.size)), images),
+        }
+        rates = pd.DataFrame(
+            [
+                {
+                    name: on_one_core(f, np.asarray(x[: CELLS.get(name, 2048)], np.float32))
+                    for name, (f, x) in ways.items()
+                }
+                for _ in range(a.repeat)
+            ]
+        )
         ratio = rates.div(rates[SLOWEST], axis=0)
-        return pd.DataFrame({"bytes": {name: file.stat().st_size for name, file in files.items()}, "cells a second": rates.median(),
-                             "ratio": ratio.median(), "lowest": ratio.min(), "highest": ratio.max()}).loc[list(ways)]
+        return pd.DataFrame(
+            {
+                "bytes": {name: file.stat().st_size for name, file in files.items()},
+                "cells a second": rates.median(),
+                "ratio": ratio.median(),
+                "lowest": ratio.min(),
+                "highest": ratio.max(),
+            }
+        ).loc[list(ways)]
 
 
-KERAS = "import keras, sys, numpy as np; from malaria_nb.images import decode_cell; m = keras.models.load_model(sys.argv[1]); " \
-        "print(m.predict_on_batch(decode_cell(sys.argv[2], m.input_shape[1])[None].astype('float32')))"
+KERAS = (
+    "import keras, sys, numpy as np; from malaria_nb.images import decode_cell; m = keras.models.load_model(sys.argv[1]); "
+    "print(m.predict_on_batch(decode_cell(sys.argv[2], m.input_shape[1])[None].astype('float32')))"
+)
 
 
 def starting(a):
     "Return a row a command: seconds of the whole process, turn by turn, and the ratio to `malaria-nb predict` of one file."
-    files = [str(class_root(a.cells)/file) for file in sample_cells(index_cells(a.cells), 1000)["file"]]
+    files = [
+        str(class_root(a.cells) / file) for file in sample_cells(index_cells(a.cells), 1000)["file"]
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        compact_cnn(RECIPES["compact"].size, **RECIPES["compact"].network or {}).save(model := f"{folder}/compact.keras")
+        compact_cnn(RECIPES["compact"].size, **RECIPES["compact"].network or {}).save(
+            model := f"{folder}/compact.keras"
+        )
         ours = [str(Path(sys.executable).absolute().with_name("malaria-nb")), "predict"]
-        ways = {"malaria-nb predict, 1 file": [*ours, files[0]], "malaria-nb predict, 1,000 files": [*ours, *files],
-                "Keras, 1 file": [sys.executable, "-c", KERAS, model, files[0]], "import tensorflow": [sys.executable, "-c", "import tensorflow"]}
-        def turn(): return {name: timed(lambda: subprocess.run(way, check=True, capture_output=True))[1] for name, way in ways.items()}
+        ways = {
+            "malaria-nb predict, 1 file": [*ours, files[0]],
+            "malaria-nb predict, 1,000 files": [*ours, *files],
+            "Keras, 1 file": [sys.executable, "-c", KERAS, model, files[0]],
+            "import tensorflow": [sys.executable, "-c", "import tensorflow"],
+        }
+
+        def turn():
+            return {
+                name: timed(lambda: subprocess.run(way, check=True, capture_output=True))[1]
+                for name, way in ways.items()
+            }
+
         turn()  # the files of the programs are in memory from here on
         seconds = pd.DataFrame([turn() for _ in range(a.repeat)])
     ratio = seconds.div(seconds.iloc[:, 0], axis=0)
-    return pd.DataFrame({"seconds": seconds.median(), "ratio": ratio.median(), "lowest": ratio.min(), "highest": ratio.max()}).rename_axis("command")
+    return pd.DataFrame(
+        {
+            "seconds": seconds.median(),
+            "ratio": ratio.median(),
+            "lowest": ratio.min(),
+            "highest": ratio.max(),
+        }
+    ).rename_axis("command")
 
 
 def main():
-    a, images, label, rows = prepare(__doc__, repeat=(5, "times each way is timed, of which the median is shown"),
-                                     what=("reading", "reading, training or starting"), record=("no", "yes: keep the table among the records"))
+    a, images, label, rows = prepare(
+        __doc__,
+        repeat=(5, "times each way is timed, of which the median is shown"),
+        what=("reading", "reading, training or starting"),
+        record=("no", "yes: keep the table among the records"),
+    )
     cells = index_cells(a.cells)
-    small = load_images(sample_cells(cells, a.limit) if a.limit else cells, a.cells, RECIPES["compact"].size)
+    small = load_images(
+        sample_cells(cells, a.limit) if a.limit else cells, a.cells, RECIPES["compact"].size
+    )
     if a.what == "training":
-        table, about = training(small, images, label, rows, a), dict(training_cells=len(rows["train"]), validation_cells=len(rows["valid"]), split="cell", seed=42)
+        table, about = (
+            training(small, images, label, rows, a),
+            dict(
+                training_cells=len(rows["train"]),
+                validation_cells=len(rows["valid"]),
+                split="cell",
+                seed=42,
+            ),
+        )
     elif a.what == "starting":
-        table, about = starting(a), dict(repeat=a.repeat, note="whole processes, their files in memory; medians, ratios turn by turn")
+        table, about = (
+            starting(a),
+            dict(
+                repeat=a.repeat,
+                note="whole processes, their files in memory; medians, ratios turn by turn",
+            ),
+        )
     else:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         table = reading(small, images, rows, a).rename_axis("way")
-        about = dict(repeat=a.repeat, weights=transfer.weights_name(a.weights), note="decoded cells in batches of 64, one thread; medians, ratios turn by turn")
+        about = dict(
+            repeat=a.repeat,
+            weights=transfer.weights_name(a.weights),
+            note="decoded cells in batches of 64, one thread; medians, ratios turn by turn",
+        )
     print(about, table.round(3).to_string(), sep="\n")
-    if a.record == "yes": print(write_table(f"16_compact-{a.what}", table, Settings("nih", SCALES["full"], a.weights), **about))
+    if a.record == "yes":
+        print(
+            write_table(
+                f"16_compact-{a.what}", table, Settings("nih", SCALES["full"], a.weights), **about
+            )
+        )
 
 
-if __name__ == "__main__": main()
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,7 @@
 
 Both ways train and validate on the same cells, in turn, one epoch each; a first epoch of each is not counted.
 """
+
 import os
 import tempfile
 
@@ -20,21 +21,31 @@ from malaria_nb.cnn import basic_cnn
 from malaria_nb.images import Batches, eight_symmetries
 from malaria_nb.training import compile_model
 
-RATES = {"basic CNN": ("adam", 1e-3), "VGG-19 frozen": ("rmsprop", 1e-4), "VGG-19 fine-tuned": ("rmsprop", 1e-5)}
+RATES = {
+    "basic CNN": ("adam", 1e-3),
+    "VGG-19 frozen": ("rmsprop", 1e-4),
+    "VGG-19 fine-tuned": ("rmsprop", 1e-5),
+}
 
 
 def article_model(name, size, weights):
     "Build a model as the article does: float input from 0 to 1, three dense layers behind."
     if name == "basic CNN":
         x = inputs = keras.Input((size, size, 3))
-        for filters in 32, 64, 128: x = L.MaxPooling2D()(L.Conv2D(filters, 3, padding="same", activation="relu")(x))
+        for filters in 32, 64, 128:
+            x = L.MaxPooling2D()(L.Conv2D(filters, 3, padding="same", activation="relu")(x))
     else:
         vgg = keras.applications.VGG19(include_top=False, weights=None, input_shape=(size, size, 3))
-        if transfer.find_weights(weights): vgg.load_weights(transfer.find_weights(weights))
-        for layer in vgg.layers: layer.trainable = name != "VGG-19 frozen" and layer.name.startswith(("block4", "block5"))
+        if transfer.find_weights(weights):
+            vgg.load_weights(transfer.find_weights(weights))
+        for layer in vgg.layers:
+            layer.trainable = name != "VGG-19 frozen" and layer.name.startswith(
+                ("block4", "block5")
+            )
         inputs, x = vgg.input, vgg.output
     x = L.Flatten()(x)
-    for _ in range(2): x = L.Dropout(.3)(L.Dense(512, "relu")(x))
+    for _ in range(2):
+        x = L.Dropout(0.3)(L.Dense(512, "relu")(x))
     model = keras.Model(inputs, L.Dense(1, "sigmoid")(x))
     kinds = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}
     optimizer, rate = RATES[name]
@@ -48,9 +59,18 @@ def article_epoch(name, images, label, rows, a):
     x = {part: images[rows[part]] / np.float32(255) for part in rows}
     y = {part: label[rows[part]] for part in rows}
     if name != "VGG-19 fine-tuned":
-        return model, lambda: model.fit(x["train"], y["train"], a.batch, validation_data=(x["valid"], y["valid"]), verbose=0)
-    moving = ImageDataGenerator(zoom_range=.05, rotation_range=25, width_shift_range=.05, height_shift_range=.05,
-                                shear_range=.05, horizontal_flip=True, fill_mode="nearest")
+        return model, lambda: model.fit(
+            x["train"], y["train"], a.batch, validation_data=(x["valid"], y["valid"]), verbose=0
+        )
+    moving = ImageDataGenerator(
+        zoom_range=0.05,
+        rotation_range=25,
+        width_shift_range=0.05,
+        height_shift_range=0.05,
+        shear_range=0.05,
+        horizontal_flip=True,
+        fill_mode="nearest",
+    )
     train = moving.flow(x["train"], y["train"], a.batch)
     valid = ImageDataGenerator().flow(x["valid"], y["valid"], a.batch, shuffle=False)
     return model, lambda: model.fit(train, validation_data=valid, verbose=0)
@@ -58,8 +78,11 @@ def article_epoch(name, images, label, rows, a):
 
 def our_epoch(name, images, features, label, rows, a):
     "Return a function that trains for one epoch as the chapters do."
-    model = {"basic CNN": lambda: basic_cnn(a.size), "VGG-19 frozen": lambda: transfer.vgg19_head(features.shape[1]),
-             "VGG-19 fine-tuned": lambda: transfer.vgg19_finetuned(a.weights, a.size)}[name]()
+    model = {
+        "basic CNN": lambda: basic_cnn(a.size),
+        "VGG-19 frozen": lambda: transfer.vgg19_head(features.shape[1]),
+        "VGG-19 fine-tuned": lambda: transfer.vgg19_finetuned(a.weights, a.size),
+    }[name]()
     x = features if name == "VGG-19 frozen" else images
     augment = eight_symmetries if name == "VGG-19 fine-tuned" else None
     train = Batches(x, label, rows["train"], a.batch, shuffle=True, augment=augment)
@@ -68,30 +91,44 @@ def our_epoch(name, images, features, label, rows, a):
     return model, lambda: model.fit(train, validation_data=valid, shuffle=False, verbose=0)
 
 
-def weights_of(model): return sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+def weights_of(model):
+    return sum(int(np.prod(w.shape)) for w in model.trainable_weights)
 
 
 def main():
-    a, images, label, rows = prepare(__doc__, repeat=(3, "epochs counted, of which the median is shown"))
+    a, images, label, rows = prepare(
+        __doc__, repeat=(3, "epochs counted, of which the median is shown")
+    )
     with tempfile.TemporaryDirectory() as folder:
         features, once = timed(lambda: transfer.frozen_features(images, a.weights, cache=folder))
         features = np.array(features)
     table = {}
     for name in RATES:
-        (ours, our_fit), (theirs, their_fit) = our_epoch(name, images, features, label, rows, a), article_epoch(name, images, label, rows, a)
+        (ours, our_fit), (theirs, their_fit) = (
+            our_epoch(name, images, features, label, rows, a),
+            article_epoch(name, images, label, rows, a),
+        )
         assert weights_of(ours) == weights_of(theirs), f"{name}: not the same model"
         our_fit(), their_fit()
         seconds = np.array([(timed(our_fit)[1], timed(their_fit)[1]) for _ in range(a.repeat)])
-        table[name] = [*np.median(seconds, axis=0), *np.quantile(seconds[:, 1] / seconds[:, 0], [.5, 0, 1])]
+        table[name] = [
+            *np.median(seconds, axis=0),
+            *np.quantile(seconds[:, 1] / seconds[:, 0], [0.5, 0, 1]),
+        ]
     table = pd.DataFrame(table, ["ours", "the article's", "ratio", "lowest", "highest"]).T
-    print(f"{len(images):,} cells of {a.size} px ({len(rows['train']):,} trained on, {len(rows['valid']):,} validated), "
-          f"batches of {a.batch}, {transfer.weights_name(a.weights)}, Keras on {keras.backend.backend()}, {os.cpu_count()} cores")
+    print(
+        f"{len(images):,} cells of {a.size} px ({len(rows['train']):,} trained on, {len(rows['valid']):,} validated), "
+        f"batches of {a.batch}, {transfer.weights_name(a.weights)}, Keras on {keras.backend.backend()}, {os.cpu_count()} cores"
+    )
     print(f"Seconds an epoch, median of {a.repeat}, and their ratio pair by pair:")
     print(table.round(2).to_string())
     ours, theirs = table.loc["VGG-19 frozen", ["ours", "the article's"]]
-    print(f"The frozen lesson, 25 epochs: features once {once:.0f} s + 25 × {ours:.2f} s = {once + 25 * ours:.0f} s, the article's "
-          f"25 × {theirs:.1f} s = {25 * theirs:.0f} s, {25 * theirs / (once + 25 * ours):.1f} times as long. "
-          f"(Ours makes features of all cells, the test cells too.)")
+    print(
+        f"The frozen lesson, 25 epochs: features once {once:.0f} s + 25 × {ours:.2f} s = {once + 25 * ours:.0f} s, the article's "
+        f"25 × {theirs:.1f} s = {25 * theirs:.0f} s, {25 * theirs / (once + 25 * ours):.1f} times as long. "
+        f"(Ours makes features of all cells, the test cells too.)"
+    )
 
 
-if __name__ == "__main__": main()
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,8 @@
 """The frozen VGG-19's head, trained in two ways on the same cells: features once, or every epoch through the base.
 
-    python benchmarks/frozen.py --cells FOLDER --weights FILE --limit 300
+python benchmarks/frozen.py --cells FOLDER --weights FILE --limit 300
 """
+
 import argparse
 import os
 import tempfile
@@ -20,7 +21,9 @@ from malaria_nb.training import compile_model, set_seed
 
 class CountedBase:
     "A base that counts the images that pass through it."
-    def __init__(self, base): self.base, self.passes = base, 0
+
+    def __init__(self, base):
+        self.base, self.passes = base, 0
 
     def predict_on_batch(self, x):
         self.passes += len(x)
@@ -29,12 +32,16 @@ class CountedBase:
 
 class CountedFit(keras.callbacks.Callback):
     "Counts the images that pass through the model while it is fitted."
+
     def __init__(self, train, valid):
         super().__init__()
         self.train, self.valid, self.passes = train, valid, 0
 
-    def on_train_batch_end(self, batch, logs=None): self.passes += len(self.train[batch][1])
-    def on_test_batch_end(self, batch, logs=None): self.passes += len(self.valid[batch][1])
+    def on_train_batch_end(self, batch, logs=None):
+        self.passes += len(self.train[batch][1])
+
+    def on_test_batch_end(self, batch, logs=None):
+        self.passes += len(self.valid[batch][1])
 
 
 def timed(f):
@@ -45,10 +52,14 @@ def timed(f):
 
 def fit(model, x, label, rows, epochs, batch):
     "Train and validate for `epochs`; return the last validation loss and the passes counted."
-    train, valid = (Batches(x, label, rows[part], batch, shuffle=part == "train") for part in ("train", "valid"))
+    train, valid = (
+        Batches(x, label, rows[part], batch, shuffle=part == "train") for part in ("train", "valid")
+    )
     counted = CountedFit(train, valid)
     compile_model(model, "rmsprop", 1e-4)
-    history = model.fit(train, validation_data=valid, epochs=epochs, shuffle=False, verbose=0, callbacks=[counted])
+    history = model.fit(
+        train, validation_data=valid, epochs=epochs, shuffle=False, verbose=0, callbacks=[counted]
+    )
     return history.history["val_loss"][-1], counted.passes
 
 
@@ -57,24 +68,39 @@ def features_once(images, label, rows, a, folder):
     with patch.object(transfer, "vgg19_base", lambda *_: base):
         features = transfer.frozen_features(images, a.weights, cache=folder)
     set_seed(42)
-    return fit(transfer.vgg19_head(features.shape[1]), features, label, rows, a.epochs, a.batch)[0], base.passes
+    return fit(transfer.vgg19_head(features.shape[1]), features, label, rows, a.epochs, a.batch)[
+        0
+    ], base.passes
 
 
 def every_epoch(images, label, rows, a):
     set_seed(42)
-    head = transfer.vgg19_head(512 * (a.size // 32)**2)
-    return fit(transfer.vgg19_frozen(a.weights, a.size, head), images, label, rows, a.epochs, a.batch)
+    head = transfer.vgg19_head(512 * (a.size // 32) ** 2)
+    return fit(
+        transfer.vgg19_frozen(a.weights, a.size, head), images, label, rows, a.epochs, a.batch
+    )
 
 
 def prepare(doc, **more):
     "Read the command line, and load the cells it asks for; `more` are options of one benchmark, with default and help."
     p = argparse.ArgumentParser(description=doc.splitlines()[0])
     p.add_argument("--cells", required=True, help="folder laid out like the official archive")
-    p.add_argument("--weights", default="imagenet", help="imagenet, random, or a weights file (default: imagenet)")
-    p.add_argument("--limit", type=int, help="cells to use, spread over all patients (default: all)")
-    p.add_argument("--size", type=int, default=125, help="side of the images, pixels (default: 125)")
+    p.add_argument(
+        "--weights",
+        default="imagenet",
+        help="imagenet, random, or a weights file (default: imagenet)",
+    )
+    p.add_argument(
+        "--limit", type=int, help="cells to use, spread over all patients (default: all)"
+    )
+    p.add_argument(
+        "--size", type=int, default=125, help="side of the images, pixels (default: 125)"
+    )
     p.add_argument("--batch", type=int, default=64, help="cells a step (default: 64)")
-    for name, (default, what) in more.items(): p.add_argument(f"--{name}", type=type(default), default=default, help=f"{what} (default: {default})")
+    for name, (default, what) in more.items():
+        p.add_argument(
+            f"--{name}", type=type(default), default=default, help=f"{what} (default: {default})"
+        )
     a = p.parse_args()
     cells = index_cells(a.cells)
     cells = split_cells(sample_cells(cells, a.limit) if a.limit else cells, by="cell")
@@ -87,17 +113,37 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         (our_loss, ours), our_seconds = timed(lambda: features_once(images, label, rows, a, folder))
     (their_loss, theirs), their_seconds = timed(lambda: every_epoch(images, label, rows, a))
-    print(f"{len(images):,} cells of {a.size} px, {a.epochs} epochs, {transfer.weights_name(a.weights)}, "
-          f"Keras on {keras.backend.backend()}, {os.cpu_count()} cores")
-    table = pd.DataFrame({"way": ["features once, all cells", "every epoch through the base"],
-                          "forward passes": [ours, theirs], "seconds": [our_seconds, their_seconds],
-                          "passes, ratio": [1, theirs / ours], "seconds, ratio": [1, their_seconds / our_seconds],
-                          "last validation loss": [our_loss, their_loss]})
-    print(table.to_string(index=False, formatters={
-        "forward passes": "{:,}".format, "seconds": "{:.1f}".format, "passes, ratio": "{:.1f}".format,
-        "seconds, ratio": "{:.1f}".format, "last validation loss": "{:.3f}".format}))
+    print(
+        f"{len(images):,} cells of {a.size} px, {a.epochs} epochs, {transfer.weights_name(a.weights)}, "
+        f"Keras on {keras.backend.backend()}, {os.cpu_count()} cores"
+    )
+    table = pd.DataFrame(
+        {
+            "way": ["features once, all cells", "every epoch through the base"],
+            "forward passes": [ours, theirs],
+            "seconds": [our_seconds, their_seconds],
+            "passes, ratio": [1, theirs / ours],
+            "seconds, ratio": [1, their_seconds / our_seconds],
+            "last validation loss": [our_loss, their_loss],
+        }
+    )
+    print(
+        table.to_string(
+            index=False,
+            formatters={
+                "forward passes": "{:,}".format,
+                "seconds": "{:.1f}".format,
+                "passes, ratio": "{:.1f}".format,
+                "seconds, ratio": "{:.1f}".format,
+                "last validation loss": "{:.3f}".format,
+            },
+        )
+    )
     article = 25 * (17_361 + 1_929)
-    print(f"The article's 25 epochs: {article:,} passes instead of 27,558, {article / 27_558:.1f} times as many.")
+    print(
+        f"The article's 25 epochs: {article:,} passes instead of 27,558, {article / 27_558:.1f} times as many."
+    )
 
 
-if __name__ == "__main__": main()
+if __name__ == "__main__":
+    main()

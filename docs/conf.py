@@ -1,4 +1,5 @@
 """How Sphinx makes the book and the slides. tools/book.py and tools/slides.py lay out their source and call Sphinx."""
+
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -6,7 +7,7 @@ from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
 
 settings = ConfigParser(delimiters=["="])
-settings.read(Path(__file__).resolve().parents[1]/"settings.ini", encoding="utf-8")
+settings.read(Path(__file__).resolve().parents[1] / "settings.ini", encoding="utf-8")
 settings = settings["DEFAULT"]
 
 project = settings["title"]
@@ -24,16 +25,26 @@ nb_merge_streams = True
 nb_render_markdown_format = "myst"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
-suppress_warnings = ["mystnb.unknown_mime_type"]  # the second form of an output, beside the one that is shown
+suppress_warnings = [
+    "mystnb.unknown_mime_type"
+]  # the second form of an output, beside the one that is shown
 
 html_theme = "sphinx_book_theme"
 html_title = "malaria_nb: medical image classification, honestly"
 html_theme_options = {
-    "repository_url": settings["git_url"], "repository_branch": settings["branch"], "path_to_docs": "nbs",
-    "use_repository_button": True, "use_issues_button": True, "use_download_button": False,
-    "show_toc_level": 2, "navbar_persistent": [],
-    "launch_buttons": {"colab_url": "https://colab.research.google.com", "binderhub_url": "https://mybinder.org",
-                       "notebook_interface": "jupyterlab"},
+    "repository_url": settings["git_url"],
+    "repository_branch": settings["branch"],
+    "path_to_docs": "nbs",
+    "use_repository_button": True,
+    "use_issues_button": True,
+    "use_download_button": False,
+    "show_toc_level": 2,
+    "navbar_persistent": [],
+    "launch_buttons": {
+        "colab_url": "https://colab.research.google.com",
+        "binderhub_url": "https://mybinder.org",
+        "notebook_interface": "jupyterlab",
+    },
 }
 html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
@@ -69,13 +80,23 @@ def _block(translator, node):
 
 
 def _print_button(app, pagename, templatename, context, doctree):
-    context.get("header_buttons", []).append({"type": "javascript", "javascript": "window.print()", "text": "", "icon": "fas fa-print",
-                                              "tooltip": "Print this page, all folds open", "label": "print-button"})
+    context.get("header_buttons", []).append(
+        {
+            "type": "javascript",
+            "javascript": "window.print()",
+            "text": "",
+            "icon": "fas fa-print",
+            "tooltip": "Print this page, all folds open",
+            "label": "print-button",
+        }
+    )
 
 
 def setup(app):
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
-    app.connect("html-page-context", _print_button, priority=600)  # after the theme has made its own
+    app.connect(
+        "html-page-context", _print_button, priority=600
+    )  # after the theme has made its own
 
 
 html_math_renderer = "mathml"

@@ -15,56 +15,107 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from .course import CLASSES
-from .evaluation import _checked, _checked_score, _draw, _style, _test_rows, interval, rates
+from malaria_nb.evaluation import (
+    _checked,
+    _checked_score,
+    _draw,
+    _style,
+    _test_rows,
+    interval,
+    rates,
+)
 
 # %% ../nbs/11_calibration.ipynb #ec19c9b1
 def _binned(score, bins, strategy):
     "Return the bin of each score, from 0, and the edges of the bins; a score on an edge belongs above it."
-    if not isinstance(bins, (int, np.integer)) or bins < 1: raise ValueError(f"bins={bins!r}: use a whole number, 1 or more, such as 10")
-    if strategy == "width": edges = np.linspace(0, 1, bins + 1)
-    elif strategy == "count": edges = np.quantile(score, np.linspace(0, 1, bins + 1))
-    else: raise ValueError(f"strategy={strategy!r}: use 'width' (bins equally wide) or 'count' (equally many cells in each)")
+    if not isinstance(bins, (int, np.integer)) or bins < 1:
+        raise ValueError(f"bins={bins!r}: use a whole number, 1 or more, such as 10")
+    if strategy == "width":
+        edges = np.linspace(0, 1, bins + 1)
+    elif strategy == "count":
+        edges = np.quantile(score, np.linspace(0, 1, bins + 1))
+    else:
+        raise ValueError(
+            f"strategy={strategy!r}: use 'width' (bins equally wide) or 'count' (equally many cells in each)"
+        )
     return np.searchsorted(edges[1:-1], score, side="right"), edges
 
 # %% ../nbs/11_calibration.ipynb #940118fb
-def reliability(label, # (n,) 0 uninfected, 1 parasitized
-                score, # (n,) probability of parasitized, 0–1
-                patient=None, # (n,) patient of each cell, resampled whole; None resamples single cells
-                bins: int=10, # at most: those without cells are left out
-                strategy: str="width", # "width": bins equally wide; "count": equally many cells in each
-                n_boot: int=1000, # resamples
-                level: float=0.95, # of the intervals
-                seed: int=42) -> pd.DataFrame: # a row a bin: start, end, cells, patients, score (mean), share (parasitized), low, high
+def reliability(
+    label,  # (n,) 0 uninfected, 1 parasitized
+    score,  # (n,) probability of parasitized, 0–1
+    patient=None,  # (n,) patient of each cell, resampled whole; None resamples single cells
+    bins: int = 10,  # at most: those without cells are left out
+    strategy: str = "width",  # "width": bins equally wide; "count": equally many cells in each
+    n_boot: int = 1000,  # resamples
+    level: float = 0.95,  # of the intervals
+    seed: int = 42,
+) -> (
+    pd.DataFrame
+):  # a row a bin: start, end, cells, patients, score (mean), share (parasitized), low, high
     "Compare the mean score with the share of parasitized cells, bin by bin; raise `ValueError` for what `confusion` refuses."
     label, score, code = _checked(label, score, patient)
     b, edges = _binned(score, bins, strategy)
     n, groups = len(edges) - 1, code.max() + 1
-    cells, positive = (np.bincount(n*code + b, w, n*groups).reshape(groups, n) for w in (None, label))
+    cells, positive = (
+        np.bincount(n * code + b, w, n * groups).reshape(groups, n) for w in (None, label)
+    )
     weights = _draw(np.random.default_rng(seed), n_boot, groups)
-    with np.errstate(invalid="ignore"): draws = (weights @ positive)/(weights @ cells)
+    with np.errstate(invalid="ignore"):
+        draws = (weights @ positive) / (weights @ cells)
     total = cells.sum(0)
     with np.errstate(invalid="ignore"):
-        table = pd.DataFrame({"start": edges[:-1], "end": edges[1:], "cells": total.astype(int), "patients": (cells > 0).sum(0),
-                              "score": np.bincount(b, score, n)/total, "share": positive.sum(0)/total})
+        table = pd.DataFrame(
+            {
+                "start": edges[:-1],
+                "end": edges[1:],
+                "cells": total.astype(int),
+                "patients": (cells > 0).sum(0),
+                "score": np.bincount(b, score, n) / total,
+                "share": positive.sum(0) / total,
+            }
+        )
     return table.join(interval(pd.DataFrame(draws), level))[total > 0].reset_index(drop=True)
 
 # %% ../nbs/11_calibration.ipynb #f3edd180
-def plot_reliability(predictions: dict, # model name -> predictions table
-                     bins: int=10, # at most
-                     strategy: str="width", # "width" or "count"
-                     split: str="test", # rows to use
-                     title: str=""):    # the finding
+def plot_reliability(
+    predictions: dict,  # model name -> predictions table
+    bins: int = 10,  # at most
+    strategy: str = "width",  # "width" or "count"
+    split: str = "test",  # rows to use
+    title: str = "",
+):  # the finding
     "Draw a reliability diagram a model, with 95 % intervals by patient and the number of cells below; return the figure."
     import matplotlib.pyplot as plt
+
     tables = _test_rows(predictions, split)
-    fig, axes = plt.subplots(2, len(tables), figsize=(3.1*len(tables), 4.6), sharex=True, sharey="row", squeeze=False,
-                             height_ratios=[3, 1], layout="constrained")
+    fig, axes = plt.subplots(
+        2,
+        len(tables),
+        figsize=(3.1 * len(tables), 4.6),
+        sharex=True,
+        sharey="row",
+        squeeze=False,
+        height_ratios=[3, 1],
+        layout="constrained",
+    )
     for i, ((name, t), (ax, below)) in enumerate(zip(tables.items(), axes.T)):
-        r, color = reliability(t["label"], t["score"], t["patient"], bins, strategy), _style(i)["color"]
+        r, color = (
+            reliability(t["label"], t["score"], t["patient"], bins, strategy),
+            _style(i)["color"],
+        )
         ax.plot([0, 1], [0, 1], ":", color="0.55")
         ax.vlines(r["score"], r["low"], r["high"], color=color)
-        ax.plot(r["score"], r["share"], _style(i)["marker"] + "-", color=color, lw=.8)
-        below.bar(r["start"], r["cells"], r["end"] - r["start"], align="edge", color="0.75", edgecolor="black", lw=.5)
+        ax.plot(r["score"], r["share"], _style(i)["marker"] + "-", color=color, lw=0.8)
+        below.bar(
+            r["start"],
+            r["cells"],
+            r["end"] - r["start"],
+            align="edge",
+            color="0.75",
+            edgecolor="black",
+            lw=0.5,
+        )
         ax.set_title(name)
         below.set(xlabel="score (mean of the bin, above)", yscale="log")
     axes[0][0].set_ylabel("share parasitized,\nwith 95 % interval by patient")
@@ -73,203 +124,339 @@ def plot_reliability(predictions: dict, # model name -> predictions table
     return fig
 
 # %% ../nbs/11_calibration.ipynb #1b531de3
-def brier_parts(label, # (n,) 0 uninfected, 1 parasitized
-                score, # (n,) probability of parasitized, 0–1
-                bins: int|None=None, # at most; None makes every distinct score a bin
-                strategy: str="width", # "width" or "count", see `reliability`
-                debias: bool=False # take out what chance adds to reliability and resolution (Ferro and Fricker 2012)
-                ) -> pd.Series: # brier = reliability − resolution + uncertainty + remainder
+def brier_parts(
+    label,  # (n,) 0 uninfected, 1 parasitized
+    score,  # (n,) probability of parasitized, 0–1
+    bins: int | None = None,  # at most; None makes every distinct score a bin
+    strategy: str = "width",  # "width" or "count", see `reliability`
+    debias: bool = False,  # take out what chance adds to reliability and resolution (Ferro and Fricker 2012)
+) -> pd.Series:  # brier = reliability − resolution + uncertainty + remainder
     "Take the Brier score apart (Murphy 1973); raise `ValueError` for bad input, or bins of one cell if they must be debiased."
     label, score, _ = _checked(label, score)
-    b = np.unique(score, return_inverse=True)[1] if bins is None else np.unique(_binned(score, bins, strategy)[0], return_inverse=True)[1]
+    b = (
+        np.unique(score, return_inverse=True)[1]
+        if bins is None
+        else np.unique(_binned(score, bins, strategy)[0], return_inverse=True)[1]
+    )
     cells = np.bincount(b)
-    share, said, base = np.bincount(b, label)/cells, np.bincount(b, score)/cells, label.mean()
-    parts = {"reliability": (cells*(said - share)**2).sum()/len(b), "resolution": (cells*(share - base)**2).sum()/len(b),
-             "uncertainty": base*(1 - base)}
-    brier = ((score - label)**2).mean()
+    share, said, base = np.bincount(b, label) / cells, np.bincount(b, score) / cells, label.mean()
+    parts = {
+        "reliability": (cells * (said - share) ** 2).sum() / len(b),
+        "resolution": (cells * (share - base) ** 2).sum() / len(b),
+        "uncertainty": base * (1 - base),
+    }
+    brier = ((score - label) ** 2).mean()
     remainder = brier - parts["reliability"] + parts["resolution"] - parts["uncertainty"]
     if debias:
         if cells.min() < 2:
-            raise ValueError(f"{(cells == 1).sum()} bins hold a single cell, from which chance can't be told: use fewer bins, or strategy='count'")
-        by_chance, of_base = (cells*share*(1 - share)/(cells - 1)).sum()/len(b), base*(1 - base)/(len(b) - 1)
-        parts = {"reliability": parts["reliability"] - by_chance, "resolution": parts["resolution"] - by_chance + of_base,
-                 "uncertainty": parts["uncertainty"] + of_base}
+            raise ValueError(
+                f"{(cells == 1).sum()} bins hold a single cell, from which chance can't be told: use fewer bins, or strategy='count'"
+            )
+        by_chance, of_base = (
+            (cells * share * (1 - share) / (cells - 1)).sum() / len(b),
+            base * (1 - base) / (len(b) - 1),
+        )
+        parts = {
+            "reliability": parts["reliability"] - by_chance,
+            "resolution": parts["resolution"] - by_chance + of_base,
+            "uncertainty": parts["uncertainty"] + of_base,
+        }
     return pd.Series({"brier": brier} | parts | {"remainder": remainder})
 
 # %% ../nbs/11_calibration.ipynb #12fd1c3e
-def calibration_error(label, # (n,) 0 uninfected, 1 parasitized
-                      score, # (n,) probability of parasitized, 0–1
-                      bins: int=15, # at most
-                      strategy: str="count" # "width" or "count", see `reliability`
-                      ) -> float: # 0–1; never negative, so above 0 by chance alone: see `null_errors`
+def calibration_error(
+    label,  # (n,) 0 uninfected, 1 parasitized
+    score,  # (n,) probability of parasitized, 0–1
+    bins: int = 15,  # at most
+    strategy: str = "count",  # "width" or "count", see `reliability`
+) -> float:  # 0–1; never negative, so above 0 by chance alone: see `null_errors`
     "Return the expected calibration error: the mean distance of what was said from what was so."
     label, score, _ = _checked(label, score)
-    return float(np.abs(np.bincount(_binned(score, bins, strategy)[0], label - score)).sum()/len(label))
+    return float(
+        np.abs(np.bincount(_binned(score, bins, strategy)[0], label - score)).sum() / len(label)
+    )
 
 # %% ../nbs/11_calibration.ipynb #56329ef1
-def null_errors(score, # (n,) probability of parasitized, 0–1
-                bins: int=15, # at most
-                strategy: str="count", # "width" or "count", see `reliability`
-                n: int=300, # simulations
-                seed: int=42) -> np.ndarray: # (n,) calibration errors, 0–1
+def null_errors(
+    score,  # (n,) probability of parasitized, 0–1
+    bins: int = 15,  # at most
+    strategy: str = "count",  # "width" or "count", see `reliability`
+    n: int = 300,  # simulations
+    seed: int = 42,
+) -> np.ndarray:  # (n,) calibration errors, 0–1
     "Simulate the calibration error that these scores would get if they were perfectly calibrated, cells independent."
     score = _checked_score(np.asarray(score))
     b, rng = _binned(score, bins, strategy)[0], np.random.default_rng(seed)
-    return np.array([np.abs(np.bincount(b, (rng.random(len(b)) < score) - score)).sum()/len(b) for _ in range(n)])
+    return np.array(
+        [
+            np.abs(np.bincount(b, (rng.random(len(b)) < score) - score)).sum() / len(b)
+            for _ in range(n)
+        ]
+    )
 
 # %% ../nbs/11_calibration.ipynb #a7b4e2b1
 _FLOOR = 1e-7  # as in Keras's cross-entropy: a score of exactly 0 or 1, mostly a rounded one, would have an infinite logit
 
 
-def _logit(score): return logit(np.clip(score, _FLOOR, 1 - _FLOOR))
+def _logit(score):
+    return logit(np.clip(score, _FLOOR, 1 - _FLOOR))
 
 
-def temper(score, # (n,) probability of parasitized, 0–1
-           temperature: float # above 0; above 1 makes the scores less sure
-           ) -> np.ndarray: # (n,) probability of parasitized, 0–1
+def temper(
+    score,  # (n,) probability of parasitized, 0–1
+    temperature: float,  # above 0; above 1 makes the scores less sure
+) -> np.ndarray:  # (n,) probability of parasitized, 0–1
     "Divide the logits by a temperature (Guo et al. 2017); scores are first kept 1e-7 away from 0 and 1."
-    if not 0 < temperature < np.inf: raise ValueError(f"temperature={temperature}: use a number above 0, such as that of fit_temperature")
-    return expit(_logit(_checked_score(np.asarray(score)))/temperature)
+    if not 0 < temperature < np.inf:
+        raise ValueError(
+            f"temperature={temperature}: use a number above 0, such as that of fit_temperature"
+        )
+    return expit(_logit(_checked_score(np.asarray(score))) / temperature)
 
 # %% ../nbs/11_calibration.ipynb #a3e50393
-def fit_temperature(label, # (n,) 0 uninfected, 1 parasitized; of validation cells, never of test cells
-                    score, # (n,) probability of parasitized, 0–1
-                    weight=None # (n,) how often each cell counts; None counts each once
-                    ) -> float: # temperature, above 0
+def fit_temperature(
+    label,  # (n,) 0 uninfected, 1 parasitized; of validation cells, never of test cells
+    score,  # (n,) probability of parasitized, 0–1
+    weight=None,  # (n,) how often each cell counts; None counts each once
+) -> float:  # temperature, above 0
     "Fit the temperature with the least cross-entropy (Guo et al. 2017); raise `ValueError` where there is none."
     label, score, _ = _checked(label, score)
-    if weight is not None and np.shape(weight) != label.shape: raise ValueError(f"{len(label)} cells but weights of shape {np.shape(weight)}: each cell needs one")
+    if weight is not None and np.shape(weight) != label.shape:
+        raise ValueError(
+            f"{len(label)} cells but weights of shape {np.shape(weight)}: each cell needs one"
+        )
     return _temperature(label, _logit(score), 1 if weight is None else np.asarray(weight))
 
 
 def _temperature(label, z, weight):
     from scipy.optimize import brentq
-    wz = z*weight
-    def slope(a): return (wz*(expit(a*z) - label)).sum()  # of the cross-entropy, for a = 1/T
-    if slope(0) >= 0: raise ValueError("these scores are no better than chance: are label and score in the same order, and is 1 the parasitized class?")
-    high = 1.
+
+    wz = z * weight
+
+    def slope(a):
+        return (wz * (expit(a * z) - label)).sum()  # of the cross-entropy, for a = 1/T
+
+    if slope(0) >= 0:
+        raise ValueError(
+            "these scores are no better than chance: are label and score in the same order, and is 1 the parasitized class?"
+        )
+    high = 1.0
     while slope(high) <= 0:
         high *= 2
-        if high > 1e6: raise ValueError("every call is right, so surer is always better and no temperature is best: use more validation cells, or leave the scores")
-    return 1/brentq(slope, 0, high, xtol=1e-9)
+        if high > 1e6:
+            raise ValueError(
+                "every call is right, so surer is always better and no temperature is best: use more validation cells, or leave the scores"
+            )
+    return 1 / brentq(slope, 0, high, xtol=1e-9)
 
 # %% ../nbs/11_calibration.ipynb #00f3ab08
-def bootstrap_temperature(label, # (n,) 0 uninfected, 1 parasitized
-                          score, # (n,) probability of parasitized, 0–1
-                          patient=None, # (n,) patient of each cell, resampled whole; None resamples single cells
-                          n_boot: int=300, # resamples
-                          seed: int=42) -> pd.DataFrame: # a row a resample, column temperature; NaN where a resample has none
+def bootstrap_temperature(
+    label,  # (n,) 0 uninfected, 1 parasitized
+    score,  # (n,) probability of parasitized, 0–1
+    patient=None,  # (n,) patient of each cell, resampled whole; None resamples single cells
+    n_boot: int = 300,  # resamples
+    seed: int = 42,
+) -> pd.DataFrame:  # a row a resample, column temperature; NaN where a resample has none
     "Fit the temperature on patients drawn with replacement; `evaluation.interval` takes the interval."
     label, score, code = _checked(label, score, patient)
     z = _logit(score)
+
     def fitted(weights):
-        try: return _temperature(label, z, weights[code])
-        except ValueError: return np.nan
-    return pd.DataFrame({"temperature": [fitted(w) for w in _draw(np.random.default_rng(seed), n_boot, code.max() + 1)]})
+        try:
+            return _temperature(label, z, weights[code])
+        except ValueError:
+            return np.nan
+
+    return pd.DataFrame(
+        {
+            "temperature": [
+                fitted(w) for w in _draw(np.random.default_rng(seed), n_boot, code.max() + 1)
+            ]
+        }
+    )
 
 # %% ../nbs/11_calibration.ipynb #39bc653a
-def threshold_for_specificity(label, # (n,) 0 uninfected, 1 parasitized; uninfected must occur; not of test cells
-                              score, # (n,) probability of parasitized, 0–1
-                              specificity: float=0.95, # to reach on these cells, above 0 and up to 1
-                              patient=None, # (n,) patient of each cell, resampled whole where a confidence is asked for
-                              confidence: float|None=None, # share of resamples that must reach it, 0–1; None: these cells as they are
-                              n_boot: int=1000, # resamples
-                              seed: int=42) -> float: # the lowest threshold that reaches it; may be a hair above 1, which calls nothing
+def threshold_for_specificity(
+    label,  # (n,) 0 uninfected, 1 parasitized; uninfected must occur; not of test cells
+    score,  # (n,) probability of parasitized, 0–1
+    specificity: float = 0.95,  # to reach on these cells, above 0 and up to 1
+    patient=None,  # (n,) patient of each cell, resampled whole where a confidence is asked for
+    confidence: float
+    | None = None,  # share of resamples that must reach it, 0–1; None: these cells as they are
+    n_boot: int = 1000,  # resamples
+    seed: int = 42,
+) -> float:  # the lowest threshold that reaches it; may be a hair above 1, which calls nothing
     "Choose a threshold by the specificity it must reach; raise `ValueError` without uninfected cells."
     label, score, code = _checked(label, score, patient)
-    if not 0 < specificity <= 1: raise ValueError(f"specificity={specificity}: use a share above 0 and up to 1, such as 0.95")
-    if confidence is not None and not 0 < confidence < 1: raise ValueError(f"confidence={confidence}: use a share between 0 and 1, such as 0.95, or None")
+    if not 0 < specificity <= 1:
+        raise ValueError(
+            f"specificity={specificity}: use a share above 0 and up to 1, such as 0.95"
+        )
+    if confidence is not None and not 0 < confidence < 1:
+        raise ValueError(
+            f"confidence={confidence}: use a share between 0 and 1, such as 0.95, or None"
+        )
     rows = np.flatnonzero(label == 0)
-    if not len(rows): raise ValueError(f"no {CLASSES[0]} cells: without them no threshold has a specificity")
+    if not len(rows):
+        raise ValueError(f"no {CLASSES[0]} cells: without them no threshold has a specificity")
     rows = rows[np.argsort(score[rows], kind="stable")]
-    weights = np.ones((1, code.max() + 1)) if confidence is None else _draw(np.random.default_rng(seed), n_boot, code.max() + 1)
-    below = weights[:, code[rows]].cumsum(1)  # uninfected cells up to and with each, in score's order
+    weights = (
+        np.ones((1, code.max() + 1))
+        if confidence is None
+        else _draw(np.random.default_rng(seed), n_boot, code.max() + 1)
+    )
+    below = weights[:, code[rows]].cumsum(
+        1
+    )  # uninfected cells up to and with each, in score's order
     below = below[below[:, -1] > 0]
-    highest = score[rows][(below < specificity*below[:, -1:] - 1e-9).sum(1)]  # of the uninfected scores that must be left in peace
+    highest = score[rows][
+        (below < specificity * below[:, -1:] - 1e-9).sum(1)
+    ]  # of the uninfected scores that must be left in peace
     return float(np.nextafter(np.quantile(highest, confidence or 0, method="inverted_cdf"), 2))
 
 # %% ../nbs/11_calibration.ipynb #426e2da9
-SHARES = np.linspace(.01, .99, 99)
+SHARES = np.linspace(0.01, 0.99, 99)
 
 
-def cost_curve(label, # (n,) 0 uninfected, 1 parasitized; both must occur
-               score, # (n,) probability of parasitized, 0–1
-               thresholds=None, # one, or one a share; None takes the cheapest on these cells, which flatters
-               shares: Sequence|None=None # (k,) share of the possible cost that sits with the parasitized cells, 0–1; None takes `SHARES`
-               ) -> pd.DataFrame: # index share; threshold, missed, alarms (shares of their class), cost (0–1)
+def cost_curve(
+    label,  # (n,) 0 uninfected, 1 parasitized; both must occur
+    score,  # (n,) probability of parasitized, 0–1
+    thresholds=None,  # one, or one a share; None takes the cheapest on these cells, which flatters
+    shares: Sequence
+    | None = None,  # (k,) share of the possible cost that sits with the parasitized cells, 0–1; None takes `SHARES`
+) -> pd.DataFrame:  # index share; threshold, missed, alarms (shares of their class), cost (0–1)
     "Compute the normalised expected cost of a model (Drummond and Holte 2006); raise `ValueError` where a class is missing."
     label, score, _ = _checked(label, score)
     shares = np.asarray(SHARES if shares is None else shares, float)
-    if not ((shares >= 0) & (shares <= 1)).all(): raise ValueError(f"shares={shares}: use shares of the cost from 0 to 1")
-    if label.min() == label.max(): raise ValueError(f"all {len(label)} cells are {CLASSES[label[0]]}: a cost needs cells of both classes")
+    if not ((shares >= 0) & (shares <= 1)).all():
+        raise ValueError(f"shares={shares}: use shares of the cost from 0 to 1")
+    if label.min() == label.max():
+        raise ValueError(
+            f"all {len(label)} cells are {CLASSES[label[0]]}: a cost needs cells of both classes"
+        )
     sides = [np.sort(score[label == c]) for c in (0, 1)]
-    def missed(t): return np.searchsorted(sides[1], t)/len(sides[1])
-    def alarms(t): return 1 - np.searchsorted(sides[0], t)/len(sides[0])
+
+    def missed(t):
+        return np.searchsorted(sides[1], t) / len(sides[1])
+
+    def alarms(t):
+        return 1 - np.searchsorted(sides[0], t) / len(sides[0])
+
     if thresholds is None:
         tried = np.append(np.unique(score), np.inf)
         costs = np.outer(shares, missed(tried)) + np.outer(1 - shares, alarms(tried))
         thresholds = tried[costs.argmin(1)]
     t = np.broadcast_to(np.asarray(thresholds, float), shares.shape)
-    return pd.DataFrame({"threshold": t, "missed": missed(t), "alarms": alarms(t), "cost": shares*missed(t) + (1 - shares)*alarms(t)},
-                        index=pd.Index(shares, name="share"))
+    return pd.DataFrame(
+        {
+            "threshold": t,
+            "missed": missed(t),
+            "alarms": alarms(t),
+            "cost": shares * missed(t) + (1 - shares) * alarms(t),
+        },
+        index=pd.Index(shares, name="share"),
+    )
 
 # %% ../nbs/11_calibration.ipynb #3d362316
-def shift_prior(score, # (n,) probability of parasitized where a share `here` is parasitized, 0–1
-                there: float, # share of cells that are parasitized where the score will be used, between 0 and 1
-                here: float=0.5 # the same among the cells it was calibrated on
-                ) -> np.ndarray: # (n,) probability of parasitized there, 0–1
+def shift_prior(
+    score,  # (n,) probability of parasitized where a share `here` is parasitized, 0–1
+    there: float,  # share of cells that are parasitized where the score will be used, between 0 and 1
+    here: float = 0.5,  # the same among the cells it was calibrated on
+) -> np.ndarray:  # (n,) probability of parasitized there, 0–1
     "Carry probabilities to another prevalence (Saerens, Latinne and Decaestecker 2002), if only the shares of the classes differ."
     for name, value in (("there", there), ("here", here)):
-        if not 0 < value < 1: raise ValueError(f"{name}={value}: use a share between 0 and 1, such as 0.033 for 3.3 %")
+        if not 0 < value < 1:
+            raise ValueError(
+                f"{name}={value}: use a share between 0 and 1, such as 0.033 for 3.3 %"
+            )
     return expit(_logit(_checked_score(np.asarray(score))) + logit(there) - logit(here))
 
 # %% ../nbs/11_calibration.ipynb #3f0d5ceb
-def refer(label, # (n,) 0 uninfected, 1 parasitized
-          score  # (n,) probability of parasitized, 0–1; called parasitized from 0.5 on
-          ) -> pd.DataFrame: # index margin; referred (share of cells), kept (cells), mistakes (among the kept), accuracy, sensitivity, specificity
+def refer(
+    label,  # (n,) 0 uninfected, 1 parasitized
+    score,  # (n,) probability of parasitized, 0–1; called parasitized from 0.5 on
+) -> pd.DataFrame:  # index margin; referred (share of cells), kept (cells), mistakes (among the kept), accuracy, sensitivity, specificity
     "Refer every cell whose score is nearer to 0.5 than a margin, for every margin, and evaluate the calls that are kept."
     label, score, _ = _checked(label, score)
-    margin, code = np.unique(np.abs(score - .5).round(12), return_inverse=True)
-    outcome = 2*label + (score >= .5)  # 0 to 3: tn, fp, fn, tp
-    counts = np.bincount(4*code + outcome, minlength=4*len(margin)).reshape(-1, 4)[::-1].cumsum(0)[::-1]
+    margin, code = np.unique(np.abs(score - 0.5).round(12), return_inverse=True)
+    outcome = 2 * label + (score >= 0.5)  # 0 to 3: tn, fp, fn, tp
+    counts = (
+        np.bincount(4 * code + outcome, minlength=4 * len(margin))
+        .reshape(-1, 4)[::-1]
+        .cumsum(0)[::-1]
+    )
     r, kept = rates(*counts.T), counts.sum(1)
-    return pd.DataFrame({"referred": 1 - kept/len(label), "kept": kept, "mistakes": counts[:, 1] + counts[:, 2], **{k: r[k] for k in ("accuracy", "sensitivity", "specificity")}},
-                        index=pd.Index(margin, name="margin"))
+    return pd.DataFrame(
+        {
+            "referred": 1 - kept / len(label),
+            "kept": kept,
+            "mistakes": counts[:, 1] + counts[:, 2],
+            **{k: r[k] for k in ("accuracy", "sensitivity", "specificity")},
+        },
+        index=pd.Index(margin, name="margin"),
+    )
 
 # %% ../nbs/11_calibration.ipynb #c44e01af
-def conformal_limits(label, # (n,) 0 uninfected, 1 parasitized; of calibration cells, that trained nothing and test nothing
-                     score, # (n,) probability of parasitized, 0–1
-                     alpha: float=0.1, # share of sets that may miss the label, between 0 and 1
-                     by_label: bool=True # promise it for each class by itself (label-conditional), not for all cells together
-                     ) -> pd.Series: # index class; strangeness that a label may have; infinite where there are too few cells to exclude any
+def conformal_limits(
+    label,  # (n,) 0 uninfected, 1 parasitized; of calibration cells, that trained nothing and test nothing
+    score,  # (n,) probability of parasitized, 0–1
+    alpha: float = 0.1,  # share of sets that may miss the label, between 0 and 1
+    by_label: bool = True,  # promise it for each class by itself (label-conditional), not for all cells together
+) -> pd.Series:  # index class; strangeness that a label may have; infinite where there are too few cells to exclude any
     "Find how strange a label may look (split conformal prediction: Vovk, Gammerman and Shafer 2005; Angelopoulos and Bates 2021)."
     label, score, _ = _checked(label, score)
-    if not 0 < alpha < 1: raise ValueError(f"alpha={alpha}: use a share between 0 and 1, such as 0.1 for sets that hold the label in 90 %")
+    if not 0 < alpha < 1:
+        raise ValueError(
+            f"alpha={alpha}: use a share between 0 and 1, such as 0.1 for sets that hold the label in 90 %"
+        )
     strange = np.where(label == 1, 1 - score, score)
+
     def limit(values):
-        k = int(np.ceil((len(values) + 1)*(1 - alpha) - 1e-9))
+        k = int(np.ceil((len(values) + 1) * (1 - alpha) - 1e-9))
         return np.sort(values)[k - 1] if k <= len(values) else np.inf
-    return pd.Series({name: limit(strange[label == c] if by_label else strange) for c, name in enumerate(CLASSES)}, dtype=float)
+
+    return pd.Series(
+        {
+            name: limit(strange[label == c] if by_label else strange)
+            for c, name in enumerate(CLASSES)
+        },
+        dtype=float,
+    )
 
 
-def conformal_sets(score, # (n,) probability of parasitized, 0–1
-                   limits: pd.Series # of conformal_limits
-                   ) -> pd.DataFrame: # (n, 2) bool, a column a class: whether the set holds it
+def conformal_sets(
+    score,  # (n,) probability of parasitized, 0–1
+    limits: pd.Series,  # of conformal_limits
+) -> pd.DataFrame:  # (n, 2) bool, a column a class: whether the set holds it
     "Put into each cell's set every label that looks no stranger than its limit."
     score = _checked_score(np.asarray(score))
-    return pd.DataFrame({CLASSES[0]: score <= limits[CLASSES[0]], CLASSES[1]: 1 - score <= limits[CLASSES[1]]})
+    return pd.DataFrame(
+        {CLASSES[0]: score <= limits[CLASSES[0]], CLASSES[1]: 1 - score <= limits[CLASSES[1]]}
+    )
 
 
-def coverage(label, # (n,) 0 uninfected, 1 parasitized
-             sets: pd.DataFrame, # (n, 2) bool, of conformal_sets
-             by=None # (n,) groups, such as patients or labels; None takes all cells together
-             ) -> pd.DataFrame: # a row a group: cells, coverage (share of sets with the true label), one, both, none (shares of sets)
+def coverage(
+    label,  # (n,) 0 uninfected, 1 parasitized
+    sets: pd.DataFrame,  # (n, 2) bool, of conformal_sets
+    by=None,  # (n,) groups, such as patients or labels; None takes all cells together
+) -> pd.DataFrame:  # a row a group: cells, coverage (share of sets with the true label), one, both, none (shares of sets)
     "Count how often the sets hold the true label, and how large they are; raise `ValueError` where lengths differ."
     label, _, _ = _checked(label, np.zeros(len(label)))
     sets = sets[list(CLASSES)].to_numpy(bool)
-    if len(sets) != len(label): raise ValueError(f"{len(label)} labels but {len(sets)} sets: each cell needs both, in the same order")
-    if by is not None and len(by) != len(label): raise ValueError(f"{len(label)} labels but {len(by)} groups: each cell needs one")
+    if len(sets) != len(label):
+        raise ValueError(
+            f"{len(label)} labels but {len(sets)} sets: each cell needs both, in the same order"
+        )
+    if by is not None and len(by) != len(label):
+        raise ValueError(f"{len(label)} labels but {len(by)} groups: each cell needs one")
     size = sets.sum(1)
-    table = pd.DataFrame({"coverage": sets[np.arange(len(label)), label], "one": size == 1, "both": size == 2, "none": size == 0})
+    table = pd.DataFrame(
+        {
+            "coverage": sets[np.arange(len(label)), label],
+            "one": size == 1,
+            "both": size == 2,
+            "none": size == 0,
+        }
+    )
     groups = table.groupby(np.full(len(label), "all") if by is None else np.asarray(by))
     return groups.mean().astype(float).assign(cells=groups.size())[["cells", *table]]

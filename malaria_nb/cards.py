@@ -15,22 +15,33 @@ import pandas as pd
 from .experiments import Record
 
 # %% ../nbs/97_cards.ipynb #136b654e
-def markdown_table(rows: Iterable[Iterable], # of anything that can be printed
-                   head: Iterable[str]       # names of the columns
-                   ) -> str:
+def markdown_table(
+    rows: Iterable[Iterable],  # of anything that can be printed
+    head: Iterable[str],  # names of the columns
+) -> str:
     "Write a table as Markdown."
-    def line(cells): return "| " + " | ".join(str(c).replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
+
+    def line(cells):
+        return (
+            "| " + " | ".join(str(c).replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
+        )
+
     head = list(head)
-    return "\n".join([line(head), "|" + "---|"*len(head), *map(line, rows)])
+    return "\n".join([line(head), "|" + "---|" * len(head), *map(line, rows)])
 
 # %% ../nbs/97_cards.ipynb #5da57bab
-def by_patient(predictions: pd.DataFrame, # predictions table
-               threshold: float=.5        # a score of at least this is a call
-               ) -> pd.DataFrame: # index patient; cells, parasitized, accuracy; the worst first
+def by_patient(
+    predictions: pd.DataFrame,  # predictions table
+    threshold: float = 0.5,  # a score of at least this is a call
+) -> pd.DataFrame:  # index patient; cells, parasitized, accuracy; the worst first
     "Count every test patient's cells and right calls."
     test = predictions[predictions["split"] == "test"]
     right = (test["score"] >= threshold) == test["label"]
-    table = test.assign(right=right).groupby("patient").agg(cells=("label", "size"), parasitized=("label", "sum"), accuracy=("right", "mean"))
+    table = (
+        test.assign(right=right)
+        .groupby("patient")
+        .agg(cells=("label", "size"), parasitized=("label", "sum"), accuracy=("right", "mean"))
+    )
     return table.sort_values(["accuracy", "cells"])
 
 # %% ../nbs/97_cards.ipynb #b9af2385
@@ -45,98 +56,221 @@ _LIMITS = """\
 - Age, sex, and the history of the patients are not in the data, so nothing can be said on how the model does for groups of people.
 - The intervals cover which patients were tested. They don't cover the seed, the laboratory, or the labels."""
 
-_SAYS = {"plateau": "learning rate halved after … epochs without a lower validation loss", "patience": "stopped after … such epochs",
-         "keep": "epoch whose weights are kept", "augment": "augmentation", "start_from": "starts with the head of",
-         "schedule": "learning rate over time", "smoothing": "label smoothing", "averaging": "momentum of the weights' running mean"}
+_SAYS = {
+    "plateau": "learning rate halved after … epochs without a lower validation loss",
+    "patience": "stopped after … such epochs",
+    "keep": "epoch whose weights are kept",
+    "augment": "augmentation",
+    "start_from": "starts with the head of",
+    "schedule": "learning rate over time",
+    "smoothing": "label smoothing",
+    "averaging": "momentum of the weights' running mean",
+}
 _ELSEWHERE = ("size", "batch", "epochs")  # said in lines of their own
 
 
-def model_card(record: Record
-               ) -> str: # Markdown
+def model_card(record: Record) -> str:  # Markdown
     "Write a model card, every number of it from a record (sections after Mitchell et al. 2019)."
     from malaria_nb.evaluation import _text, at_prevalence
-    prevalences = .5, .033, .01
+
+    prevalences = 0.5, 0.033, 0.01
     a, recipe, split = record.about, record.about["recipe"], record.about["split"]
     cells = a["cells"]
-    def choice(v): return "none" if v is None else ", ".join(f"{k} {choice(x)}" for k, x in v.items()) if isinstance(v, dict) else v
-    shown = {k: v for k, v in recipe.items() if k not in _ELSEWHERE and (k != "preprocessing" or a["weights"])}  # in front of VGG-19 alone
-    made = [("recipe", f"`{record.name}`, split by {split}, seed {a['seed']}"), *((_SAYS.get(k, k.replace("_", " ")), choice(v)) for k, v in shown.items()),
-            ("pixels", f"{a['size']} × {a['size']}, RGB, 0–255"), ("cells a step", a["batch"]),
-            ("epochs", f"{a['epochs']['done']} of {a['epochs']['planned']} at most: {a['epochs']['stopped']}"),
-            ("starts from", a["weights"] or "random weights"), ("time", f"{a['seconds']/60:.0f} minutes on {a['environment']['device']}"),
-            ("made with", ", ".join(f"{k} {v}" for k, v in a["environment"].items() if k not in ("device",)))]
-    counted = [(part, *(f"{cells[part][k]:,}" for k in ("cells", "parasitized", "patients"))) for part in ("train", "valid", "test")]
+
+    def choice(v):
+        return (
+            "none"
+            if v is None
+            else ", ".join(f"{k} {choice(x)}" for k, x in v.items())
+            if isinstance(v, dict)
+            else v
+        )
+
+    shown = {
+        k: v
+        for k, v in recipe.items()
+        if k not in _ELSEWHERE and (k != "preprocessing" or a["weights"])
+    }  # in front of VGG-19 alone
+    made = [
+        ("recipe", f"`{record.name}`, split by {split}, seed {a['seed']}"),
+        *((_SAYS.get(k, k.replace("_", " ")), choice(v)) for k, v in shown.items()),
+        ("pixels", f"{a['size']} × {a['size']}, RGB, 0–255"),
+        ("cells a step", a["batch"]),
+        (
+            "epochs",
+            f"{a['epochs']['done']} of {a['epochs']['planned']} at most: {a['epochs']['stopped']}",
+        ),
+        ("starts from", a["weights"] or "random weights"),
+        ("time", f"{a['seconds'] / 60:.0f} minutes on {a['environment']['device']}"),
+        (
+            "made with",
+            ", ".join(f"{k} {v}" for k, v in a["environment"].items() if k not in ("device",)),
+        ),
+    ]
+    counted = [
+        (part, *(f"{cells[part][k]:,}" for k in ("cells", "parasitized", "patients")))
+        for part in ("train", "valid", "test")
+    ]
     scores = [(m, _text(*row)) for m, row in zip(record.metrics.index, record.metrics.to_numpy())]
     patients = by_patient(record.predictions)
-    shares = patients["accuracy"].quantile([0, .1, .5, .9, 1])
-    spread = [(name, f"{v:.3f}") for name, v in zip(("the worst patient", "a tenth do worse than", "half do worse than", "nine tenths do worse than", "the best"), shares)]
-    worth = [at_prevalence(*record.metrics.loc[["sensitivity", "specificity"], "value"], p) for p in prevalences]
-    return "\n\n".join([
-        f"# Model card: {record.name}", f"> {record}", "Made from the record by `make cards`; see [chapter 97](97_cards.ipynb).",
-        "## What it is for", _FOR, "## What it is", markdown_table(made, ["what", "it is"]),
-        "## What it was trained and tested on",
-        f"{cells['n']:,} {cells['source']} cells (fingerprint `{cells['fingerprint']}`); see the [data sheet](data_sheet.md). Courtesy of the U.S. National Library of Medicine.",
-        markdown_table(counted, ["part", "cells", "parasitized", "patients"]),
-        "Split by cell, the patients of training and test are the same." if split.startswith("cell") else "No patient is in two parts." if split.startswith("patient")
-        else "No photograph is in two parts, patients are.",
-        "## How it does", "On the test cells, threshold 0.5, with 95 % intervals by resampling patients 1,000 times.",
-        markdown_table(scores, ["metric", "value (interval)"]),
-        f"Accuracy differs between the {len(patients)} test patients; {int((patients['accuracy'] < .9).sum())} of them are below 0.9.",
-        markdown_table(spread, ["of the test patients", "accuracy"]),
-        "What a call is worth depends on how common parasites are:",
-        markdown_table([(f"{100*p:g} %", f"{w['ppv']:.3f}", f"{w['npv']:.3f}") for p, w in zip(prevalences, worth)], ["share of cells that are parasitized", "PPV", "NPV"]),
-        "## What it can't do", _LIMITS,
-        "## To make it again", f"```\nmalaria-nb experiment run {record.name} --split {split} --seed {a['seed']} --again\n```"]) + "\n"
+    shares = patients["accuracy"].quantile([0, 0.1, 0.5, 0.9, 1])
+    spread = [
+        (name, f"{v:.3f}")
+        for name, v in zip(
+            (
+                "the worst patient",
+                "a tenth do worse than",
+                "half do worse than",
+                "nine tenths do worse than",
+                "the best",
+            ),
+            shares,
+        )
+    ]
+    worth = [
+        at_prevalence(*record.metrics.loc[["sensitivity", "specificity"], "value"], p)
+        for p in prevalences
+    ]
+    return (
+        "\n\n".join(
+            [
+                f"# Model card: {record.name}",
+                f"> {record}",
+                "Made from the record by `make cards`; see [chapter 97](97_cards.ipynb).",
+                "## What it is for",
+                _FOR,
+                "## What it is",
+                markdown_table(made, ["what", "it is"]),
+                "## What it was trained and tested on",
+                f"{cells['n']:,} {cells['source']} cells (fingerprint `{cells['fingerprint']}`); see the [data sheet](data_sheet.md). Courtesy of the U.S. National Library of Medicine.",
+                markdown_table(counted, ["part", "cells", "parasitized", "patients"]),
+                "Split by cell, the patients of training and test are the same."
+                if split.startswith("cell")
+                else "No patient is in two parts."
+                if split.startswith("patient")
+                else "No photograph is in two parts, patients are.",
+                "## How it does",
+                "On the test cells, threshold 0.5, with 95 % intervals by resampling patients 1,000 times.",
+                markdown_table(scores, ["metric", "value (interval)"]),
+                f"Accuracy differs between the {len(patients)} test patients; {int((patients['accuracy'] < 0.9).sum())} of them are below 0.9.",
+                markdown_table(spread, ["of the test patients", "accuracy"]),
+                "What a call is worth depends on how common parasites are:",
+                markdown_table(
+                    [
+                        (f"{100 * p:g} %", f"{w['ppv']:.3f}", f"{w['npv']:.3f}")
+                        for p, w in zip(prevalences, worth)
+                    ],
+                    ["share of cells that are parasitized", "PPV", "NPV"],
+                ),
+                "## What it can't do",
+                _LIMITS,
+                "## To make it again",
+                f"```\nmalaria-nb experiment run {record.name} --split {split} --seed {a['seed']} --again\n```",
+            ]
+        )
+        + "\n"
+    )
 
 # %% ../nbs/97_cards.ipynb #3e96e567
-def data_sheet(cells: pd.DataFrame, # a row a cell: file, patient, smear, label
-               source: str          # "real (NIH/NLM)" or "synthetic"
-               ) -> str: # Markdown
+def data_sheet(
+    cells: pd.DataFrame,  # a row a cell: file, patient, smear, label
+    source: str,  # "real (NIH/NLM)" or "synthetic"
+) -> str:  # Markdown
     "Write a data sheet, its counts from a table of cells (sections after Gebru et al. 2021)."
     name = cells["file"].str.split("/").str[-1]
     day = pd.to_datetime(name.str.extract(r"IMG_(\d{8})")[0], format="%Y%m%d")
     patients = cells.groupby("patient")["label"].agg(["size", "sum"])
-    counts = [("cells", f"{len(cells):,}"), ("parasitized", f"{int(cells['label'].sum()):,}"), ("patients", len(patients)),
-              ("patients with no parasitized cell", int((patients["sum"] == 0).sum())), ("smears", cells["smear"].nunique()),
-              ("photographs", f"{name.str.split('_cell_').str[0].nunique():,}"),
-              ("cells of a patient", f"{patients['size'].min()} to {patients['size'].max()}, half have {patients['size'].median():.0f} or fewer"),
-              ("parasitized cells of a patient", f"{patients['sum'].min()} to {patients['sum'].max()}, half have {patients['sum'].median():.0f} or fewer"),
-              ("photographed, by the files' names", f"{day.min():%Y-%m-%d} to {day.max():%Y-%m-%d}, on {day.nunique()} days")]
-    return "\n\n".join([
-        f"# Data sheet: the {source} cells", "Counted from the recorded folds by `make cards`; see [chapter 97](97_cards.ipynb) and [chapter 01](01_dataset.ipynb).",
-        "## Why it was made", "By the Lister Hill National Center for Biomedical Communications of the U.S. National Library of Medicine, for research on the automated reading of blood smears.",
-        "## What is in it", markdown_table(counts, ["what", "how many"]),
-        "Each cell is a colour picture, cut from a photograph of a Giemsa-stained thin smear, with everything outside the cell painted black. A name holds the patient, the smear, the photograph and the cell's number.",
-        "**Not in it:** age, sex, treatment, parasitaemia, species (all are *P. falciparum*), who stained, which microscope (one patient's two smears were photographed on two).",
-        "## How it was collected", "At the Chittagong Medical College Hospital in Bangladesh, with a phone on a microscope's eyepiece. Half of the cells are parasitized by selection; in the smears they come from it was about 3.3 % (chapter 00). How patients were chosen is not told in the archive.",
-        "## Who set the labels", "One expert marked every cell (chapter 01). No second reading is published, so nobody knows how far two readers would agree. Fuhad et al. (2020) hold 647 parasitized and 750 uninfected cells to be mislabelled; [chapter 12](12_labels.ipynb) looks into it.",
-        "## What it may be used for", "Learning, and comparing methods on the same split. **Not** for a claim that a method works in a clinic: the cells are pre-selected, from one place, and cut out already. Its parent set shares 192 of the 200 patients, so that one is no external test ([chapter 15](15_external.ipynb)).",
-        "## Where it is, and who keeps it", "With the publisher: `malaria-nb data fetch` gets and checks it ([chapter 01](01_dataset.ipynb)). It is not in this repository. Courtesy of the U.S. National Library of Medicine."]) + "\n"
+    counts = [
+        ("cells", f"{len(cells):,}"),
+        ("parasitized", f"{int(cells['label'].sum()):,}"),
+        ("patients", len(patients)),
+        ("patients with no parasitized cell", int((patients["sum"] == 0).sum())),
+        ("smears", cells["smear"].nunique()),
+        ("photographs", f"{name.str.split('_cell_').str[0].nunique():,}"),
+        (
+            "cells of a patient",
+            f"{patients['size'].min()} to {patients['size'].max()}, half have {patients['size'].median():.0f} or fewer",
+        ),
+        (
+            "parasitized cells of a patient",
+            f"{patients['sum'].min()} to {patients['sum'].max()}, half have {patients['sum'].median():.0f} or fewer",
+        ),
+        (
+            "photographed, by the files' names",
+            f"{day.min():%Y-%m-%d} to {day.max():%Y-%m-%d}, on {day.nunique()} days",
+        ),
+    ]
+    return (
+        "\n\n".join(
+            [
+                f"# Data sheet: the {source} cells",
+                "Counted from the recorded folds by `make cards`; see [chapter 97](97_cards.ipynb) and [chapter 01](01_dataset.ipynb).",
+                "## Why it was made",
+                "By the Lister Hill National Center for Biomedical Communications of the U.S. National Library of Medicine, for research on the automated reading of blood smears.",
+                "## What is in it",
+                markdown_table(counts, ["what", "how many"]),
+                "Each cell is a colour picture, cut from a photograph of a Giemsa-stained thin smear, with everything outside the cell painted black. A name holds the patient, the smear, the photograph and the cell's number.",
+                "**Not in it:** age, sex, treatment, parasitaemia, species (all are *P. falciparum*), who stained, which microscope (one patient's two smears were photographed on two).",
+                "## How it was collected",
+                "At the Chittagong Medical College Hospital in Bangladesh, with a phone on a microscope's eyepiece. Half of the cells are parasitized by selection; in the smears they come from it was about 3.3 % (chapter 00). How patients were chosen is not told in the archive.",
+                "## Who set the labels",
+                "One expert marked every cell (chapter 01). No second reading is published, so nobody knows how far two readers would agree. Fuhad et al. (2020) hold 647 parasitized and 750 uninfected cells to be mislabelled; [chapter 12](12_labels.ipynb) looks into it.",
+                "## What it may be used for",
+                "Learning, and comparing methods on the same split. **Not** for a claim that a method works in a clinic: the cells are pre-selected, from one place, and cut out already. Its parent set shares 192 of the 200 patients, so that one is no external test ([chapter 15](15_external.ipynb)).",
+                "## Where it is, and who keeps it",
+                "With the publisher: `malaria-nb data fetch` gets and checks it ([chapter 01](01_dataset.ipynb)). It is not in this repository. Courtesy of the U.S. National Library of Medicine.",
+            ]
+        )
+        + "\n"
+    )
 
 # %% ../nbs/97_cards.ipynb #01226672
 ANSWERS = ("yes", "partly", "no", "not applicable")
 
 
-def read_checklists(path: Path # CSV: guideline, item, asks, answer, where, note
-                    ) -> pd.DataFrame:
+def read_checklists(
+    path: Path,  # CSV: guideline, item, asks, answer, where, note
+) -> pd.DataFrame:
     "Read the answers; raise `ValueError` for an answer that is none, and for a yes that doesn't say where."
-    with open(path, encoding="utf-8", newline="") as f: table = pd.DataFrame(list(csv.DictReader(f)))
+    with open(path, encoding="utf-8", newline="") as f:
+        table = pd.DataFrame(list(csv.DictReader(f)))
     for row in table.itertuples():
-        if row.answer not in ANSWERS: raise ValueError(f"{row.guideline} {row.item}: answer {row.answer!r}; use one of {', '.join(ANSWERS)}")
-        if row.answer in ("yes", "partly") and not row.where: raise ValueError(f"{row.guideline} {row.item} is answered {row.answer!r}: say where")
-        if row.answer != "yes" and not row.note: raise ValueError(f"{row.guideline} {row.item} is answered {row.answer!r}: say in a note why")
-    if (twice := table[table.duplicated(["guideline", "item"])]).size: raise ValueError(f"{twice.iloc[0]['guideline']} {twice.iloc[0]['item']} is there twice")
+        if row.answer not in ANSWERS:
+            raise ValueError(
+                f"{row.guideline} {row.item}: answer {row.answer!r}; use one of {', '.join(ANSWERS)}"
+            )
+        if row.answer in ("yes", "partly") and not row.where:
+            raise ValueError(f"{row.guideline} {row.item} is answered {row.answer!r}: say where")
+        if row.answer != "yes" and not row.note:
+            raise ValueError(
+                f"{row.guideline} {row.item} is answered {row.answer!r}: say in a note why"
+            )
+    if (twice := table[table.duplicated(["guideline", "item"])]).size:
+        raise ValueError(f"{twice.iloc[0]['guideline']} {twice.iloc[0]['item']} is there twice")
     return table
 
 
-def checklists(table: pd.DataFrame # from `read_checklists`
-               ) -> str: # Markdown
+def checklists(
+    table: pd.DataFrame,  # from `read_checklists`
+) -> str:  # Markdown
     "Write the checklists with a count of the answers first."
-    counted = pd.crosstab(table["guideline"], table["answer"]).reindex(columns=ANSWERS, fill_value=0)
-    parts = ["# Checklists: what this course answers, and what not",
-             "Made from `nbs/checklists.csv` by `make cards`; see [chapter 97](97_cards.ipynb). The items are told in our words; the guidelines themselves are the authority.",
-             markdown_table(([g, *row] for g, row in zip(counted.index, counted.to_numpy())), ["guideline", *ANSWERS])]
+    counted = pd.crosstab(table["guideline"], table["answer"]).reindex(
+        columns=ANSWERS, fill_value=0
+    )
+    parts = [
+        "# Checklists: what this course answers, and what not",
+        "Made from `nbs/checklists.csv` by `make cards`; see [chapter 97](97_cards.ipynb). The items are told in our words; the guidelines themselves are the authority.",
+        markdown_table(
+            ([g, *row] for g, row in zip(counted.index, counted.to_numpy())),
+            ["guideline", *ANSWERS],
+        ),
+    ]
     for guideline, rows in table.groupby("guideline", sort=False):
-        parts += [f"## {guideline}", markdown_table(([r.item, r.asks, f"**{r.answer}**", r.where, r.note] for r in rows.itertuples()),
-                                                    ["item", "it asks for", "answered", "where", "what is missing"])]
+        parts += [
+            f"## {guideline}",
+            markdown_table(
+                ([r.item, r.asks, f"**{r.answer}**", r.where, r.note] for r in rows.itertuples()),
+                ["item", "it asks for", "answered", "where", "what is missing"],
+            ),
+        ]
     return "\n\n".join(parts) + "\n"

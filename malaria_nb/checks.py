@@ -25,225 +25,424 @@ import pandas as pd
 from .exercises import Wrong, _right, array_of, called, expect, given
 
 # %% ../nbs/96_checks.ipynb #3458a75b
-def check_double(double: Callable # number → number
-                 ):
+def check_double(
+    double: Callable,  # number → number
+):
     "Check a function that doubles."
-    for x in 0, 1, -2.5: expect(called(double, x) == 2*x, f"double({x}) gives {double(x)}")
+    for x in 0, 1, -2.5:
+        expect(called(double, x) == 2 * x, f"double({x}) gives {double(x)}")
     _right()
 
 # %% ../nbs/96_checks.ipynb #34797f70
-def check_cells_for_half(perfect: float, # times 5,000 cells, for a reader who never errs
-                         tuned: float    # the same for the article's fine-tuned model
-                         ):
+def check_cells_for_half(
+    perfect: float,  # times 5,000 cells, for a reader who never errs
+    tuned: float,  # the same for the article's fine-tuned model
+):
     "Check how many times the cells halve a limit of detection."
     from malaria_nb.screening import limit_of_detection
+
     rates = {"perfect": (1, 1), "tuned": (4004 / 4075, 3933 / 4193)}  # specificity, sensitivity
     for name, times in (("perfect", perfect), ("tuned", tuned)):
         times = float(array_of(given(times, name), (), name))
-        expect(1 <= times <= 1_000, f"{name} is {times:g}: expected how many times 5,000 cells, a number from 1 to 1,000")
-        left = limit_of_detection(*rates[name], round(5_000 * times)) / limit_of_detection(*rates[name])
-        expect(left < .54, f"{name}: with {times:g} times the cells, {left:.0%} of the limit is left: more cells are needed. "
-               "Does this reader wait for one parasite, or for more than the usual number of false ones?")
-        expect(left > .46, f"{name}: with {times:g} times the cells, only {left:.0%} of the limit is left: fewer will do. What "
-               "grows with the cells here, and what with their square root?")
+        expect(
+            1 <= times <= 1_000,
+            f"{name} is {times:g}: expected how many times 5,000 cells, a number from 1 to 1,000",
+        )
+        left = limit_of_detection(*rates[name], round(5_000 * times)) / limit_of_detection(
+            *rates[name]
+        )
+        expect(
+            left < 0.54,
+            f"{name}: with {times:g} times the cells, {left:.0%} of the limit is left: more cells are needed. "
+            "Does this reader wait for one parasite, or for more than the usual number of false ones?",
+        )
+        expect(
+            left > 0.46,
+            f"{name}: with {times:g} times the cells, only {left:.0%} of the limit is left: fewer will do. What "
+            "grows with the cells here, and what with their square root?",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #0fb50dbf
 def check_true_parasitaemia(function):
     "Check a parasitaemia estimated from a count and a reader's error rates."
     from malaria_nb.screening import apparent_parasitaemia
+
     rng, name = np.random.default_rng(0), getattr(function, "__name__", "your function")
-    some = rng.uniform([.05, .7, .7], [.95, 1, 1], (5, 3))
-    for p, sens, spec in [(.02, 1, 1), (.3, .9, 1), (.01, 1, .98), *some]:
+    some = rng.uniform([0.05, 0.7, 0.7], [0.95, 1, 1], (5, 3))
+    for p, sens, spec in [(0.02, 1, 1), (0.3, 0.9, 1), (0.01, 1, 0.98), *some]:
         counted = 1_000 * apparent_parasitaemia(p, sens, spec)
         found = array_of(called(function, counted, 1_000, sens, spec), (), name)
-        expect(not np.isnan(found), f"{name} gives NaN for a reader with sensitivity {sens:.2f} and specificity {spec:.2f}, who "
-               "does tell something")
-        expect(np.isclose(found, p), f"{name} gives {found:.4f} for {counted:.1f} of 1,000 cells, sensitivity {sens:.2f} and "
-               f"specificity {spec:.2f}. Put that into apparent_parasitaemia: the count doesn't come out again")
-    expect(array_of(called(function, 3, 1_000, .95, .98), (), name) >= 0, f"{name} gives less than no parasites when a slide "
-           "shows fewer than the false ones expected: a share can't be negative")
-    expect(np.isclose(array_of(called(function, 3, 1_000, .95, .98), (), name), 0), f"{name} should give 0 when a slide shows "
-           "fewer than the false ones expected")
-    expect(np.isclose(array_of(called(function, 990, 1_000, .95, .98), (), name), 1),
-           f"{name} should give 1, and no other number, when a slide shows more than a fully infected one would")
-    for sens, spec in ((.5, .5), (0, 1), (.25, .5)):
-        try: found = called(function, 100, 1_000, sens, spec)
+        expect(
+            not np.isnan(found),
+            f"{name} gives NaN for a reader with sensitivity {sens:.2f} and specificity {spec:.2f}, who "
+            "does tell something",
+        )
+        expect(
+            np.isclose(found, p),
+            f"{name} gives {found:.4f} for {counted:.1f} of 1,000 cells, sensitivity {sens:.2f} and "
+            f"specificity {spec:.2f}. Put that into apparent_parasitaemia: the count doesn't come out again",
+        )
+    expect(
+        array_of(called(function, 3, 1_000, 0.95, 0.98), (), name) >= 0,
+        f"{name} gives less than no parasites when a slide "
+        "shows fewer than the false ones expected: a share can't be negative",
+    )
+    expect(
+        np.isclose(array_of(called(function, 3, 1_000, 0.95, 0.98), (), name), 0),
+        f"{name} should give 0 when a slide shows fewer than the false ones expected",
+    )
+    expect(
+        np.isclose(array_of(called(function, 990, 1_000, 0.95, 0.98), (), name), 1),
+        f"{name} should give 1, and no other number, when a slide shows more than a fully infected one would",
+    )
+    for sens, spec in ((0.5, 0.5), (0, 1), (0.25, 0.5)):
+        try:
+            found = called(function, 100, 1_000, sens, spec)
         except Wrong as e:
-            raise Wrong(f"for sensitivity {sens} and specificity {spec}, {e}: what should come back when they add up to "
-                        f"{sens + spec:g}?") from None
-        expect(np.isnan(array_of(found, (), name)),
-               f"{name} should give NaN for sensitivity {sens} and specificity {spec}: "
-               "this reader calls parasitized cells no more often than uninfected ones")
+            raise Wrong(
+                f"for sensitivity {sens} and specificity {spec}, {e}: what should come back when they add up to "
+                f"{sens + spec:g}?"
+            ) from None
+        expect(
+            np.isnan(array_of(found, (), name)),
+            f"{name} should give NaN for sensitivity {sens} and specificity {spec}: "
+            "this reader calls parasitized cells no more often than uninfected ones",
+        )
     counts = np.array([0, 20, 200, 500, 1_000])
-    many = array_of(called(function, counts, 1_000, .9, .95), (5,), f"{name}, given five counts,")
-    each = [float(array_of(called(function, int(n), 1_000, .9, .95), (), name)) for n in counts]
-    expect(np.allclose(many, each), f"{name} gives other values for an array of counts than for its counts one by one")
+    many = array_of(called(function, counts, 1_000, 0.9, 0.95), (5,), f"{name}, given five counts,")
+    each = [float(array_of(called(function, int(n), 1_000, 0.9, 0.95), (), name)) for n in counts]
+    expect(
+        np.allclose(many, each),
+        f"{name} gives other values for an array of counts than for its counts one by one",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #b602f841
 def check_unevenness(function):
     "Check how uneven patients' false parasites are, against the chi-squared statistic of a contingency table."
     from scipy.stats import chi2_contingency
+
     name = getattr(function, "__name__", "your function")
+
     def table(seed, cells, rates, infected):
         rng, rows = np.random.default_rng(seed), []
         for i, (n, rate, m) in enumerate(zip(cells, rates, infected)):
             false = np.arange(n) < round(n * rate)
-            score = np.r_[np.where(false, rng.uniform(.6, 1, n), rng.uniform(0, .4, n)), rng.uniform(.3, 1, m)]
-            rows.append(pd.DataFrame({"patient": f"C{90 + i}", "label": np.repeat([0, 1], [n, m]), "score": score}))
+            score = np.r_[
+                np.where(false, rng.uniform(0.6, 1, n), rng.uniform(0, 0.4, n)),
+                rng.uniform(0.3, 1, m),
+            ]
+            rows.append(
+                pd.DataFrame(
+                    {"patient": f"C{90 + i}", "label": np.repeat([0, 1], [n, m]), "score": score}
+                )
+            )
         return pd.concat(rows, ignore_index=True).sample(frac=1, random_state=seed)
+
     def oracle(t):
         t = t[t.label == 0]
-        chi2 = chi2_contingency(pd.crosstab(t.patient, t.score > .5), correction=False)
+        chi2 = chi2_contingency(pd.crosstab(t.patient, t.score > 0.5), correction=False)
         return chi2.statistic / chi2.dof
-    def value(t): return float(array_of(called(function, t.copy()), (), name))
-    even = table(0, [50] * 6, [.1, .2, .1, .2, .1, .1], [0] * 6)
-    expect(np.isclose(value(even), oracle(even)), f"{name} gives {value(even):.3f} for six patients with fifty uninfected cells "
-           "each, and a wrong one: is the variance that of a binomial, and the sum divided by one less than the patients?")
-    spared = table(5, [50] * 6, [.1, .2, 0, .2, .1, 0], [0] * 6)
-    expect(np.isclose(value(spared), oracle(spared)), f"{name} is right as long as every patient has a false parasite, and wrong "
-           "when two have none: it leaves out patients without a false parasite, and they count too")
-    mixed = table(1, [50] * 6, [.1, .2, .1, .2, .1, .1], [30, 0, 10, 60, 0, 5])
-    expect(np.isclose(value(mixed), oracle(mixed)), f"{name} is right as long as all cells are uninfected, and changes when "
-           "parasitized ones are added: can they be false parasites?")
-    sizes = table(2, [200, 20, 100, 40, 10], [.05, .3, .1, .02, .5], [0] * 5)
-    expect(np.isclose(value(sizes), oracle(sizes)), f"{name} is right as long as all patients have as many cells, and wrong "
-           "when they don't: the common rate is that of all cells together, and what is expected depends on a patient's cells")
-    for t in (table(3, [60, 15, 30, 80], [.2, .1, .4, .02], [5, 40, 0, 9]), table(4, [30, 90], [.1, .3], [3, 0])):
-        expect(np.isclose(value(t), oracle(t)), f"{name} gives {value(t):.3f} for {t.patient.nunique()} patients, and a wrong "
-               "one: go through it by hand for the first patient")
+
+    def value(t):
+        return float(array_of(called(function, t.copy()), (), name))
+
+    even = table(0, [50] * 6, [0.1, 0.2, 0.1, 0.2, 0.1, 0.1], [0] * 6)
+    expect(
+        np.isclose(value(even), oracle(even)),
+        f"{name} gives {value(even):.3f} for six patients with fifty uninfected cells "
+        "each, and a wrong one: is the variance that of a binomial, and the sum divided by one less than the patients?",
+    )
+    spared = table(5, [50] * 6, [0.1, 0.2, 0, 0.2, 0.1, 0], [0] * 6)
+    expect(
+        np.isclose(value(spared), oracle(spared)),
+        f"{name} is right as long as every patient has a false parasite, and wrong "
+        "when two have none: it leaves out patients without a false parasite, and they count too",
+    )
+    mixed = table(1, [50] * 6, [0.1, 0.2, 0.1, 0.2, 0.1, 0.1], [30, 0, 10, 60, 0, 5])
+    expect(
+        np.isclose(value(mixed), oracle(mixed)),
+        f"{name} is right as long as all cells are uninfected, and changes when "
+        "parasitized ones are added: can they be false parasites?",
+    )
+    sizes = table(2, [200, 20, 100, 40, 10], [0.05, 0.3, 0.1, 0.02, 0.5], [0] * 5)
+    expect(
+        np.isclose(value(sizes), oracle(sizes)),
+        f"{name} is right as long as all patients have as many cells, and wrong "
+        "when they don't: the common rate is that of all cells together, and what is expected depends on a patient's cells",
+    )
+    for t in (
+        table(3, [60, 15, 30, 80], [0.2, 0.1, 0.4, 0.02], [5, 40, 0, 9]),
+        table(4, [30, 90], [0.1, 0.3], [3, 0]),
+    ):
+        expect(
+            np.isclose(value(t), oracle(t)),
+            f"{name} gives {value(t):.3f} for {t.patient.nunique()} patients, and a wrong "
+            "one: go through it by hand for the first patient",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #92630dd8
 def check_stop_early(function):
     "Check a rule for stopping on simulated slides: its errors, its length, and that it doesn't look ahead."
     import time
+
     from malaria_nb.screening import apparent_parasitaemia, limit_of_detection
+
     name, sens, spec = getattr(function, "__name__", "your function"), 3933 / 4193, 4004 / 4075
-    fixed = next(n for n in range(100, 5_000, 10) if limit_of_detection(spec, sens, n) <= .01)
+    fixed = next(n for n in range(100, 5_000, 10) if limit_of_detection(spec, sens, n) <= 0.01)
     rng = np.random.default_rng(0)
+
     def answer(calls):
         n = len(calls)
         short = "" if n == 5_000 else f"for a slide of only {n} cell{'s' * (n > 1)}, "
-        try: found = called(function, calls.copy())
-        except Wrong as e: raise Wrong(f"{short}{e}") from None
-        expect(isinstance(found, (tuple, list, np.ndarray)) and len(found) == 2, f"{short}{name} should return two things: called "
-               "positive or not, and how many cells were read")
+        try:
+            found = called(function, calls.copy())
+        except Wrong as e:
+            raise Wrong(f"{short}{e}") from None
+        expect(
+            isinstance(found, (tuple, list, np.ndarray)) and len(found) == 2,
+            f"{short}{name} should return two things: called "
+            "positive or not, and how many cells were read",
+        )
         positive, read = found
-        expect(np.ndim(positive) == 0 and positive in (True, False), f"{name} should first return True or False, not "
-               f"{positive!r}")
-        expect(isinstance(read, (int, float, np.number)) and read == np.floor(read) and 1 <= read <= n,
-               f"{short}{name} says that it read {read!r} cells: expected a whole number, 1 or more, and no more than there are")
+        expect(
+            np.ndim(positive) == 0 and positive in (True, False),
+            f"{name} should first return True or False, not {positive!r}",
+        )
+        expect(
+            isinstance(read, (int, float, np.number)) and read == np.floor(read) and 1 <= read <= n,
+            f"{short}{name} says that it read {read!r} cells: expected a whole number, 1 or more, and no more than there are",
+        )
         return bool(positive), int(read)
-    def slides(share, n): return (rng.random((n, 5_000)) < apparent_parasitaemia(share, sens, spec)).astype(int)
+
+    def slides(share, n):
+        return (rng.random((n, 5_000)) < apparent_parasitaemia(share, sens, spec)).astype(int)
+
     began = time.perf_counter()
-    for calls in (*slides(0, 4), *slides(.01, 4), *slides(.005, 4), np.zeros(5_000, int), np.ones(5_000, int)):
+    for calls in (
+        *slides(0, 4),
+        *slides(0.01, 4),
+        *slides(0.005, 4),
+        np.zeros(5_000, int),
+        np.ones(5_000, int),
+    ):
         positive, read = answer(calls)
         calls[read:] = 1 - calls[read:]
-        expect(answer(calls) == (positive, read), f"{name} read {read:,} cells, and gives another answer when cells behind "
-               "those are changed: it looks ahead")
-    expect(time.perf_counter() - began < 3, f"{name} takes more than a tenth of a second a slide: compute what doesn't depend "
-           "on the slide once, outside")
-    expect(answer(np.ones(5_000, int))[0], f"{name} calls a slide negative on which every cell is called parasitized")
-    expect(not answer(np.zeros(5_000, int))[0], f"{name} calls a slide positive on which no cell is called parasitized")
-    for n in (1, 3, 700): answer(slides(.005, 1)[0, :n])
-    ill, healthy = ([answer(calls) for calls in slides(share, 400)] for share in (.01, 0))
+        expect(
+            answer(calls) == (positive, read),
+            f"{name} read {read:,} cells, and gives another answer when cells behind "
+            "those are changed: it looks ahead",
+        )
+    expect(
+        time.perf_counter() - began < 3,
+        f"{name} takes more than a tenth of a second a slide: compute what doesn't depend "
+        "on the slide once, outside",
+    )
+    expect(
+        answer(np.ones(5_000, int))[0],
+        f"{name} calls a slide negative on which every cell is called parasitized",
+    )
+    expect(
+        not answer(np.zeros(5_000, int))[0],
+        f"{name} calls a slide positive on which no cell is called parasitized",
+    )
+    for n in (1, 3, 700):
+        answer(slides(0.005, 1)[0, :n])
+    ill, healthy = ([answer(calls) for calls in slides(share, 400)] for share in (0.01, 0))
     false, missed = np.mean([p for p, _ in healthy]), 1 - np.mean([p for p, _ in ill])
     read = np.mean([r for _, r in healthy + ill])
-    expect(false < .08, f"{name} calls {false:.0%} of 400 healthy slides positive. Every look is one more chance to be fooled: "
-           "ask for more before you stop")
-    expect(missed < .08, f"{name} calls {missed:.0%} of 400 slides with 1 % parasitaemia negative. Ask for more before you stop "
-           "on that side")
-    expect(read <= 2 / 3 * fixed, f"{name} keeps its promises and reads {read:,.0f} cells on average; a count fixed in advance "
-           f"needs {fixed:,}. Which slides could have been stopped sooner?")
+    expect(
+        false < 0.08,
+        f"{name} calls {false:.0%} of 400 healthy slides positive. Every look is one more chance to be fooled: "
+        "ask for more before you stop",
+    )
+    expect(
+        missed < 0.08,
+        f"{name} calls {missed:.0%} of 400 slides with 1 % parasitaemia negative. Ask for more before you stop "
+        "on that side",
+    )
+    expect(
+        read <= 2 / 3 * fixed,
+        f"{name} keeps its promises and reads {read:,.0f} cells on average; a count fixed in advance "
+        f"needs {fixed:,}. Which slides could have been stopped sooner?",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #98105417
-def check_cells_until_met(enough: float # cells of one patient
-                          ):
+def check_cells_until_met(
+    enough: float,  # cells of one patient
+):
     "Check how many cells of a patient make it nearly certain that training has met that patient."
     from scipy.stats import hypergeom
+
     enough = float(array_of(given(enough, "enough"), (), "enough"))
-    expect(enough == np.floor(enough) and 1 <= enough <= 27_558, f"enough is {enough:g}: expected a whole number of cells, 1 or "
-           "more")
-    n, train = 27_558, 17_361  # one cell is in the test: the rest of the set holds all training cells
-    def met(cells): return 1 - hypergeom.pmf(0, n - 1, train, cells - 1)
-    expect(met(int(enough)) >= .99, f"with {enough:g} cells in the set, training has met {met(int(enough)):.0%} of such "
-           "patients, and 99 % are asked for: how many of these cells can lie in the training, when one lies in the test?")
-    expect(enough == 1 or met(int(enough) - 1) < .99, f"{enough:g} cells are enough, and so are fewer: how likely is it that "
-           "none of n cells is drawn, when each is drawn with 63 %?")
+    expect(
+        enough == np.floor(enough) and 1 <= enough <= 27_558,
+        f"enough is {enough:g}: expected a whole number of cells, 1 or more",
+    )
+    n, train = (
+        27_558,
+        17_361,
+    )  # one cell is in the test: the rest of the set holds all training cells
+
+    def met(cells):
+        return 1 - hypergeom.pmf(0, n - 1, train, cells - 1)
+
+    expect(
+        met(int(enough)) >= 0.99,
+        f"with {enough:g} cells in the set, training has met {met(int(enough)):.0%} of such "
+        "patients, and 99 % are asked for: how many of these cells can lie in the training, when one lies in the test?",
+    )
+    expect(
+        enough == 1 or met(int(enough) - 1) < 0.99,
+        f"{enough:g} cells are enough, and so are fewer: how likely is it that "
+        "none of n cells is drawn, when each is drawn with 63 %?",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #d89ba099
 def check_orientation_key(function):
     "Check a key that is the same for the eight orientations of a picture and for no other picture."
     rng, name = np.random.default_rng(0), getattr(function, "__name__", "your function")
+
     def key(image):
         before = image.copy()
         found = called(function, image)
-        expect(np.array_equal(image, before), f"{name} changes the picture it is given: work on a copy")
-        expect(not isinstance(found, np.ndarray), f"{name} returns an array, which can't be a key of a dictionary: return its "
-               "bytes, for one")
-        try: hash(found)
-        except TypeError: raise Wrong(f"{name} returns a {type(found).__name__}, which can't be a key of a dictionary: "
-                                      "return bytes, a number or a tuple") from None
+        expect(
+            np.array_equal(image, before), f"{name} changes the picture it is given: work on a copy"
+        )
+        expect(
+            not isinstance(found, np.ndarray),
+            f"{name} returns an array, which can't be a key of a dictionary: return its "
+            "bytes, for one",
+        )
+        try:
+            hash(found)
+        except TypeError:
+            raise Wrong(
+                f"{name} returns a {type(found).__name__}, which can't be a key of a dictionary: "
+                "return bytes, a number or a tuple"
+            ) from None
         return found
-    def orientations(x): return {"as it is": x, "turned by a quarter": np.rot90(x), "turned by a half": np.rot90(x, 2),
-                                 "turned by three quarters": np.rot90(x, 3),
-                                 "mirrored left to right": np.fliplr(x), "mirrored top to bottom": np.flipud(x),
-                                 "with rows and columns swapped": x.swapaxes(0, 1),
-                                 "mirrored and turned by a quarter": np.rot90(np.fliplr(x))}
-    pictures = [rng.integers(0, 256, size, dtype=np.uint8) for size in ((6, 6, 3), (5, 8, 3), (9, 4, 3), (1, 7, 3))]
+
+    def orientations(x):
+        return {
+            "as it is": x,
+            "turned by a quarter": np.rot90(x),
+            "turned by a half": np.rot90(x, 2),
+            "turned by three quarters": np.rot90(x, 3),
+            "mirrored left to right": np.fliplr(x),
+            "mirrored top to bottom": np.flipud(x),
+            "with rows and columns swapped": x.swapaxes(0, 1),
+            "mirrored and turned by a quarter": np.rot90(np.fliplr(x)),
+        }
+
+    pictures = [
+        rng.integers(0, 256, size, dtype=np.uint8)
+        for size in ((6, 6, 3), (5, 8, 3), (9, 4, 3), (1, 7, 3))
+    ]
     for x in pictures:
         for how, y in orientations(x).items():
-            expect(key(y.copy()) == key(x.copy()), f"{name} gives another key for a picture of {x.shape[0]} × {x.shape[1]} "
-                   f"pixels {how}")
-            expect(key(y) == key(y.copy()), f"{name} depends on how the array lies in memory, not only on its pixels ({how})")
+            expect(
+                key(y.copy()) == key(x.copy()),
+                f"{name} gives another key for a picture of {x.shape[0]} × {x.shape[1]} "
+                f"pixels {how}",
+            )
+            expect(
+                key(y) == key(y.copy()),
+                f"{name} depends on how the array lies in memory, not only on its pixels ({how})",
+            )
     x = pictures[0]
-    shuffled, channels, tweaked, nudged = rng.permutation(x.reshape(-1, 3)).reshape(x.shape), x[..., ::-1], x.copy(), x.copy()
+    shuffled, channels, tweaked, nudged = (
+        rng.permutation(x.reshape(-1, 3)).reshape(x.shape),
+        x[..., ::-1],
+        x.copy(),
+        x.copy(),
+    )
     tweaked[2, 3, 1] ^= 1
     nudged[1] = np.roll(x[1], 1, axis=0)
-    for y, what in ((shuffled, "the same pixels in other places"), (tweaked, "one value changed by one"),
-                    (channels, "red and blue swapped"), (nudged, "one row moved along")):
+    for y, what in (
+        (shuffled, "the same pixels in other places"),
+        (tweaked, "one value changed by one"),
+        (channels, "red and blue swapped"),
+        (nudged, "one row moved along"),
+    ):
         expect(key(y) != key(x), f"{name} gives the same key for a picture with {what}")
     flat = np.full((4, 4, 3), 7, np.uint8)
-    expect(key(flat) != key(flat.reshape(2, 8, 3)), f"{name} gives the same key for pictures of 4 × 4 and of 2 × 8 pixels: "
-           "bytes say nothing about the shape")
+    expect(
+        key(flat) != key(flat.reshape(2, 8, 3)),
+        f"{name} gives the same key for pictures of 4 × 4 and of 2 × 8 pixels: "
+        "bytes say nothing about the shape",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #27f3fba1
 def check_patient_scores(function):
     "Check scores that come from the patient alone, against a loop over the rows."
     name = getattr(function, "__name__", "your function")
-    def table(rows, start=0): return pd.DataFrame(rows, columns=["patient", "label"], index=range(start, start + len(rows)))
+
+    def table(rows, start=0):
+        return pd.DataFrame(
+            rows, columns=["patient", "label"], index=range(start, start + len(rows))
+        )
+
     def by_hand(train, test):
         known = {}
-        for patient, label in zip(train.patient, train.label): known.setdefault(patient, []).append(label)
+        for patient, label in zip(train.patient, train.label):
+            known.setdefault(patient, []).append(label)
         return np.array([np.mean(known.get(patient, train.label)) for patient in test.patient])
-    def value(train, test): return array_of(called(function, train.copy(), test.copy()), (len(test),), name)
+
+    def value(train, test):
+        return array_of(called(function, train.copy(), test.copy()), (len(test),), name)
+
     train = table([("C9", 1), ("C9", 1), ("C9", 0), ("C10", 0), ("C10", 0), ("C2", 1)])
     met = table([("C10", 0), ("C9", 1), ("C2", 1), ("C9", 0), ("C10", 1)], start=50)
-    expect(np.isfinite(value(train, met)).all(), f"{name} gives NaN for patients that training has met")
+    expect(
+        np.isfinite(value(train, met)).all(), f"{name} gives NaN for patients that training has met"
+    )
     flipped = met.assign(label=1 - met.label)
-    expect(np.allclose(value(train, met), value(train, flipped)), f"{name} changes when the test's labels change: these are the "
-           "answers, and no score may know them")
+    expect(
+        np.allclose(value(train, met), value(train, flipped)),
+        f"{name} changes when the test's labels change: these are the "
+        "answers, and no score may know them",
+    )
     unlabelled = met.drop(columns="label")
-    expect(np.allclose(value(train, unlabelled), by_hand(train, met)), f"{name} is wrong for patients that training has met: is "
-           "each score the share of that row's patient, in the order of the rows?")
+    expect(
+        np.allclose(value(train, unlabelled), by_hand(train, met)),
+        f"{name} is wrong for patients that training has met: is "
+        "each score the share of that row's patient, in the order of the rows?",
+    )
     new = table([("C77", 0), ("C9", 1), ("C1", 1), ("C10", 0)], start=7)
     found = value(train, new.drop(columns="label"))
-    expect(np.isfinite(found).all(), f"{name} gives NaN for a patient that training has never met: a score is needed for "
-           "everyone")
+    expect(
+        np.isfinite(found).all(),
+        f"{name} gives NaN for a patient that training has never met: a score is needed for "
+        "everyone",
+    )
     few = table([("C1", 1)] + [("C5", 0)] * 9)
-    expect(np.allclose(found, by_hand(train, new)) and np.allclose(value(few, new), by_hand(few, new)),
-           f"{name} gives a wrong score to a patient that training has never met: all training cells together are the best guess")
+    expect(
+        np.allclose(found, by_hand(train, new)) and np.allclose(value(few, new), by_hand(few, new)),
+        f"{name} gives a wrong score to a patient that training has never met: all training cells together are the best guess",
+    )
     rng = np.random.default_rng(0)
-    def some(n, start): return pd.DataFrame({"patient": rng.choice([f"C{i}" for i in range(40)], n),
-                                             "label": rng.integers(0, 2, n)}, index=rng.permutation(n) + start)
+
+    def some(n, start):
+        return pd.DataFrame(
+            {
+                "patient": rng.choice([f"C{i}" for i in range(40)], n),
+                "label": rng.integers(0, 2, n),
+            },
+            index=rng.permutation(n) + start,
+        )
+
     train, test = some(100, 0), some(60, 100)
-    expect(np.allclose(value(train, test), by_hand(train, test)), f"{name} is wrong on 100 training and 60 test cells whose "
-           "rows are in no order: does each score stand where its row stands?")
+    expect(
+        np.allclose(value(train, test), by_hand(train, test)),
+        f"{name} is wrong on 100 training and 60 test cells whose "
+        "rows are in no order: does each score stand where its row stands?",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #94f83625
@@ -251,70 +450,122 @@ def check_whole_groups(function):
     "Check the smallest groups that share no value, against SciPy's connected components."
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
+
     name, rng = getattr(function, "__name__", "your function"), np.random.default_rng(0)
+
     def oracle(table, columns):
         n, at, rows, cols = len(table), len(table), [], []
         for column in columns:
             codes, values = pd.factorize(table[column])
-            rows.append(np.arange(n)); cols.append(at + codes)
+            rows.append(np.arange(n))
+            cols.append(at + codes)
             at += len(values)
         rows, cols = np.concatenate(rows), np.concatenate(cols)
-        return connected_components(coo_matrix((np.ones(len(rows)), (rows, cols)), (at, at)), directed=False)[1][:n]
+        return connected_components(
+            coo_matrix((np.ones(len(rows)), (rows, cols)), (at, at)), directed=False
+        )[1][:n]
+
     def test(table, columns, what):
         found = called(function, table.copy(), list(columns))
-        try: found = np.asarray(found)
-        except ValueError: raise Wrong(f"{name} gives rows of different lengths: one number for each row is expected") from None
-        expect(found.shape == (len(table),), f"{name} gives the shape {found.shape} for {len(table)} rows: one number for each "
-               "row is expected")
+        try:
+            found = np.asarray(found)
+        except ValueError:
+            raise Wrong(
+                f"{name} gives rows of different lengths: one number for each row is expected"
+            ) from None
+        expect(
+            found.shape == (len(table),),
+            f"{name} gives the shape {found.shape} for {len(table)} rows: one number for each "
+            "row is expected",
+        )
         expect(not pd.isna(found).any(), f"{name} leaves rows without a group {what}")
         right, found = oracle(table, columns), pd.factorize(found)[0]
         for column in columns:
             apart = pd.Series(found).groupby(table[column].to_numpy()).nunique() > 1
-            expect(not apart.any(), f"{name} puts rows with {column} {apart.idxmax()} into different groups {what}")
-        expect(len(set(found)) == len(set(right)), f"{name} makes {len(set(found))} group{'s' * (len(set(found)) != 1)} {what}: "
-               "some of them share nothing and could be smaller")
-        expect(len(set(zip(found, right))) == len(set(right)), f"{name} makes as many groups as there should be {what}, but not "
-               "of the right rows")
+            expect(
+                not apart.any(),
+                f"{name} puts rows with {column} {apart.idxmax()} into different groups {what}",
+            )
+        expect(
+            len(set(found)) == len(set(right)),
+            f"{name} makes {len(set(found))} group{'s' * (len(set(found)) != 1)} {what}: "
+            "some of them share nothing and could be smaller",
+        )
+        expect(
+            len(set(zip(found, right))) == len(set(right)),
+            f"{name} makes as many groups as there should be {what}, but not of the right rows",
+        )
+
     one = pd.DataFrame({"patient": list("AABBC"), "day": [1, 1, 2, 2, 3]})
     test(one, ["patient"], "by one column")
     test(one, ["patient", "day"], "where every patient has a day of their own")
-    joined, what = pd.DataFrame({"patient": list("ABBC"), "day": [1, 1, 2, 2]}), "where a patient with two days joins two others"
+    joined, what = (
+        pd.DataFrame({"patient": list("ABBC"), "day": [1, 1, 2, 2]}),
+        "where a patient with two days joins two others",
+    )
     test(joined, ["patient", "day"], what)
     test(joined, ["day", "patient"], f"{what}, the columns the other way round")
-    chain = pd.DataFrame({"patient": np.arange(40) // 2, "day": (np.arange(40) + 1) // 2}).sample(frac=1, random_state=1)
+    chain = pd.DataFrame({"patient": np.arange(40) // 2, "day": (np.arange(40) + 1) // 2}).sample(
+        frac=1, random_state=1
+    )
     test(chain, ["patient", "day"], "in a long chain of patients and days")
     namesakes = pd.DataFrame({"patient": ["1", "2"], "day": ["2", "3"]})
     test(namesakes, ["patient", "day"], "where a patient and a day happen to have the same name")
     for n in (1, 30, 60):
-        values = {c: rng.integers(0, k, n) for c, k in (("patient", 40), ("day", 50), ("device", 60))}
+        values = {
+            c: rng.integers(0, k, n) for c, k in (("patient", 40), ("day", 50), ("device", 60))
+        }
         t = pd.DataFrame(values, index=rng.permutation(n) + 5)
         test(t, ["patient", "day", "device"], f"of {n} rows and three columns")
     _right()
 
 # %% ../nbs/96_checks.ipynb #d1b7933d
-def check_how_many_pictures(mirrored: float, # different pictures, where swapping left and right changes nothing
-                            turned: float    # the same, where a quarter turn changes nothing
-                            ):
+def check_how_many_pictures(
+    mirrored: float,  # different pictures, where swapping left and right changes nothing
+    turned: float,  # the same, where a quarter turn changes nothing
+):
     "Check how many different pictures eight symmetries make of one that has a symmetry of its own."
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
-    pictures = {"mirrored": np.hstack([x[:, :3], x[:, 2::-1]]), "turned": sum(np.rot90(x.astype(int), k) for k in range(4)) // 4}
+    pictures = {
+        "mirrored": np.hstack([x[:, :3], x[:, 2::-1]]),
+        "turned": sum(np.rot90(x.astype(int), k) for k in range(4)) // 4,
+    }
     for (name, picture), n in zip(pictures.items(), (mirrored, turned)):
         n = float(array_of(given(n, name), (), name))
-        expect(n == np.floor(n) and 1 <= n <= 8, f"{name} is {n:g}: expected a whole number from 1 to 8")
-        different = {np.rot90(side, k).tobytes() for side in (picture, picture[:, ::-1]) for k in range(4)}
-        draw = {"mirrored": "a letter that is its own mirror image", "turned": "a pinwheel with four vanes"}[name]
-        expect(n <= len(different), f"{name}: there are fewer different ones. Take {draw}, draw all eight, and cross out those "
-               "that are the same")
-        expect(n >= len(different), f"{name}: there are more different ones. Take {draw}, draw all eight, and cross out those "
-               "that are the same")
+        expect(
+            n == np.floor(n) and 1 <= n <= 8,
+            f"{name} is {n:g}: expected a whole number from 1 to 8",
+        )
+        different = {
+            np.rot90(side, k).tobytes() for side in (picture, picture[:, ::-1]) for k in range(4)
+        }
+        draw = {
+            "mirrored": "a letter that is its own mirror image",
+            "turned": "a pinwheel with four vanes",
+        }[name]
+        expect(
+            n <= len(different),
+            f"{name}: there are fewer different ones. Take {draw}, draw all eight, and cross out those "
+            "that are the same",
+        )
+        expect(
+            n >= len(different),
+            f"{name}: there are more different ones. Take {draw}, draw all eight, and cross out those "
+            "that are the same",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #9b2fbdfc
 def _same_picture(value, image, name):
     "Return a learner's picture; raise `Wrong` unless it is of bytes and has the shape of the one handed in."
-    expect(isinstance(value, np.ndarray), f"{name} gives {type(value).__name__}; an array is expected")
-    expect(value.shape == image.shape, f"{name} gives the shape {value.shape} where {image.shape} is expected")
+    expect(
+        isinstance(value, np.ndarray), f"{name} gives {type(value).__name__}; an array is expected"
+    )
+    expect(
+        value.shape == image.shape,
+        f"{name} gives the shape {value.shape} where {image.shape} is expected",
+    )
     expect(value.dtype == np.uint8, f"{name} gives {value.dtype}; bytes (uint8) are expected")
     return value
 
@@ -322,181 +573,329 @@ def _same_picture(value, image, name):
 def check_same_stain(function):
     "Check that a cell gets another median colour, against NumPy's masked arrays."
     from malaria_nb.synthetic import draw_cell
+
     rng, name = np.random.default_rng(0), getattr(function, "__name__", "your function")
     half = np.zeros((20, 20, 3), np.uint8)
     half[3:14, 2:15] = rng.integers(90, 200, (11, 13, 3))
     green = np.zeros((9, 9, 3), np.uint8)
     green[2:7, 2:7] = [0, 140, 60]
     green[2:7, 2:6] = rng.integers(60, 180, (5, 4, 3))
-    for image, colour, what in [(half, (120, 150, 140), "a cell that fills less than half of its picture"),
-                                (half, (200, 60, 250), "a colour that makes some pixels brighter than 255"),
-                                (green, (150, 120, 100), "a cell with pixels that have no red"),
-                                *[(draw_cell(seed, True)[0], (190, 150, 150), f"synthetic cell {seed}") for seed in range(3)]]:
+    for image, colour, what in [
+        (half, (120, 150, 140), "a cell that fills less than half of its picture"),
+        (half, (200, 60, 250), "a colour that makes some pixels brighter than 255"),
+        (green, (150, 120, 100), "a cell with pixels that have no red"),
+        *[
+            (draw_cell(seed, True)[0], (190, 150, 150), f"synthetic cell {seed}")
+            for seed in range(3)
+        ],
+    ]:
         before = image.copy()
         found = _same_picture(called(function, image, colour), image, name)
-        expect(np.array_equal(image, before), f"{name} changes the picture that was handed in: make a new one")
+        expect(
+            np.array_equal(image, before),
+            f"{name} changes the picture that was handed in: make a new one",
+        )
         outside = ~image.any(-1)
-        expect(not found[outside].any(), f"{name} doesn't leave the black around the cell black ({what})")
+        expect(
+            not found[outside].any(),
+            f"{name} doesn't leave the black around the cell black ({what})",
+        )
         masked = np.ma.masked_array(image.astype(float), np.repeat(outside[..., None], 3, -1))
-        right = np.minimum(masked * (np.array(colour) / np.ma.median(masked.reshape(-1, 3), axis=0)), 255).filled(0)
+        right = np.minimum(
+            masked * (np.array(colour) / np.ma.median(masked.reshape(-1, 3), axis=0)), 255
+        ).filled(0)
         wrapped = (right > 254) & (found < 200)
-        expect(not wrapped.any(), f"{name}: {wrapped.any(-1).sum()} pixels that should be as bright as can be are not; what "
-               "does a byte do with 256?")
-        got, wanted = np.median(found[~outside], axis=0), np.median(np.round(right)[~outside], axis=0)
-        expect(np.abs(got - wanted).max() <= 1.5, f"{name} gives the median colour {got.round().astype(int).tolist()} where "
-               f"{list(colour)} was asked for ({what})")
+        expect(
+            not wrapped.any(),
+            f"{name}: {wrapped.any(-1).sum()} pixels that should be as bright as can be are not; what "
+            "does a byte do with 256?",
+        )
+        got, wanted = (
+            np.median(found[~outside], axis=0),
+            np.median(np.round(right)[~outside], axis=0),
+        )
+        expect(
+            np.abs(got - wanted).max() <= 1.5,
+            f"{name} gives the median colour {got.round().astype(int).tolist()} where "
+            f"{list(colour)} was asked for ({what})",
+        )
         off = np.abs(found - right)
-        expect(off.max() < 1.01, f"{name} gets the median right and other pixels wrong, by up to {off.max():.0f} levels "
-               f"({what}): is each channel multiplied by one factor?")
-        expect(off.max() < .51, f"{name} is a level off in some pixels ({what}): round before you make bytes of it")
+        expect(
+            off.max() < 1.01,
+            f"{name} gets the median right and other pixels wrong, by up to {off.max():.0f} levels "
+            f"({what}): is each channel multiplied by one factor?",
+        )
+        expect(
+            off.max() < 0.51,
+            f"{name} is a level off in some pixels ({what}): round before you make bytes of it",
+        )
     empty = np.zeros((5, 6, 3), np.uint8)
-    expect(np.array_equal(_same_picture(called(function, empty, (190, 150, 150)), empty, name), empty),
-           f"{name} changes a picture without any cell")
+    expect(
+        np.array_equal(_same_picture(called(function, empty, (190, 150, 150)), empty, name), empty),
+        f"{name} changes a picture without any cell",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #02a71823
 def check_parasite_mask(function):
     "Check masks of parasites against the truth of synthetic cells."
     from malaria_nb.synthetic import draw_cell
+
     name = getattr(function, "__name__", "your function")
+
     def mask(image):
         before = image.copy()
         found = called(function, image)
-        expect(np.array_equal(image, before), f"{name} changes the picture that was handed in: work on a copy")
-        try: found = np.asarray(found)
-        except ValueError: raise Wrong(f"{name} gives rows of different lengths: one value a pixel is expected") from None
-        expect(found.shape == image.shape[:2], f"{name} gives the shape {found.shape} for a picture of {image.shape[:2]}: one "
-               "value a pixel is expected")
-        expect(found.dtype == bool, f"{name} gives {found.dtype}; an array of True and False is expected")
+        expect(
+            np.array_equal(image, before),
+            f"{name} changes the picture that was handed in: work on a copy",
+        )
+        try:
+            found = np.asarray(found)
+        except ValueError:
+            raise Wrong(
+                f"{name} gives rows of different lengths: one value a pixel is expected"
+            ) from None
+        expect(
+            found.shape == image.shape[:2],
+            f"{name} gives the shape {found.shape} for a picture of {image.shape[:2]}: one "
+            "value a pixel is expected",
+        )
+        expect(
+            found.dtype == bool,
+            f"{name} gives {found.dtype}; an array of True and False is expected",
+        )
         return found
+
     cells = [(*draw_cell(seed, seed % 2 == 0), seed) for seed in range(9_000, 9_080)]
     dice, marked = [], []
     for image, truth, seed in cells:
         found = mask(image)
-        if truth.any(): dice.append(2 * (found & truth).sum() / (found.sum() + truth.sum()))
-        else: marked.append(found.sum() / image.any(-1).sum())
+        if truth.any():
+            dice.append(2 * (found & truth).sum() / (found.sum() + truth.sum()))
+        else:
+            marked.append(found.sum() / image.any(-1).sum())
     outside = np.mean([mask(image)[~image.any(-1)].mean() for image, _, _ in cells[:10]])
-    expect(outside < .01, f"{name} marks {outside:.0%} of the black around the cells: a parasite lies inside a cell")
-    expect(np.mean(marked) <= .3, f"{name} marks {np.mean(marked):.0%} of uninfected cells: can what you compute with bytes be "
-           "less than 0?")
-    expect(np.mean(marked) <= .01, f"{name} marks {np.mean(marked):.1%} of uninfected cells, in {np.mean(np.array(marked) > .1):.0%} "
-           f"of them more than a tenth of the cell, and has a Dice of {np.mean(dice):.2f} on parasitized ones: what is usual "
-           "for a cell depends on its stain")
-    expect(np.mean(dice) >= .75, f"{name} has a mean Dice of {np.mean(dice):.2f} on 40 parasitized synthetic cells, and .75 is "
-           f"asked for; in {np.mean(np.array(dice) < .5):.0%} of them it is below .5. Look at these: is too much marked, or too "
-           "little?")
+    expect(
+        outside < 0.01,
+        f"{name} marks {outside:.0%} of the black around the cells: a parasite lies inside a cell",
+    )
+    expect(
+        np.mean(marked) <= 0.3,
+        f"{name} marks {np.mean(marked):.0%} of uninfected cells: can what you compute with bytes be "
+        "less than 0?",
+    )
+    expect(
+        np.mean(marked) <= 0.01,
+        f"{name} marks {np.mean(marked):.1%} of uninfected cells, in {np.mean(np.array(marked) > 0.1):.0%} "
+        f"of them more than a tenth of the cell, and has a Dice of {np.mean(dice):.2f} on parasitized ones: what is usual "
+        "for a cell depends on its stain",
+    )
+    expect(
+        np.mean(dice) >= 0.75,
+        f"{name} has a mean Dice of {np.mean(dice):.2f} on 40 parasitized synthetic cells, and .75 is "
+        f"asked for; in {np.mean(np.array(dice) < 0.5):.0%} of them it is below .5. Look at these: is too much marked, or too "
+        "little?",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #c1f1db46
 def check_stain_jitter(function):
     "Check an augmentation of colour: what it keeps, what it changes, and where its chance comes from."
     from sklearn.metrics import roc_auc_score
+
     from malaria_nb.synthetic import draw_cell
+
     name = getattr(function, "__name__", "your function")
+
     def square(image, side=100):
         out = np.zeros((side, side, 3), np.uint8)
         image = image[:side, :side]
-        out[:image.shape[0], :image.shape[1]] = image
+        out[: image.shape[0], : image.shape[1]] = image
         return out
-    def drawn(first, last): return np.stack([square(draw_cell(seed, seed % 2 == 1)[0]) for seed in range(first, last)])
+
+    def drawn(first, last):
+        return np.stack([square(draw_cell(seed, seed % 2 == 1)[0]) for seed in range(first, last)])
+
     def jitter(batch, seed):
         before = batch.copy()
         found = _same_picture(called(function, batch, np.random.default_rng(seed)), batch, name)
-        expect(np.array_equal(batch, before), f"{name} changes the batch that was handed in, which may be the cache on disk: "
-               "make a new array")
+        expect(
+            np.array_equal(batch, before),
+            f"{name} changes the batch that was handed in, which may be the cache on disk: "
+            "make a new array",
+        )
         return found
+
     few = drawn(7_000, 7_008)
-    expect(np.array_equal(jitter(few, 1), jitter(few, 1)), f"{name} gives two results for the same batch and generators with "
-           "the same seed: take all chance from `rng`")
-    expect(not np.array_equal(jitter(few, 1), jitter(few, 2)), f"{name} gives the same for generators with different seeds: "
-           "does it use `rng`?")
+    expect(
+        np.array_equal(jitter(few, 1), jitter(few, 1)),
+        f"{name} gives two results for the same batch and generators with "
+        "the same seed: take all chance from `rng`",
+    )
+    expect(
+        not np.array_equal(jitter(few, 1), jitter(few, 2)),
+        f"{name} gives the same for generators with different seeds: does it use `rng`?",
+    )
     expect(jitter(few[:1], 3).shape == few[:1].shape, f"{name} fails for a batch of one")
     outside = ~few.any(-1)
     expect(not jitter(few, 4)[outside].any(), f"{name} colours the black around the cells")
-    ramp = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, -1).repeat(256, 1)  # every level, in every column
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, -1).repeat(
+        256, 1
+    )  # every level, in every column
     many = jitter(np.stack([ramp] * 24), 5).astype(int)
-    expect((many == many[:, :, :1]).all(), f"{name} gives different colours to pixels of an image that were the same colour: "
-           "draw once an image, not once a pixel")
+    expect(
+        (many == many[:, :, :1]).all(),
+        f"{name} gives different colours to pixels of an image that were the same colour: "
+        "draw once an image, not once a pixel",
+    )
     levels = many[:, :, 0]  # (24, 256, 3)
-    expect((np.diff(levels, axis=1) >= 0).all(), f"{name} makes bright pixels darker than ones that were less bright: what "
-           "becomes of values above 255, and of those below 0?")
-    expect((np.abs(levels - ramp[:, 0]) > 1).any(), f"{name} leaves grey as it is: a stain tints grey too, a turn of the hue doesn't")
-    expect(len({x.tobytes() for x in levels}) > 12, f"{name} changes all images of a batch alike: draw for each of them")
+    expect(
+        (np.diff(levels, axis=1) >= 0).all(),
+        f"{name} makes bright pixels darker than ones that were less bright: what "
+        "becomes of values above 255, and of those below 0?",
+    )
+    expect(
+        (np.abs(levels - ramp[:, 0]) > 1).any(),
+        f"{name} leaves grey as it is: a stain tints grey too, a turn of the hue doesn't",
+    )
+    expect(
+        len({x.tobytes() for x in levels}) > 12,
+        f"{name} changes all images of a batch alike: draw for each of them",
+    )
     cells = drawn(7_000, 7_080)
     changed, inside = [jitter(cells, seed) for seed in (6, 7, 8)], cells.any(-1)
     moved = np.mean([np.abs(x.astype(int) - cells)[inside].mean() for x in changed])
-    expect(moved >= 3, f"{name} moves a cell's pixels by {moved:.1f} levels on average: too little to matter")
-    expect(moved <= 40, f"{name} moves a cell's pixels by {moved:.0f} levels on average: more than stains differ")
-    expect((np.ptp(levels[:, 128], axis=1) > 2).mean() > .5, f"{name} turns grey into grey: that changes the lamp. A stain has "
-           "a colour, so the channels must change by different amounts")
+    expect(
+        moved >= 3,
+        f"{name} moves a cell's pixels by {moved:.1f} levels on average: too little to matter",
+    )
+    expect(
+        moved <= 40,
+        f"{name} moves a cell's pixels by {moved:.0f} levels on average: more than stains differ",
+    )
+    expect(
+        (np.ptp(levels[:, 128], axis=1) > 2).mean() > 0.5,
+        f"{name} turns grey into grey: that changes the lamp. A stain has "
+        "a colour, so the channels must change by different amounts",
+    )
+
     def excess(x):
         purple = (x[..., 2].astype(int) - x[..., 1])[x.any(-1)]
         return np.percentile(purple, 99) - np.median(purple)
+
     label = np.arange(7_000, 7_080) % 2
-    before, *after = (roc_auc_score(label, [excess(x) for x in batch]) for batch in (cells, *changed))
+    before, *after = (
+        roc_auc_score(label, [excess(x) for x in batch]) for batch in (cells, *changed)
+    )
     after = min(after)
-    expect(after > before - .05, f"{name}: by the purple that stands out, {before:.0%} of pairs of synthetic cells were ranked "
-           f"rightly before and {after:.0%} are after. Make the changes smaller, or keep the channels' order")
+    expect(
+        after > before - 0.05,
+        f"{name}: by the purple that stands out, {before:.0%} of pairs of synthetic cells were ranked "
+        f"rightly before and {after:.0%} are after. Make the changes smaller, or keep the channels' order",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #2f090444
-def check_twice_the_side(conv2_parameters: float, # how many times as many at 250 pixels as at 125
-                         conv2_work: float,       # the same for multiply-adds
-                         dense1_parameters: float
-                         ):
+def check_twice_the_side(
+    conv2_parameters: float,  # how many times as many at 250 pixels as at 125
+    conv2_work: float,  # the same for multiply-adds
+    dense1_parameters: float,
+):
     "Check by what factor parameters and work of the article's network grow with the picture."
     from malaria_nb.cnn import conv_parameters, dense_parameters, output_side
+
     def sizes(side):
         half = output_side(side, 2, stride=2)
         last = output_side(output_side(half, 2, stride=2), 2, stride=2)
         weights = conv_parameters(3, 32, 64)
-        return {"conv2_parameters": weights, "conv2_work": half * half * weights,
-                "dense1_parameters": dense_parameters(last * last * 128, 512)}
+        return {
+            "conv2_parameters": weights,
+            "conv2_work": half * half * weights,
+            "dense1_parameters": dense_parameters(last * last * 128, 512),
+        }
+
     small, large = sizes(125), sizes(250)
-    hints = {"conv2_parameters": "what does the number of a filter's weights depend on?",
-             "conv2_work": "how many places does each weight go to, along both sides?",
-             "dense1_parameters": "how many numbers come out of the flatten?"}
-    for (name, hint), times in zip(hints.items(), (conv2_parameters, conv2_work, dense1_parameters)):
+    hints = {
+        "conv2_parameters": "what does the number of a filter's weights depend on?",
+        "conv2_work": "how many places does each weight go to, along both sides?",
+        "dense1_parameters": "how many numbers come out of the flatten?",
+    }
+    for (name, hint), times in zip(
+        hints.items(), (conv2_parameters, conv2_work, dense1_parameters)
+    ):
         times = float(array_of(given(times, name), (), name))
-        expect(np.isfinite(times) and times > 0, f"{name} is {times:g}: expected how many times as many, a number above 0")
-        expect(abs(times - large[name] / small[name]) <= .5, f"{name} doesn't grow by a factor of {times:g}: {hint}")
+        expect(
+            np.isfinite(times) and times > 0,
+            f"{name} is {times:g}: expected how many times as many, a number above 0",
+        )
+        expect(
+            abs(times - large[name] / small[name]) <= 0.5,
+            f"{name} doesn't grow by a factor of {times:g}: {hint}",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #5bd2554a
 def check_sees_cell(function):
     "Check which places see a cell, pixel by pixel against the window of each place."
     rng, name = np.random.default_rng(0), getattr(function, "__name__", "your function")
+
     def sees(image):
         before = image.copy()
         found = array_of(called(function, image), (len(image) // 8,) * 2, name)
-        expect(np.array_equal(image, before), f"{name} changes the picture that was handed in: work on a copy")
+        expect(
+            np.array_equal(image, before),
+            f"{name} changes the picture that was handed in: work on a copy",
+        )
         expect(np.isin(found, (0, 1)).all(), f"{name} gives other values than True and False")
         return found.astype(bool)
+
     def right(image):
         n, inside = len(image) // 8, image.any(-1)
         starts = 8 * np.arange(n) - 7
-        return np.array([[inside[max(0, i):i + 22, max(0, j):j + 22].any() for j in starts] for i in starts])
+        return np.array(
+            [[inside[max(0, i) : i + 22, max(0, j) : j + 22].any() for j in starts] for i in starts]
+        )
+
     def test(image, what):
         found, wanted = sees(image), right(image)
-        expect(not (found & ~wanted).any(), f"{name}, for {what}: {(found & ~wanted).sum()} of {wanted.size} places are True that "
-               "see no pixel of the cell: where does the window of a place begin and end?")
-        expect(not (~found & wanted).any(), f"{name}, for {what}: {(~found & wanted).sum()} of {wanted.size} places are False that "
-               "see a pixel of the cell: how far does each layer look, and does the smallest part of the cell count?")
+        expect(
+            not (found & ~wanted).any(),
+            f"{name}, for {what}: {(found & ~wanted).sum()} of {wanted.size} places are True that "
+            "see no pixel of the cell: where does the window of a place begin and end?",
+        )
+        expect(
+            not (~found & wanted).any(),
+            f"{name}, for {what}: {(~found & wanted).sum()} of {wanted.size} places are False that "
+            "see a pixel of the cell: how far does each layer look, and does the smallest part of the cell count?",
+        )
+
     def one(side, row, column, colour):
         image = np.zeros((side, side, 3), np.uint8)
         image[row, column] = colour
         return image
+
     test(np.zeros((64, 64, 3), np.uint8), "a picture that is black")
     test(np.full((64, 64, 3), 180, np.uint8), "a picture that is nowhere black")
     anywhere = [(61, row, column) for row, column in rng.integers(0, 61, (30, 2))]
     for side, row, column in [(64, 30, 33), (64, 0, 0), (64, 63, 20), (125, 124, 124), *anywhere]:
-        test(one(side, row, column, (150, 120, 130)), f"a cell of one pixel (row {row}, column {column}) in a picture of {side} × {side}")
+        test(
+            one(side, row, column, (150, 120, 130)),
+            f"a cell of one pixel (row {row}, column {column}) in a picture of {side} × {side}",
+        )
     for value in (90, 1):
         for channel, colour in enumerate(np.eye(3, dtype=np.uint8) * np.uint8(value)):
-            test(one(48, 20, 27, colour), f"a cell of one pixel whose channels are {', '.join(map(str, colour))}")
+            test(
+                one(48, 20, 27, colour),
+                f"a cell of one pixel whose channels are {', '.join(map(str, colour))}",
+            )
     rows, columns = np.indices((125, 125))
     for radius, (y, x) in ((30, (50, 70)), (55, (62, 62)), (12, (20, 101))):
-        round_cell = np.where(((rows - y)**2 + (columns - x)**2 < radius**2)[..., None], rng.integers(90, 220, 3), 0).astype(np.uint8)
+        round_cell = np.where(
+            ((rows - y) ** 2 + (columns - x) ** 2 < radius**2)[..., None],
+            rng.integers(90, 220, 3),
+            0,
+        ).astype(np.uint8)
         test(round_cell, f"a round cell of {2 * radius} pixels")
     _right()
 
@@ -504,94 +903,172 @@ def check_sees_cell(function):
 def check_kernel_gradient(function):
     "Check a loss's slope for a filter's weights, against small differences."
     from scipy.signal import convolve2d, correlate2d
+
     rng, name = np.random.default_rng(0), getattr(function, "__name__", "your function")
+
     def slopes(image, above, small=1e-3):
         shape = (image.shape[0] - above.shape[0] + 1, image.shape[1] - above.shape[1] + 1)
         found, kernel = np.zeros(shape), rng.normal(size=shape)
-        def loss(kernel): return (correlate2d(image, kernel, mode="valid") * above).sum()
+
+        def loss(kernel):
+            return (correlate2d(image, kernel, mode="valid") * above).sum()
+
         for place in np.ndindex(shape):
             step = np.zeros(shape)
             step[place] = small
             found[place] = (loss(kernel + step) - loss(kernel - step)) / (2 * small)
         return found
-    for (h, w), (a, b) in (((3, 3), (2, 2)), ((8, 8), (6, 6)), ((9, 7), (5, 5)), ((6, 6), (6, 6)), ((4, 5), (1, 1))):
+
+    for (h, w), (a, b) in (
+        ((3, 3), (2, 2)),
+        ((8, 8), (6, 6)),
+        ((9, 7), (5, 5)),
+        ((6, 6), (6, 6)),
+        ((4, 5), (1, 1)),
+    ):
         what = f"a picture of {h} × {w} and a filter of {h - a + 1} × {w - b + 1}"
         image, above = rng.normal(size=(h, w)), rng.normal(size=(a, b))
         before = image.copy(), above.copy()
-        try: found = array_of(called(function, image, above), (h - a + 1, w - b + 1), name)
+        try:
+            found = array_of(called(function, image, above), (h - a + 1, w - b + 1), name)
         except Wrong as e:  # an error of NumPy's speaks of other shapes than the learner's
             raise Wrong(f"{e} ({what}, so `above` is {a} × {b})") from None
-        expect(np.array_equal(image, before[0]) and np.array_equal(above, before[1]),
-               f"{name} changes what was handed in: work on a copy")
+        expect(
+            np.array_equal(image, before[0]) and np.array_equal(above, before[1]),
+            f"{name} changes what was handed in: work on a copy",
+        )
         wanted = slopes(image, above)
-        def close(x): return np.shape(x) == wanted.shape and np.allclose(x, wanted, atol=1e-4, rtol=1e-3)
-        expect(close(found) or not close(found.T), f"{name} gives the right slopes with rows and columns swapped ({what})")
-        expect(close(found) or not (close(found[::-1, ::-1]) or np.allclose(found, convolve2d(image, above, mode="valid"))),
-               f"{name} turns something by half a turn ({what}): which pixel does the first weight meet at the first place?")
+
+        def close(x):
+            return np.shape(x) == wanted.shape and np.allclose(x, wanted, atol=1e-4, rtol=1e-3)
+
+        expect(
+            close(found) or not close(found.T),
+            f"{name} gives the right slopes with rows and columns swapped ({what})",
+        )
+        expect(
+            close(found)
+            or not (
+                close(found[::-1, ::-1])
+                or np.allclose(found, convolve2d(image, above, mode="valid"))
+            ),
+            f"{name} turns something by half a turn ({what}): which pixel does the first weight meet at the first place?",
+        )
         ratio = (found * wanted).sum() / (wanted**2).sum()
-        expect(close(found) or not np.allclose(found, ratio * wanted, atol=1e-4), f"{name} is off by one factor everywhere "
-               f"({what}): every place adds its share to the loss")
-        expect(close(found), f"{name} is wrong for {what}: nudge one weight of a filter by .001 and see how much (answers × "
-               "above) summed up changes")
+        expect(
+            close(found) or not np.allclose(found, ratio * wanted, atol=1e-4),
+            f"{name} is off by one factor everywhere "
+            f"({what}): every place adds its share to the loss",
+        )
+        expect(
+            close(found),
+            f"{name} is wrong for {what}: nudge one weight of a filter by .001 and see how much (answers × "
+            "above) summed up changes",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #aa786850
 def check_learn_filter(function):
     "Check a learnt filter on new pictures."
     from scipy.signal import correlate2d
+
     rng, name = np.random.default_rng(0), getattr(function, "__name__", "your function")
-    def answers(images, kernel, bias): return np.array([np.maximum(correlate2d(x, kernel, mode="valid") + bias, 0) for x in images])
-    for side, bias in ((3, 0.), (3, .8), (5, -.5), (2, -.3)):
+
+    def answers(images, kernel, bias):
+        return np.array(
+            [np.maximum(correlate2d(x, kernel, mode="valid") + bias, 0) for x in images]
+        )
+
+    for side, bias in ((3, 0.0), (3, 0.8), (5, -0.5), (2, -0.3)):
         kernel = rng.normal(size=(side, side)) / side
         images, new = rng.normal(size=(4, 24, 24)), rng.normal(size=(4, 30, 28))
-        seen, what = answers(images, kernel, bias), f"a filter of {side} × {side} with a bias of {bias:g}"
+        seen, what = (
+            answers(images, kernel, bias),
+            f"a filter of {side} × {side} with a bias of {bias:g}",
+        )
         found = called(function, images.copy(), seen.copy(), side)
-        expect(isinstance(found, (tuple, list)) and len(found) == 2, f"{name} should return two things, the kernel and the bias")
-        k, b = array_of(found[0], (side, side), f"{name}, for the kernel,"), float(array_of(found[1], (), f"{name}, for the bias,"))
-        expect(np.isfinite(k).all() and np.isfinite(b), f"{name} ends with NaN or infinity for {what}: the steps are too long")
-        expect(np.abs(k).max() < 1e3, f"{name} ends with weights of {np.abs(k).max():.0e} for {what}: the steps are too long")
+        expect(
+            isinstance(found, (tuple, list)) and len(found) == 2,
+            f"{name} should return two things, the kernel and the bias",
+        )
+        k, b = (
+            array_of(found[0], (side, side), f"{name}, for the kernel,"),
+            float(array_of(found[1], (), f"{name}, for the bias,")),
+        )
+        expect(
+            np.isfinite(k).all() and np.isfinite(b),
+            f"{name} ends with NaN or infinity for {what}: the steps are too long",
+        )
+        expect(
+            np.abs(k).max() < 1e3,
+            f"{name} ends with weights of {np.abs(k).max():.0e} for {what}: the steps are too long",
+        )
         wanted, got = answers(new, kernel, bias), answers(new, k, b)
-        error = np.sqrt(((got - wanted)**2).mean()) / wanted.std()
-        fit = np.sqrt(((answers(images, k, b) - seen)**2).mean()) / seen.std()
-        expect(got.any(), f"{name} finds a filter that answers 0 everywhere, for {what}: where the relu lets nothing through, "
-               "no slope comes back. Where do you start?")
-        expect(error < .05, f"{name} has an error of {error:.0%} of the spread on new pictures and of {fit:.0%} on those it "
-               f"learnt from, for {what}: does the error still fall when you stop, is the bias learnt, too, and do you treat places "
-               "without an answer as what they are?")
+        error = np.sqrt(((got - wanted) ** 2).mean()) / wanted.std()
+        fit = np.sqrt(((answers(images, k, b) - seen) ** 2).mean()) / seen.std()
+        expect(
+            got.any(),
+            f"{name} finds a filter that answers 0 everywhere, for {what}: where the relu lets nothing through, "
+            "no slope comes back. Where do you start?",
+        )
+        expect(
+            error < 0.05,
+            f"{name} has an error of {error:.0%} of the spread on new pictures and of {fit:.0%} on those it "
+            f"learnt from, for {what}: does the error still fall when you stop, is the bias learnt, too, and do you treat places "
+            "without an answer as what they are?",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #aece37cb
 def _quiet_keras():
     "Import Keras without TensorFlow's start-up messages."
     from malaria_nb.course import _import_keras
+
     _import_keras()
     import keras
+
     return keras
 
 
-def check_loss_order(order: list[str], # names, lowest loss first
-                     said: dict        # name: probability of parasitized for each of some parasitized cells
-                     ):
+def check_loss_order(
+    order: list[str],  # names, lowest loss first
+    said: dict,  # name: probability of parasitized for each of some parasitized cells
+):
     "Check in which order models stand by their cross-entropy."
     order = given(order, "order")
-    if isinstance(order, np.ndarray): order = order.tolist()
-    expect(isinstance(order, (list, tuple)), f"order is a {type(order).__name__}: write a list of names, [\"…\", \"…\"]")
-    expect(all(isinstance(n, str) for n in order) and sorted(order) == sorted(said),
-           f"order has {order}: write each of the names {', '.join(said)} once")
+    if isinstance(order, np.ndarray):
+        order = order.tolist()
+    expect(
+        isinstance(order, (list, tuple)),
+        f'order is a {type(order).__name__}: write a list of names, ["…", "…"]',
+    )
+    expect(
+        all(isinstance(n, str) for n in order) and sorted(order) == sorted(said),
+        f"order has {order}: write each of the names {', '.join(said)} once",
+    )
     loss = {name: -np.log(p).mean() for name, p in said.items()}
     falls = sum(bool(loss[a] > loss[b]) for a, b in zip(order, order[1:]))
-    expect(falls < len(order) - 1, "this is the order from the highest loss to the lowest: turn it round")
-    expect(not falls, f"in {falls} place{'s' * (falls > 1)} of your list the loss falls from one name to the next: work out what one cell costs "
-           "at 0.0001, at 0.5 and at 0.99, then weigh by how many there are")
+    expect(
+        falls < len(order) - 1,
+        "this is the order from the highest loss to the lowest: turn it round",
+    )
+    expect(
+        not falls,
+        f"in {falls} place{'s' * (falls > 1)} of your list the loss falls from one name to the next: work out what one cell costs "
+        "at 0.0001, at 0.5 and at 0.99, then weigh by how many there are",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #6743785f
-def check_backward(backward: Callable # (x, y, W, b, v, c) -> four slopes
-                   ):
+def check_backward(
+    backward: Callable,  # (x, y, W, b, v, c) -> four slopes
+):
     "Check the slopes of a network with one hidden layer against small nudges of each weight."
+
     def loss(x, y, W, b, v, c):
         z = np.maximum(0, x @ W + b) @ v + c
-        return np.mean(np.logaddexp(0, z) - y*z)
+        return np.mean(np.logaddexp(0, z) - y * z)
+
     def nudged(x, y, *weights):
         for i, w in enumerate(weights):
             w, slope = np.asarray(w, float), np.zeros(np.shape(w))
@@ -600,33 +1077,61 @@ def check_backward(backward: Callable # (x, y, W, b, v, c) -> four slopes
                 for by in (1e-6, -1e-6):
                     moved = w.copy()
                     moved[at] += by
-                    ends.append(loss(x, y, *weights[:i], moved, *weights[i + 1:]))
-                slope[at] = (ends[0] - ends[1])/2e-6
+                    ends.append(loss(x, y, *weights[:i], moved, *weights[i + 1 :]))
+                slope[at] = (ends[0] - ends[1]) / 2e-6
             yield slope
+
     rng = np.random.default_rng(4)
     for n, d, k in ((7, 3, 4), (1, 2, 3), (5, 3, 1)):
         x, y = rng.normal(size=(n, d)), rng.integers(2, size=n).astype(float)
-        weights = rng.normal(size=(d, k)), .3*rng.normal(size=k), rng.normal(size=k), .2
+        weights = rng.normal(size=(d, k)), 0.3 * rng.normal(size=k), rng.normal(size=k), 0.2
         cases = [("", weights)]
-        if n == 7: cases.append((" where no hidden unit responds to any cell", (weights[0], np.full(k, -50.), *weights[2:])))
+        if n == 7:
+            cases.append(
+                (
+                    " where no hidden unit responds to any cell",
+                    (weights[0], np.full(k, -50.0), *weights[2:]),
+                )
+            )
         for where, w in cases:
             before = [np.copy(a) for a in (x, y, *w)]
             found = called(backward, x, y, *w)
-            expect(isinstance(found, (list, tuple)) and len(found) == 4, "return four slopes, of W, b, v and c, in this order")
-            expect(all(np.array_equal(a, b) for a, b in zip(before, (x, y, *w))),
-                   "backward changes the arrays that it is given: compute slopes only, the step comes later")
-            for name, mine, truth in reversed(list(zip("Wbvc", found, nudged(x, y, *w)))):  # errors travel from the end to the front
+            expect(
+                isinstance(found, (list, tuple)) and len(found) == 4,
+                "return four slopes, of W, b, v and c, in this order",
+            )
+            expect(
+                all(np.array_equal(a, b) for a, b in zip(before, (x, y, *w))),
+                "backward changes the arrays that it is given: compute slopes only, the step comes later",
+            )
+            for name, mine, truth in reversed(
+                list(zip("Wbvc", found, nudged(x, y, *w)))
+            ):  # errors travel from the end to the front
                 mine = array_of(mine, truth.shape, f"the slope of {name} (order: W, b, v, c)")
                 expect(np.isfinite(mine).all(), f"the slope of {name} holds NaN or infinite values")
-                if np.allclose(mine, truth, atol=1e-6): continue
-                expect(n == 1 or not np.allclose(mine, n*truth, atol=1e-6),
-                       f"the slope of {name} is too large by a factor that is the number of cells: the loss is a mean")
-                expect(n == 1 or not np.allclose(n*mine, truth, atol=1e-6),
-                       f"the slope of {name} is too small by a factor that is the number of cells: how often is it divided?")
-                expect(not np.allclose(mine, -truth, atol=1e-6), f"the slope of {name} has the wrong sign: slopes point uphill")
-                expect(False, f"the slope of {name} differs from what nudging {name} does to the loss, for {n} cell{'s' * (n > 1)}{where}: look "
-                       + ("at what the loss does to the sigmoid's own slope" if name in "vc" else
-                          "at what a silent unit hands back, and multiply by what stands between this unit and z"))
+                if np.allclose(mine, truth, atol=1e-6):
+                    continue
+                expect(
+                    n == 1 or not np.allclose(mine, n * truth, atol=1e-6),
+                    f"the slope of {name} is too large by a factor that is the number of cells: the loss is a mean",
+                )
+                expect(
+                    n == 1 or not np.allclose(n * mine, truth, atol=1e-6),
+                    f"the slope of {name} is too small by a factor that is the number of cells: how often is it divided?",
+                )
+                expect(
+                    not np.allclose(mine, -truth, atol=1e-6),
+                    f"the slope of {name} has the wrong sign: slopes point uphill",
+                )
+                expect(
+                    False,
+                    f"the slope of {name} differs from what nudging {name} does to the loss, for {n} cell{'s' * (n > 1)}{where}: look "
+                    + (
+                        "at what the loss does to the sigmoid's own slope"
+                        if name in "vc"
+                        else "at what a silent unit hands back, and multiply by what stands between this unit and z"
+                    ),
+                )
     _right()
 
 # %% ../nbs/96_checks.ipynb #37694d38
@@ -634,172 +1139,326 @@ def _keras_stop(val_loss, patience, margin):
     "Let Keras's own callback live through a history."
     keras = _quiet_keras()
     from types import SimpleNamespace
+
     stopping = keras.callbacks.EarlyStopping(patience=patience, min_delta=margin, mode="min")
     stopping.set_model(SimpleNamespace(stop_training=False))
     stopping.on_train_begin()
     for epoch, loss in enumerate(val_loss):
         stopping.on_epoch_end(epoch, {"val_loss": loss})
-        if stopping.model.stop_training: break
+        if stopping.model.stop_training:
+            break
     return epoch + 1, stopping.best_epoch + 1
 
 
-def check_stop(stop: Callable # (val_loss, patience, margin) -> (epochs run, epoch kept)
-               ):
+def check_stop(
+    stop: Callable,  # (val_loss, patience, margin) -> (epochs run, epoch kept)
+):
     "Check a rule for early stopping against Keras's."
     rng = np.random.default_rng(4)
-    cases = [([.5, .4, .3], 2, 0., "a loss that falls to the end"), ([.3, .4, .5, .6], 2, 0., "a loss that only rises"),
-             ([.5, .6, .55, .7, .3], 2, 0., "a loss that falls again without being lower than the best"),
-             ([.5, .6, .4, .5, .45, .46, .2], 3, 0., "a wait that begins anew after an improvement"),
-             ([.4], 1, 0., "a single epoch"), ([.5, .5, .5], 1, 0., "a loss that stays the same"),
-             ([.50, .48, .46, .44, .42], 2, .03, "small gains below the margin that add up"),
-             ([.50, .49, .48, .30], 2, .03, "gains below the margin until the patience is used up"),
-             ([.50, .40, .39], 2, .03, "a list that ends on a gain below the margin"),
-             ([1., .75, 1.], 2, .25, "a gain that is exactly the margin"),
-             *((list(rng.random(12)), int(rng.integers(1, 5)), float(rng.choice([0., .05])), "a restless loss") for _ in range(12))]
+    cases = [
+        ([0.5, 0.4, 0.3], 2, 0.0, "a loss that falls to the end"),
+        ([0.3, 0.4, 0.5, 0.6], 2, 0.0, "a loss that only rises"),
+        (
+            [0.5, 0.6, 0.55, 0.7, 0.3],
+            2,
+            0.0,
+            "a loss that falls again without being lower than the best",
+        ),
+        (
+            [0.5, 0.6, 0.4, 0.5, 0.45, 0.46, 0.2],
+            3,
+            0.0,
+            "a wait that begins anew after an improvement",
+        ),
+        ([0.4], 1, 0.0, "a single epoch"),
+        ([0.5, 0.5, 0.5], 1, 0.0, "a loss that stays the same"),
+        ([0.50, 0.48, 0.46, 0.44, 0.42], 2, 0.03, "small gains below the margin that add up"),
+        ([0.50, 0.49, 0.48, 0.30], 2, 0.03, "gains below the margin until the patience is used up"),
+        ([0.50, 0.40, 0.39], 2, 0.03, "a list that ends on a gain below the margin"),
+        ([1.0, 0.75, 1.0], 2, 0.25, "a gain that is exactly the margin"),
+        *(
+            (
+                list(rng.random(12)),
+                int(rng.integers(1, 5)),
+                float(rng.choice([0.0, 0.05])),
+                "a restless loss",
+            )
+            for _ in range(12)
+        ),
+    ]
     for losses, patience, margin, what in cases:
         example = f"for {what} ({', '.join(f'{x:.2f}' for x in losses)}; patience {patience}, margin {margin:g})"
-        try: found = called(stop, list(losses), patience, margin)
-        except Wrong as e: raise Wrong(f"{example} {e}") from None  # it may be this list only, such as one that ends first
-        expect(isinstance(found, (list, tuple, np.ndarray)) and np.shape(found) == (2,), "return two numbers: epochs run, epoch kept")
+        try:
+            found = called(stop, list(losses), patience, margin)
+        except Wrong as e:
+            raise Wrong(
+                f"{example} {e}"
+            ) from None  # it may be this list only, such as one that ends first
+        expect(
+            isinstance(found, (list, tuple, np.ndarray)) and np.shape(found) == (2,),
+            "return two numbers: epochs run, epoch kept",
+        )
         run, kept = array_of(found, (2,), "stop")
         expect(not run == kept == 0, f"{example} stop says that no epoch was run: count from 1")
         right_run, right_kept = _keras_stop(losses, patience, margin)
-        expect((run, kept) != (right_run - 1, right_kept - 1), f"{example} both numbers are one too small: count epochs from 1")
-        expect(run == right_run, f"{example} the training stops at another epoch than {run:g}: what counts as an improvement, and over what?")
-        expect(kept == right_kept, f"{example} another epoch than {kept:g} is kept: the last one that improved, "
-               "by more than the margin and over the best so far")
+        expect(
+            (run, kept) != (right_run - 1, right_kept - 1),
+            f"{example} both numbers are one too small: count epochs from 1",
+        )
+        expect(
+            run == right_run,
+            f"{example} the training stops at another epoch than {run:g}: what counts as an improvement, and over what?",
+        )
+        expect(
+            kept == right_kept,
+            f"{example} another epoch than {kept:g} is kept: the last one that improved, "
+            "by more than the margin and over the best so far",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #cbf9fd6f
-def check_patience(patience: int, # the smallest that keeps the best epoch
-                   val_loss       # of each epoch
-                   ):
+def check_patience(
+    patience: int,  # the smallest that keeps the best epoch
+    val_loss,  # of each epoch
+):
     "Check which patience is just enough for a recorded training."
     n = given(patience, "patience")
-    expect(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 1, "patience is a whole number of epochs, 1 or more")
+    expect(
+        isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 1,
+        "patience is a whole number of epochs, 1 or more",
+    )
     lowest = int(np.argmin(val_loss)) + 1
-    expect(_keras_stop(val_loss, n, 0.)[1] == lowest,
-           f"with patience {n} the training ends before it reaches its lowest loss: follow the list to where it stops")
-    expect(n == 1 or _keras_stop(val_loss, n - 1, 0.)[1] != lowest, f"patience {n} is enough, but a smaller one is, too")
+    expect(
+        _keras_stop(val_loss, n, 0.0)[1] == lowest,
+        f"with patience {n} the training ends before it reaches its lowest loss: follow the list to where it stops",
+    )
+    expect(
+        n == 1 or _keras_stop(val_loss, n - 1, 0.0)[1] != lowest,
+        f"patience {n} is enough, but a smaller one is, too",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #7bce2a2e
-def check_adam(adam: Callable # (slope, start, rate, steps, beta1, beta2, eps) -> path
-               ):
+def check_adam(
+    adam: Callable,  # (slope, start, rate, steps, beta1, beta2, eps) -> path
+):
     "Check a path of Adam against Keras's optimizer."
     keras = _quiet_keras()
+
     def keras_path(slope, start, rate, steps, beta1, beta2, eps):
         w = keras.Variable(np.asarray(start, "float32"))
         optimizer = keras.optimizers.Adam(rate, beta1, beta2, eps)
         path = [np.array(start, float)]
         for _ in range(steps):
-            optimizer.apply([keras.ops.convert_to_tensor(np.asarray(slope(path[-1]), "float32"))], [w])
+            optimizer.apply(
+                [keras.ops.convert_to_tensor(np.asarray(slope(path[-1]), "float32"))], [w]
+            )
             path.append(keras.ops.convert_to_numpy(w).astype(float))
         return np.array(path)
-    gorge = lambda w: np.array([2000., 1.])*w
-    one_way = lambda w: np.array([3., -.02, 0.]) + 0*w
+
+    gorge = lambda w: np.array([2000.0, 1.0]) * w
+    one_way = lambda w: np.array([3.0, -0.02, 0.0]) + 0 * w
     for what, slope, start, how in (
-            ("in a gorge", gorge, [1., 1.], dict(rate=.1, steps=25, beta1=.9, beta2=.999, eps=1e-7)),
-            ("on a plane that is level in one direction", one_way, [0., 0., 5.], dict(rate=.01, steps=6, beta1=.9, beta2=.999, eps=1e-7)),
-            ("with other betas", gorge, [-1., 2.], dict(rate=.05, steps=12, beta1=.5, beta2=.8, eps=1e-7))):
+        (
+            "in a gorge",
+            gorge,
+            [1.0, 1.0],
+            dict(rate=0.1, steps=25, beta1=0.9, beta2=0.999, eps=1e-7),
+        ),
+        (
+            "on a plane that is level in one direction",
+            one_way,
+            [0.0, 0.0, 5.0],
+            dict(rate=0.01, steps=6, beta1=0.9, beta2=0.999, eps=1e-7),
+        ),
+        (
+            "with other betas",
+            gorge,
+            [-1.0, 2.0],
+            dict(rate=0.05, steps=12, beta1=0.5, beta2=0.8, eps=1e-7),
+        ),
+    ):
         given_start = np.array(start)
         path = called(adam, slope, given_start, **how)
-        expect(np.array_equal(given_start, start), "adam changes the start that it is given: make a copy first")
+        expect(
+            np.array_equal(given_start, start),
+            "adam changes the start that it is given: make a copy first",
+        )
         path = array_of(path, (how["steps"] + 1, len(start)), "adam")
         always_0 = np.asarray(slope(given_start)) == 0
-        expect(np.isfinite(path[1, ~always_0]).all(), f"{what} the very first step is NaN or infinite, though the slope is not 0: by what is each "
-               "mean divided in that step, and from which number does the paper count its steps?")
-        expect(np.isfinite(path).all(), f"{what} the path holds NaN or infinite values: what happens where a slope has always been 0?")
-        expect(np.allclose(path[0], start), f"{what} the path does not begin at the start: is its first row kept as it was?")
+        expect(
+            np.isfinite(path[1, ~always_0]).all(),
+            f"{what} the very first step is NaN or infinite, though the slope is not 0: by what is each "
+            "mean divided in that step, and from which number does the paper count its steps?",
+        )
+        expect(
+            np.isfinite(path).all(),
+            f"{what} the path holds NaN or infinite values: what happens where a slope has always been 0?",
+        )
+        expect(
+            np.allclose(path[0], start),
+            f"{what} the path does not begin at the start: is its first row kept as it was?",
+        )
         oracle = keras_path(slope, start, **how)
-        off = np.flatnonzero(np.abs(path - oracle).max(1) > 2e-3*how["rate"]*(1 + np.arange(len(path))))
-        if not len(off): continue
+        off = np.flatnonzero(
+            np.abs(path - oracle).max(1) > 2e-3 * how["rate"] * (1 + np.arange(len(path)))
+        )
+        if not len(off):
+            continue
         first = off[0]
-        turned = np.abs(path[1] - oracle[1] + 2*(oracle[1] - oracle[0])).max() < 1e-3*how["rate"]
+        turned = (
+            np.abs(path[1] - oracle[1] + 2 * (oracle[1] - oracle[0])).max() < 1e-3 * how["rate"]
+        )
         expect(not turned, f"{what} the first step goes uphill: walk against the slope")
-        expect(first != 1, f"{what} the very first step has the wrong length: what do the two running means hold after one slope, "
-               "what does the paper do about it, and do you use the `rate` that you are given?")
-        expect(False, f"{what} the path leaves Keras's at step {first}: is the slope felt anew at each place, and do both means decay by their own beta?")
+        expect(
+            first != 1,
+            f"{what} the very first step has the wrong length: what do the two running means hold after one slope, "
+            "what does the paper do about it, and do you use the `rate` that you are given?",
+        )
+        expect(
+            False,
+            f"{what} the path leaves Keras's at step {first}: is the slope felt anew at each place, and do both means decay by their own beta?",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #ab80d7c0
-def check_costliest(weights: int,         # block of VGG-19, 1 to 5
-                    multiplications: int, # the same
-                    numbers: int          # the same
-                    ):
+def check_costliest(
+    weights: int,  # block of VGG-19, 1 to 5
+    multiplications: int,  # the same
+    numbers: int,  # the same
+):
     "Check which block of VGG-19 is the largest in three senses, at 125 pixels."
     _quiet_keras()
     from malaria_nb.transfer import BLOCKS
+
     named = dict(weights=weights, multiplications=multiplications, numbers=numbers)
     for name, block in named.items():
         given(block, f"most_{name}")
-        expect(isinstance(block, (int, np.integer)) and not isinstance(block, bool) and 1 <= block <= 5,
-               f"most_{name} is {block!r}: give the number of a block, 1 to 5")
-    size, side, channels = {name: [0]*5 for name in named}, 125, 3
+        expect(
+            isinstance(block, (int, np.integer))
+            and not isinstance(block, bool)
+            and 1 <= block <= 5,
+            f"most_{name} is {block!r}: give the number of a block, 1 to 5",
+        )
+    size, side, channels = {name: [0] * 5 for name in named}, 125, 3
     for i, block in enumerate(BLOCKS):
         for out in block:
-            kernel = 9*channels*out
-            for name, n in zip(named, (kernel + out, kernel*side**2, out*side**2)): size[name][i] += n
+            kernel = 9 * channels * out
+            for name, n in zip(named, (kernel + out, kernel * side**2, out * side**2)):
+                size[name][i] += n
             channels = out
         side //= 2
-    how = {"weights": "a kernel grows with the channels that come in times those that go out",
-           "multiplications": "multiply each layer's weights by the pixels of its picture, whose side is halved and rounded down from block to block, and add up the layers",
-           "numbers": "a layer gives pixels times channels; see what each of the two does from block to block"}
+    how = {
+        "weights": "a kernel grows with the channels that come in times those that go out",
+        "multiplications": "multiply each layer's weights by the pixels of its picture, whose side is halved and rounded down from block to block, and add up the layers",
+        "numbers": "a layer gives pixels times channels; see what each of the two does from block to block",
+    }
     for name, block in named.items():
-        expect(size[name][block - 1] == max(size[name]), f"another block has more {name} than the one you name: {how[name]}")
+        expect(
+            size[name][block - 1] == max(size[name]),
+            f"another block has more {name} than the one you name: {how[name]}",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #a25d1408
-def check_first_layer(refit: Callable # (kernel, bias) -> kernel and bias
-                      ):
+def check_first_layer(
+    refit: Callable,  # (kernel, bias) -> kernel and bias
+):
     "Check that a refitted first layer makes of RGB 0–1 what VGG-19's makes of its own input."
     _quiet_keras()
     from malaria_nb.cnn import convolve
     from malaria_nb.transfer import MEAN_RGB
+
     rng = np.random.default_rng(5)
     for k, filters in ((3, 4), (5, 2), (3, 1)):
         kernel, bias = rng.normal(size=(k, k, 3, filters)), rng.normal(size=filters)
         images = rng.integers(0, 256, (3, 8, 8, 3)).astype(float)
         grey = np.repeat(rng.integers(0, 256, (2, 8, 8, 1)), 3, axis=3).astype(float)
-        def old(image): return convolve(image[..., ::-1] - np.array(MEAN_RGB[::-1]), kernel, bias)
+
+        def old(image):
+            return convolve(image[..., ::-1] - np.array(MEAN_RGB[::-1]), kernel, bias)
+
         before = kernel.copy(), bias.copy()
         made = called(refit, kernel, bias)
-        expect(isinstance(made, (list, tuple)) and len(made) == 2, "return two things: a kernel and a bias")
-        expect(np.array_equal(before[0], kernel) and np.array_equal(before[1], bias),
-               "refit changes the kernel or the bias that it is given: make new ones")
-        new_kernel, new_bias = array_of(made[0], kernel.shape, "the new kernel"), array_of(made[1], bias.shape, "the new bias")
-        expect(np.isfinite(new_kernel).all() and np.isfinite(new_bias).all(), "the new kernel or bias holds NaN or infinite values")
-        def new(image): return convolve(image/255, new_kernel, new_bias)
-        def same(a, b): return np.allclose(a, b, rtol=1e-4, atol=.05)
+        expect(
+            isinstance(made, (list, tuple)) and len(made) == 2,
+            "return two things: a kernel and a bias",
+        )
+        expect(
+            np.array_equal(before[0], kernel) and np.array_equal(before[1], bias),
+            "refit changes the kernel or the bias that it is given: make new ones",
+        )
+        new_kernel, new_bias = (
+            array_of(made[0], kernel.shape, "the new kernel"),
+            array_of(made[1], bias.shape, "the new bias"),
+        )
+        expect(
+            np.isfinite(new_kernel).all() and np.isfinite(new_bias).all(),
+            "the new kernel or bias holds NaN or infinite values",
+        )
+
+        def new(image):
+            return convolve(image / 255, new_kernel, new_bias)
+
+        def same(a, b):
+            return np.allclose(a, b, rtol=1e-4, atol=0.05)
+
         step = [f(grey[0]) - f(grey[1]) for f in (new, old)]
         strength = [np.abs(kernel).sum() for kernel in (new_kernel, kernel)]
-        expect(np.isclose(strength[0], strength[1]*255, rtol=1e-6),
-               "the new kernel is too strong or too weak: the app's pixels are smaller, so what must their weights be?")
-        expect(same(*step), "even for grey pictures, where the order of colours can't matter, the new kernel answers differently: "
-               "which of the four axes did you turn?")
-        expect(same(new(images[0]) - new(images[1]), old(images[0]) - old(images[1])),
-               "grey pictures are answered right and coloured ones are not: whose weights meet the red of the app?")
-        expect(same(new(images[2]), old(images[2])),
-               "the kernel is right, the bias is not: what does the old layer add for the mean colour, colour by colour and in which units?")
+        expect(
+            np.isclose(strength[0], strength[1] * 255, rtol=1e-6),
+            "the new kernel is too strong or too weak: the app's pixels are smaller, so what must their weights be?",
+        )
+        expect(
+            same(*step),
+            "even for grey pictures, where the order of colours can't matter, the new kernel answers differently: "
+            "which of the four axes did you turn?",
+        )
+        expect(
+            same(new(images[0]) - new(images[1]), old(images[0]) - old(images[1])),
+            "grey pictures are answered right and coloured ones are not: whose weights meet the red of the app?",
+        )
+        expect(
+            same(new(images[2]), old(images[2])),
+            "the kernel is right, the bias is not: what does the old layer add for the mean colour, colour by colour and in which units?",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #794d6b8f
-def check_still(still: Callable # (model, x, y, steps) -> names
-                ):
+def check_still(
+    still: Callable,  # (model, x, y, steps) -> names
+):
     "Check an experiment that finds frozen layers, on small models whose flags don't always tell the truth."
     keras = _quiet_keras()
     from malaria_nb.transfer import moved
+
     L = keras.layers
     rng = np.random.default_rng(5)
-    x, y = rng.normal(size=(16, 6)).astype("float32"), rng.integers(2, size=(16, 1)).astype("float32")
+    x, y = (
+        rng.normal(size=(16, 6)).astype("float32"),
+        rng.integers(2, size=(16, 1)).astype("float32"),
+    )
 
     def small(norm=False):
-        def dense(units, kind, name): return L.Dense(units, kind, bias_initializer=keras.initializers.Constant(.1), name=name)
-        return keras.Sequential([keras.Input((6,)), dense(8, "tanh", "early"), *([L.BatchNormalization(name="norm")] if norm else []),
-                                 dense(8, "tanh", "late"), L.Dropout(.1, name="drop"), dense(1, "sigmoid", "score")])
+        def dense(units, kind, name):
+            return L.Dense(
+                units, kind, bias_initializer=keras.initializers.Constant(0.1), name=name
+            )
+
+        return keras.Sequential(
+            [
+                keras.Input((6,)),
+                dense(8, "tanh", "early"),
+                *([L.BatchNormalization(name="norm")] if norm else []),
+                dense(8, "tanh", "late"),
+                L.Dropout(0.1, name="drop"),
+                dense(1, "sigmoid", "score"),
+            ]
+        )
 
     def ready(model, frozen, rate):
-        for layer in model.layers: layer.trainable = layer.name not in frozen
+        for layer in model.layers:
+            layer.trainable = layer.name not in frozen
         model.compile(keras.optimizers.RMSprop(rate), "binary_crossentropy")
         return model
 
@@ -807,934 +1466,1941 @@ def check_still(still: Callable # (model, x, y, steps) -> names
         reference = keras.models.clone_model(model)
         reference.set_weights(model.get_weights())
         start = model.get_weights()
-        for _ in range(3): model.train_on_batch(x, y)
+        for _ in range(3):
+            model.train_on_batch(x, y)
         truth = {name for name, far in moved(reference, model).items() if far == 0}
         model.set_weights(start)
         found = called(still, model, x, y)
-        expect(isinstance(found, (set, frozenset, list, tuple)) and all(isinstance(n, str) for n in found),
-               "return a set of names, such as layer.name gives")
-        expect(all(np.array_equal(a, b) for a, b in zip(start, model.get_weights())),
-               f"{what}: afterwards the model's weights are not what they were; put them back")
+        expect(
+            isinstance(found, (set, frozenset, list, tuple))
+            and all(isinstance(n, str) for n in found),
+            "return a set of names, such as layer.name gives",
+        )
+        expect(
+            all(np.array_equal(a, b) for a, b in zip(start, model.get_weights())),
+            f"{what}: afterwards the model's weights are not what they were; put them back",
+        )
         found = set(found)
         names = {layer.name for layer in model.layers}
-        strange, empty = found - names, {layer.name for layer in model.layers if not layer.weights} & found
-        expect(not strange, f"{what}: the model has no layer named {', '.join(map(repr, sorted(strange)))}")
-        expect(not empty, f"{what}: {', '.join(sorted(empty))} has no weights, so it can neither move nor stand still")
+        strange, empty = (
+            found - names,
+            {layer.name for layer in model.layers if not layer.weights} & found,
+        )
+        expect(
+            not strange,
+            f"{what}: the model has no layer named {', '.join(map(repr, sorted(strange)))}",
+        )
+        expect(
+            not empty,
+            f"{what}: {', '.join(sorted(empty))} has no weights, so it can neither move nor stand still",
+        )
         gone, missed = sorted(found - truth), sorted(truth - found)
-        expect(not gone, f"{what}: {', '.join(gone)} did move; compare every weight of the layer, bit by bit, before and after")
-        expect(not missed, f"{what}: {', '.join(missed)} stood still and is not in your set; what the flag says is not what happens")
+        expect(
+            not gone,
+            f"{what}: {', '.join(gone)} did move; compare every weight of the layer, bit by bit, before and after",
+        )
+        expect(
+            not missed,
+            f"{what}: {', '.join(missed)} stood still and is not in your set; what the flag says is not what happens",
+        )
 
-    model = ready(small(), {"early"}, .01)
+    model = ready(small(), {"early"}, 0.01)
     judge(model, "with a frozen first layer")
-    for layer in model.layers: layer.trainable = layer.name != "late"
+    for layer in model.layers:
+        layer.trainable = layer.name != "late"
     judge(model, "with flags that were changed after the first training steps")
-    judge(ready(small(norm=True), {"late"}, .01), "with all inputs zero", np.zeros_like(x))
+    judge(ready(small(norm=True), {"late"}, 0.01), "with all inputs zero", np.zeros_like(x))
     judge(ready(small(norm=True), {"early", "norm"}, 3e-8), "with a learning rate of 0.00000003")
     _right()
 
 # %% ../nbs/96_checks.ipynb #40f0383a
-def check_cut(cut: Callable, # (base, block) -> keras.Model
-              base           # from vgg19_base
-              ):
+def check_cut(
+    cut: Callable,  # (base, block) -> keras.Model
+    base,  # from vgg19_base
+):
     "Check networks that end behind each block of VGG-19 against chapter 03's NumPy."
     keras = _quiet_keras()
     from malaria_nb.cnn import convolve, max_pool
     from malaria_nb.transfer import MEAN_RGB
+
     size = base.input_shape[1]
     image = np.random.default_rng(5).integers(0, 256, (1, size, size, 3)).astype("float32")
     before = base.get_weights()
     x = image[0, ..., ::-1] - np.array(MEAN_RGB[::-1], "float32")
     for block in range(1, 6):
         for layer in base.layers:
-            if layer.name.startswith(f"block{block}_conv"): x = last = np.maximum(0, convolve(x, *layer.get_weights(), padding="same"))
+            if layer.name.startswith(f"block{block}_conv"):
+                x = last = np.maximum(0, convolve(x, *layer.get_weights(), padding="same"))
         x = max_pool(x)
         model = called(cut, base, block)
-        expect(isinstance(model, keras.Model), f"cut returns a {type(model).__name__} where a keras.Model is expected")
-        try: found = keras.ops.convert_to_numpy(model(image))
-        except Exception as e: raise Wrong(f"the model behind block {block} stops with {type(e).__name__} on RGB pictures of {size} pixels: "
-                                           "does it begin at the base's own input?") from None
+        expect(
+            isinstance(model, keras.Model),
+            f"cut returns a {type(model).__name__} where a keras.Model is expected",
+        )
+        try:
+            found = keras.ops.convert_to_numpy(model(image))
+        except Exception as e:
+            raise Wrong(
+                f"the model behind block {block} stops with {type(e).__name__} on RGB pictures of {size} pixels: "
+                "does it begin at the base's own input?"
+            ) from None
         found = array_of(found, (1, x.shape[2]), f"the model behind block {block}")
-        def close(truth): return np.allclose(found[0], truth, rtol=1e-3, atol=1e-3*np.abs(truth).max())
-        if close(x.mean((0, 1))): continue
-        expect(not close(last.mean((0, 1))), f"the model behind block {block} gives the mean before pooling: end behind the pooling layer")
-        expect(x.shape[:2] == (1, 1) or not close(x.max((0, 1))), f"the model behind block {block} gives the largest of each channel: take the mean")
-        expect(False, f"the model behind block {block} gives other numbers than that block does: are its weights the base's own, and where does it end?")
-    expect(all(np.array_equal(a, b) for a, b in zip(before, base.get_weights())), "the base's weights have changed: cut makes a model and trains nothing")
+
+        def close(truth):
+            return np.allclose(found[0], truth, rtol=1e-3, atol=1e-3 * np.abs(truth).max())
+
+        if close(x.mean((0, 1))):
+            continue
+        expect(
+            not close(last.mean((0, 1))),
+            f"the model behind block {block} gives the mean before pooling: end behind the pooling layer",
+        )
+        expect(
+            x.shape[:2] == (1, 1) or not close(x.max((0, 1))),
+            f"the model behind block {block} gives the largest of each channel: take the mean",
+        )
+        expect(
+            False,
+            f"the model behind block {block} gives other numbers than that block does: are its weights the base's own, and where does it end?",
+        )
+    expect(
+        all(np.array_equal(a, b) for a, b in zip(before, base.get_weights())),
+        "the base's weights have changed: cut makes a model and trains nothing",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #7661afd5
-def check_probe(probe: Callable # (features, label, patient) -> share
-                ):
+def check_probe(
+    probe: Callable,  # (features, label, patient) -> share
+):
     "Check a nearest-mean judge that leaves each cell's patient out, against scikit-learn."
     from sklearn.model_selection import LeaveOneGroupOut, LeaveOneOut, cross_val_predict
     from sklearn.neighbors import NearestCentroid
+
     def oracle(features, label, patient, how):
-        if how is None: return NearestCentroid().fit(features, label).predict(features) == label
-        return cross_val_predict(NearestCentroid(), features, label, groups=patient if isinstance(how, LeaveOneGroupOut) else None, cv=how) == label
+        if how is None:
+            return NearestCentroid().fit(features, label).predict(features) == label
+        return (
+            cross_val_predict(
+                NearestCentroid(),
+                features,
+                label,
+                groups=patient if isinstance(how, LeaveOneGroupOut) else None,
+                cv=how,
+            )
+            == label
+        )
+
     rng, cases = np.random.default_rng(5), []
-    mistakes = {"the cells that are judged are in the means by which they are judged": [], "the share is a mean of the patients' shares: each cell counts once": [],
-                "a cell is left out by itself, and the others of its patient stay in the means": []}
-    for what, n, patients, shift, own in (("with cells that hardly differ", 90, 6, .3, 0.), ("with patients who differ much", 80, 5, .8, 3.),
-                                          ("with many numbers a cell", 60, 12, .3, 1.), ("with one cell for each patient", 40, 40, .5, 0.)):
+    mistakes = {
+        "the cells that are judged are in the means by which they are judged": [],
+        "the share is a mean of the patients' shares: each cell counts once": [],
+        "a cell is left out by itself, and the others of its patient stay in the means": [],
+    }
+    for what, n, patients, shift, own in (
+        ("with cells that hardly differ", 90, 6, 0.3, 0.0),
+        ("with patients who differ much", 80, 5, 0.8, 3.0),
+        ("with many numbers a cell", 60, 12, 0.3, 1.0),
+        ("with one cell for each patient", 40, 40, 0.5, 0.0),
+    ):
         m = 30 if "numbers" in what else 3
-        patient = np.arange(n) if patients == n else rng.choice(patients, n, p=np.arange(1, patients + 1)/np.arange(1, patients + 1).sum())
-        label = np.where(rng.random(n) < .7, patient % 2, rng.integers(2, size=n))
-        features = rng.normal(size=(n, m)) + shift*label[:, None] + own*rng.normal(size=(patient.max() + 1, m))[patient]
+        patient = (
+            np.arange(n)
+            if patients == n
+            else rng.choice(
+                patients, n, p=np.arange(1, patients + 1) / np.arange(1, patients + 1).sum()
+            )
+        )
+        label = np.where(rng.random(n) < 0.7, patient % 2, rng.integers(2, size=n))
+        features = (
+            rng.normal(size=(n, m))
+            + shift * label[:, None]
+            + own * rng.normal(size=(patient.max() + 1, m))[patient]
+        )
         names = np.array([f"C{p}" for p in rng.permutation(patient.max() + 1) + 100])[patient]
-        share = float(array_of(called(probe, features.copy(), label.copy(), names.copy()), (), "probe"))
+        share = float(
+            array_of(called(probe, features.copy(), label.copy(), names.copy()), (), "probe")
+        )
         expect(0 <= share <= 1, f"{what} probe gives {share:g}: a share lies between 0 and 1")
         right = oracle(features, label, names, LeaveOneGroupOut())
-        expect(abs(share - (1 - right.mean())) > 1e-9 or abs(right.mean() - .5) < 1e-9, f"{what} probe gives the share that is wrong: which class is 1?")
+        expect(
+            abs(share - (1 - right.mean())) > 1e-9 or abs(right.mean() - 0.5) < 1e-9,
+            f"{what} probe gives the share that is wrong: which class is 1?",
+        )
         cases.append((what, share, right.mean()))
-        for found, value in zip(mistakes.values(), (oracle(features, label, names, None).mean(), pd.Series(right).groupby(names).mean().mean(),
-                                                    oracle(features, label, names, LeaveOneOut()).mean())): found.append(abs(share - value) < 1e-9)
+        for found, value in zip(
+            mistakes.values(),
+            (
+                oracle(features, label, names, None).mean(),
+                pd.Series(right).groupby(names).mean().mean(),
+                oracle(features, label, names, LeaveOneOut()).mean(),
+            ),
+        ):
+            found.append(abs(share - value) < 1e-9)
     for what, share, truth in cases:
-        if abs(share - truth) < 1e-9: continue
-        for mistake, found in mistakes.items(): expect(not all(found), f"{what} probe gives {share:.3f}, as if this were so: {mistake}")
-        expect(False, f"{what} probe gives {share:.3f}, which isn't the share that is right: whose cells are in the two means, is the distance the ordinary one, "
-               "and how much does each cell count in the end?")
-    features, label = np.array([[0.], [0], [0], [0], [-2], [2], [-2], [2]]), np.array([0, 1, 1, 1, 0, 1, 0, 1])
+        if abs(share - truth) < 1e-9:
+            continue
+        for mistake, found in mistakes.items():
+            expect(not all(found), f"{what} probe gives {share:.3f}, as if this were so: {mistake}")
+        expect(
+            False,
+            f"{what} probe gives {share:.3f}, which isn't the share that is right: whose cells are in the two means, is the distance the ordinary one, "
+            "and how much does each cell count in the end?",
+        )
+    features, label = (
+        np.array([[0.0], [0], [0], [0], [-2], [2], [-2], [2]]),
+        np.array([0, 1, 1, 1, 0, 1, 0, 1]),
+    )
     share = float(array_of(called(probe, features, label, np.array([*"AAAABBCC"])), (), "probe"))
-    expect(abs(share - 5/8) < 1e-9, f"where four cells of eight are as far from one mean as from the other, probe gives {share:.3f}: to which class does a tie go?")
+    expect(
+        abs(share - 5 / 8) < 1e-9,
+        f"where four cells of eight are as far from one mean as from the other, probe gives {share:.3f}: to which class does a tie go?",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #3a2ce02e
-def check_changing(changing: set[str] # names of metrics
-                   ):
+def check_changing(
+    changing: set[str],  # names of metrics
+):
     "Check which metrics change when every uninfected cell is there ten times."
     from malaria_nb.evaluation import METRICS, metrics
+
     changing = given(changing, "changing")
-    expect(isinstance(changing, (set, frozenset, list, tuple)), f"changing is a {type(changing).__name__}: write a set of names, {{\"…\", \"…\"}}")
+    expect(
+        isinstance(changing, (set, frozenset, list, tuple)),
+        f'changing is a {type(changing).__name__}: write a set of names, {{"…", "…"}}',
+    )
     strange = [name for name in changing if name not in METRICS]
-    expect(not strange, f"there is no metric named {', '.join(map(repr, strange))}: use the names in METRICS")
+    expect(
+        not strange,
+        f"there is no metric named {', '.join(map(repr, strange))}: use the names in METRICS",
+    )
     rng = np.random.default_rng(6)
     label = np.repeat([0, 1], 1000)
-    score = np.clip(rng.normal(.35 + .3*label, .2), 0, 1)
+    score = np.clip(rng.normal(0.35 + 0.3 * label, 0.2), 0, 1)
     often = np.repeat(np.arange(2000), np.where(label == 0, 10, 1))
     before, after = metrics(label, score), metrics(label[often], score[often])
     truth = {name for name in METRICS if abs(before[name] - after[name]) > 1e-9}
     extra, missing = set(changing) - truth, truth - set(changing)
-    expect(not extra, f"{len(extra)} of the metrics that you name cannot change: look for those computed within one row of the confusion matrix, "
-           "or from pairs with one cell of either class")
-    expect(not missing, "of those that you name every one does change, but not all that change are named: look for formulas with counts of both rows in them")
+    expect(
+        not extra,
+        f"{len(extra)} of the metrics that you name cannot change: look for those computed within one row of the confusion matrix, "
+        "or from pairs with one cell of either class",
+    )
+    expect(
+        not missing,
+        "of those that you name every one does change, but not all that change are named: look for formulas with counts of both rows in them",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #278365b1
-def check_cheapest(cheapest: Callable # (label, score, price, prevalence) -> threshold
-                   ):
+def check_cheapest(
+    cheapest: Callable,  # (label, score, price, prevalence) -> threshold
+):
     "Check thresholds by what they cost, against all other thresholds."
     rng = np.random.default_rng(6)
-    def scored(n, sharp, every=2): # one cell of `every` is parasitized
+
+    def scored(n, sharp, every=2):  # one cell of `every` is parasitized
         label = rng.permutation((np.arange(n) % every == every - 1).astype(int))
-        return label, 1/(1 + np.exp(-sharp*rng.normal(label - .5, .6)))
-    cases = [("where scores overlap", *scored(300, 3), 5., .2), ("where a place has few parasitized cells", *scored(300, 3), 10., .033),
-             ("where scores crowd at 0 and 1", *scored(400, 30), 40., .1),
-             ("where one in ten of the cells at hand is parasitized", *scored(400, 3, 10), 6., .2),
-             ("where a miss costs next to nothing", *scored(100, 1), .01, .05), ("where a miss costs a fortune", *scored(100, 2), 1e5, .3),
-             ("where the classes are fully apart", np.array([1, 0, 1, 0]), np.array([.9, .2, .7, .1]), 3., .1),
-             ("where many scores are equal", np.array([0, 0, 0, 1, 1, 1, 0, 1]), np.array([.2, .5, .5, .5, .5, .8, .2, .2]), 2., .4),
-             ("where every score is 1", np.array([0, 1, 1]), np.ones(3), 1., .2)]
+        return label, 1 / (1 + np.exp(-sharp * rng.normal(label - 0.5, 0.6)))
+
+    cases = [
+        ("where scores overlap", *scored(300, 3), 5.0, 0.2),
+        ("where a place has few parasitized cells", *scored(300, 3), 10.0, 0.033),
+        ("where scores crowd at 0 and 1", *scored(400, 30), 40.0, 0.1),
+        ("where one in ten of the cells at hand is parasitized", *scored(400, 3, 10), 6.0, 0.2),
+        ("where a miss costs next to nothing", *scored(100, 1), 0.01, 0.05),
+        ("where a miss costs a fortune", *scored(100, 2), 1e5, 0.3),
+        (
+            "where the classes are fully apart",
+            np.array([1, 0, 1, 0]),
+            np.array([0.9, 0.2, 0.7, 0.1]),
+            3.0,
+            0.1,
+        ),
+        (
+            "where many scores are equal",
+            np.array([0, 0, 0, 1, 1, 1, 0, 1]),
+            np.array([0.2, 0.5, 0.5, 0.5, 0.5, 0.8, 0.2, 0.2]),
+            2.0,
+            0.4,
+        ),
+        ("where every score is 1", np.array([0, 1, 1]), np.ones(3), 1.0, 0.2),
+    ]
     for what, label, score, price, prevalence in cases:
-        def cost(t): return prevalence*price*(score[label == 1] < t).mean() + (1 - prevalence)*(score[label == 0] >= t).mean()
-        t = float(array_of(called(cheapest, label.copy(), score.copy(), price, prevalence), (), "cheapest"))
+
+        def cost(t):
+            return (
+                prevalence * price * (score[label == 1] < t).mean()
+                + (1 - prevalence) * (score[label == 0] >= t).mean()
+            )
+
+        t = float(
+            array_of(
+                called(cheapest, label.copy(), score.copy(), price, prevalence), (), "cheapest"
+            )
+        )
         expect(not np.isnan(t), f"{what} cheapest gives NaN")
         least = min(map(cost, [*score, np.inf]))
-        if cost(t) <= least + 1e-12: continue
-        def costs(parasitized, uninfected): # least with these weights of the two mistakes?
-            def other(t): return parasitized*((score < t) & (label == 1)).sum() + uninfected*((score >= t) & (label == 0)).sum()
-            return other(t) <= min(map(other, [*score, np.inf]))*(1 + 1e-9)
+        if cost(t) <= least + 1e-12:
+            continue
+
+        def costs(parasitized, uninfected):  # least with these weights of the two mistakes?
+            def other(t):
+                return (
+                    parasitized * ((score < t) & (label == 1)).sum()
+                    + uninfected * ((score >= t) & (label == 0)).sum()
+                )
+
+            return other(t) <= min(map(other, [*score, np.inf])) * (1 + 1e-9)
+
         n1, n0 = (label == 1).sum(), (label == 0).sum()
-        expect(not costs(prevalence/n1, (1 - prevalence)*price/n0), f"{what} (price {price:g}) your threshold {t:g} costs {cost(t):.4f} a cell, and another one less: "
-               "which mistake does the price belong to?")
-        expect(n1 == n0 or not costs(prevalence*price, 1 - prevalence), f"{what} your threshold {t:g} costs {cost(t):.4f} a cell, and another one less: "
-               "sensitivity is a share of the parasitized cells, not of all, and specificity of the uninfected ones")
-        expect(cost(np.inf) > least + 1e-12, f"{what} your threshold {t:g} costs {cost(t):.4f} a cell: what would it cost to call nothing at all?")
-        expect(min(cost(np.nextafter(t, 2)), cost(np.nextafter(t, -1))) > least + 1e-12,
-               f"{what} a threshold a hair away from your {t:g} is cheaper: a score of at least the threshold is a call")
-        expect(False, f"{what} (price {price:g}, prevalence {prevalence:g}) your threshold {t:g} costs {cost(t):.4f} a cell, and another one less: "
-               "are all thresholds tried at which a cell changes sides, and does the prevalence come from the place and not from the cells?")
+        expect(
+            not costs(prevalence / n1, (1 - prevalence) * price / n0),
+            f"{what} (price {price:g}) your threshold {t:g} costs {cost(t):.4f} a cell, and another one less: "
+            "which mistake does the price belong to?",
+        )
+        expect(
+            n1 == n0 or not costs(prevalence * price, 1 - prevalence),
+            f"{what} your threshold {t:g} costs {cost(t):.4f} a cell, and another one less: "
+            "sensitivity is a share of the parasitized cells, not of all, and specificity of the uninfected ones",
+        )
+        expect(
+            cost(np.inf) > least + 1e-12,
+            f"{what} your threshold {t:g} costs {cost(t):.4f} a cell: what would it cost to call nothing at all?",
+        )
+        expect(
+            min(cost(np.nextafter(t, 2)), cost(np.nextafter(t, -1))) > least + 1e-12,
+            f"{what} a threshold a hair away from your {t:g} is cheaper: a score of at least the threshold is a call",
+        )
+        expect(
+            False,
+            f"{what} (price {price:g}, prevalence {prevalence:g}) your threshold {t:g} costs {cost(t):.4f} a cell, and another one less: "
+            "are all thresholds tried at which a cell changes sides, and does the prevalence come from the place and not from the cells?",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #b61b94b2
-def check_without_each(without_each: Callable # (label, score, patient, metric) -> Series
-                       ):
+def check_without_each(
+    without_each: Callable,  # (label, score, patient, metric) -> Series
+):
     "Check a metric with each patient left out."
     rng = np.random.default_rng(6)
-    def mistakes(label, score): return float(((score >= .5) != label).sum())
-    def middle(label, score): return float(np.median(score))
-    def found(label, score): return float((score[label == 1] >= .5).mean()) if (label == 1).any() else np.nan
+
+    def mistakes(label, score):
+        return float(((score >= 0.5) != label).sum())
+
+    def middle(label, score):
+        return float(np.median(score))
+
+    def found(label, score):
+        return float((score[label == 1] >= 0.5).mean()) if (label == 1).any() else np.nan
+
     for n, patients in ((40, 5), (12, 12), (9, 2)):
         names = np.array([f"C{k}" for k in rng.permutation(90)[:patients]])
-        patient = names[np.r_[np.arange(patients), rng.integers(patients, size=n - patients)]][rng.permutation(n)]
+        patient = names[np.r_[np.arange(patients), rng.integers(patients, size=n - patients)]][
+            rng.permutation(n)
+        ]
         label, score = rng.integers(2, size=n), rng.random(n)
-        if patients == 2: label = (patient == names[0]).astype(int)  # without her, no parasitized cell is left
+        if patients == 2:
+            label = (patient == names[0]).astype(int)  # without her, no parasitized cell is left
         table = pd.DataFrame({"label": label, "score": score, "patient": patient})
         for metric in (mistakes, middle, found):
             value = called(without_each, label.copy(), score.copy(), patient.copy(), metric)
-            expect(isinstance(value, (pd.Series, dict)), f"without_each returns a {type(value).__name__}: a Series with the patients as index is expected")
+            expect(
+                isinstance(value, (pd.Series, dict)),
+                f"without_each returns a {type(value).__name__}: a Series with the patients as index is expected",
+            )
             value = pd.Series(value)
-            expect(value.index.is_unique and set(value.index) == set(names),
-                   f"without_each has {len(value)} entries, {', '.join(map(str, value.index[:3]))} …: give one for each of {patients} patients, by name")
+            expect(
+                value.index.is_unique and set(value.index) == set(names),
+                f"without_each has {len(value)} entries, {', '.join(map(str, value.index[:3]))} …: give one for each of {patients} patients, by name",
+            )
             parts = {p: t for p, t in table.groupby("patient")}
             truth, turned, accuracy = {}, [], []
             for p in names:
                 rest = pd.concat([t for q, t in parts.items() if q != p])
                 truth[p] = metric(rest["label"].to_numpy(), rest["score"].to_numpy())
                 turned.append(metric(rest["score"].to_numpy(), rest["label"].to_numpy()))
-                accuracy.append(((rest["score"] >= .5) == rest["label"]).mean())
+                accuracy.append(((rest["score"] >= 0.5) == rest["label"]).mean())
             mine = array_of(value.loc[names].to_numpy(), (patients,), "without_each")
-            alone = [metric(parts[p]["label"].to_numpy(), parts[p]["score"].to_numpy()) for p in names]
+            alone = [
+                metric(parts[p]["label"].to_numpy(), parts[p]["score"].to_numpy()) for p in names
+            ]
             right = np.allclose(mine, list(truth.values()), equal_nan=True)
-            expect(right or not np.allclose(mine, alone, equal_nan=True), "this is the metric of each patient alone: leave the patient out instead")
-            def instead(values): return not right and np.allclose(mine, values, equal_nan=True)
-            expect(not instead(np.array(list(truth.values())) - metric(label, score)), "this is how far the metric moves: give the metric of all the others' cells itself")
+            expect(
+                right or not np.allclose(mine, alone, equal_nan=True),
+                "this is the metric of each patient alone: leave the patient out instead",
+            )
+
+            def instead(values):
+                return not right and np.allclose(mine, values, equal_nan=True)
+
+            expect(
+                not instead(np.array(list(truth.values())) - metric(label, score)),
+                "this is how far the metric moves: give the metric of all the others' cells itself",
+            )
             expect(not instead(turned), "a metric takes the labels first and then the scores")
-            expect(not instead(accuracy), f"this is the accuracy, and the metric given was {metric.__name__!r}: call the function that you are given")
-            expect(right or (np.isnan(list(truth.values())) <= np.isnan(mine)).all(), "where the metric of the others' cells is NaN, without_each must say so: "
-                   "put nothing in its place")
-            expect(right, f"with {n} cells of {patients} patients in no order, the metric {metric.__name__!r} isn't that of all the others' cells: "
-                   "is every cell of the patient gone, and no one else's?")
+            expect(
+                not instead(accuracy),
+                f"this is the accuracy, and the metric given was {metric.__name__!r}: call the function that you are given",
+            )
+            expect(
+                right or (np.isnan(list(truth.values())) <= np.isnan(mine)).all(),
+                "where the metric of the others' cells is NaN, without_each must say so: "
+                "put nothing in its place",
+            )
+            expect(
+                right,
+                f"with {n} cells of {patients} patients in no order, the metric {metric.__name__!r} isn't that of all the others' cells: "
+                "is every cell of the patient gone, and no one else's?",
+            )
     _right()
 
 # %% ../nbs/96_checks.ipynb #07004e67
-def check_most_moving(most_moving: Callable # (label, score, patient) -> name
-                      ):
+def check_most_moving(
+    most_moving: Callable,  # (label, score, patient) -> name
+):
     "Check which patient's absence changes the accuracy at 0.5 most."
-    def table(*patients): # (name, cells, wrong calls)
-        rows = [(name, k % 2, abs(k % 2 - (.9 if k < wrong else .2))) for name, n, wrong in patients for k in range(n)]
-        return pd.DataFrame(rows, columns=["patient", "label", "score"]).sample(frac=1, random_state=6)
+
+    def table(*patients):  # (name, cells, wrong calls)
+        rows = [
+            (name, k % 2, abs(k % 2 - (0.9 if k < wrong else 0.2)))
+            for name, n, wrong in patients
+            for k in range(n)
+        ]
+        return pd.DataFrame(rows, columns=["patient", "label", "score"]).sample(
+            frac=1, random_state=6
+        )
+
     name, said = "most_moving", []
-    for t in (table(("C7", 10, 1), ("C31", 10, 7), ("C5", 12, 1)), table(("C44", 12, 5), ("C9", 10, 0), ("C60", 10, 4), ("C2", 8, 4)),
-              table(("C1", 40, 4), ("C12", 6, 5), ("C8", 20, 2)), table(("C3", 2, 2), ("C90", 14, 6), ("C15", 30, 3))):
+    for t in (
+        table(("C7", 10, 1), ("C31", 10, 7), ("C5", 12, 1)),
+        table(("C44", 12, 5), ("C9", 10, 0), ("C60", 10, 4), ("C2", 8, 4)),
+        table(("C1", 40, 4), ("C12", 6, 5), ("C8", 20, 2)),
+        table(("C3", 2, 2), ("C90", 14, 6), ("C15", 30, 3)),
+    ):
         label, score, patient = (t[column].to_numpy() for column in ("label", "score", "patient"))
         found = called(most_moving, label.copy(), score.copy(), patient.copy())
-        expect(isinstance(found, str) and found in patient, f"{name} gives {found!r}: give the name of one of the patients")
-        wrong = (score >= .5) != label
+        expect(
+            isinstance(found, str) and found in patient,
+            f"{name} gives {found!r}: give the name of one of the patients",
+        )
+        wrong = (score >= 0.5) != label
         by = pd.Series(wrong).groupby(patient).agg(["sum", "size"])
         rest = by.sum() - by
-        said.append((found, by, wrong.mean() - rest["sum"]/rest["size"]))
-    one_way = any(all(way*moved[found] >= (way*moved).max() - 1e-12 for found, _, moved in said) for way in (1, -1))
+        said.append((found, by, wrong.mean() - rest["sum"] / rest["size"]))
+    one_way = any(
+        all(way * moved[found] >= (way * moved).max() - 1e-12 for found, _, moved in said)
+        for way in (1, -1)
+    )
     for found, by, moved in said:
-        what = "of patients with " + ", ".join(f"{w} wrong calls in {n} cells ({p})" for p, w, n in by.itertuples())
-        expect(abs(moved[found]) >= moved.abs().max() - 1e-12, f"{what}, it isn't {found}'s absence that moves the accuracy most: "
-               + ("are both directions looked at?" if one_way else "it takes many cells and an unusual share of mistakes at once; let without_each find out"))
+        what = "of patients with " + ", ".join(
+            f"{w} wrong calls in {n} cells ({p})" for p, w, n in by.itertuples()
+        )
+        expect(
+            abs(moved[found]) >= moved.abs().max() - 1e-12,
+            f"{what}, it isn't {found}'s absence that moves the accuracy most: "
+            + (
+                "are both directions looked at?"
+                if one_way
+                else "it takes many cells and an unusual share of mistakes at once; let without_each find out"
+            ),
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #f327bd88
-def check_jackknife(jackknife: Callable # (values) -> standard error
-                    ):
+def check_jackknife(
+    jackknife: Callable,  # (values) -> standard error
+):
     "Check a standard error from omissions, on means, whose standard error is known."
     from scipy.stats import sem
+
     rng = np.random.default_rng(6)
-    for numbers in (rng.normal(size=5), rng.exponential(size=60), np.array([0., 1.]), np.full(7, .3)):
+    for numbers in (
+        rng.normal(size=5),
+        rng.exponential(size=60),
+        np.array([0.0, 1.0]),
+        np.full(7, 0.3),
+    ):
         g = len(numbers)
-        values = (numbers.sum() - numbers)/(g - 1)
-        error = float(array_of(called(jackknife, pd.Series(values, [f"C{i}" for i in range(g)])), (), "jackknife"))
+        values = (numbers.sum() - numbers) / (g - 1)
+        error = float(
+            array_of(
+                called(jackknife, pd.Series(values, [f"C{i}" for i in range(g)])), (), "jackknife"
+            )
+        )
         truth = sem(numbers)
-        expect(np.isfinite(error) and error >= 0, f"a standard error is a number of at least 0, and jackknife gives {error:g}")
-        if np.isclose(error, truth, rtol=1e-6, atol=1e-12): continue
+        expect(
+            np.isfinite(error) and error >= 0,
+            f"a standard error is a number of at least 0, and jackknife gives {error:g}",
+        )
+        if np.isclose(error, truth, rtol=1e-6, atol=1e-12):
+            continue
         expect(error, f"for the mean of {g} different numbers the standard error isn't 0")
-        expect(False, f"for the mean of {g} numbers the standard error is {truth:.4g}, and jackknife gives {error:.4g}, "
-               f"{'too small' if error < truth else 'too large'} by a factor of {max(error, truth)/max(min(error, truth), 1e-12):.4g}: "
-               "compare such factors for several numbers of patients")
+        expect(
+            False,
+            f"for the mean of {g} numbers the standard error is {truth:.4g}, and jackknife gives {error:.4g}, "
+            f"{'too small' if error < truth else 'too large'} by a factor of {max(error, truth) / max(min(error, truth), 1e-12):.4g}: "
+            "compare such factors for several numbers of patients",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #a22893a9
-def check_swap_test(swap_test: Callable # (right_a, right_b, patient) -> p
-                    ):
+def check_swap_test(
+    swap_test: Callable,  # (right_a, right_b, patient) -> p
+):
     "Check p by exchange of whole patients against SciPy, which tries every exchange."
     from scipy.stats import permutation_test
+
     rng = np.random.default_rng(6)
+
     def cells(patients, each, lead, by_patient):
         patient = np.repeat(np.arange(patients), each)
         mixed = rng.permutation(len(patient))
-        tilt = by_patient*rng.normal(size=patients)[patient]
-        a, b = (rng.random(len(patient)) < 1/(1 + np.exp(-(1 + way*(lead + tilt)))) for way in (1, -1))
-        return a[mixed], b[mixed], np.array([f"C{p}" for p in rng.permutation(80)[:patients]])[patient][mixed]
+        tilt = by_patient * rng.normal(size=patients)[patient]
+        a, b = (
+            rng.random(len(patient)) < 1 / (1 + np.exp(-(1 + way * (lead + tilt))))
+            for way in (1, -1)
+        )
+        return (
+            a[mixed],
+            b[mixed],
+            np.array([f"C{p}" for p in rng.permutation(80)[:patients]])[patient][mixed],
+        )
+
     same = cells(8, 10, 0, 0)
-    cases = [("for two models that are always right together", (same[0], same[0].copy(), same[2])),
-             ("where a few patients make the difference", cells(10, 30, 0, 1.2)), ("where they differ a little", cells(12, 8, .2, 0)),
-             ("where B is better", cells(9, 12, -.35, .2)), ("where A is far better", cells(12, 20, .8, 0)),
-             ("where every patient has one cell", cells(11, 1, .4, 0)), ("where patients differ in their cells", None)]
-    a, b, patient = cells(10, 20, .1, .8)
-    keep = rng.random(len(a)) < np.where(patient <= np.sort(np.unique(patient))[4], .9, .2)
+    cases = [
+        ("for two models that are always right together", (same[0], same[0].copy(), same[2])),
+        ("where a few patients make the difference", cells(10, 30, 0, 1.2)),
+        ("where they differ a little", cells(12, 8, 0.2, 0)),
+        ("where B is better", cells(9, 12, -0.35, 0.2)),
+        ("where A is far better", cells(12, 20, 0.8, 0)),
+        ("where every patient has one cell", cells(11, 1, 0.4, 0)),
+        ("where patients differ in their cells", None),
+    ]
+    a, b, patient = cells(10, 20, 0.1, 0.8)
+    keep = rng.random(len(a)) < np.where(patient <= np.sort(np.unique(patient))[4], 0.9, 0.2)
     cases[-1] = (cases[-1][0], (a[keep], b[keep], patient[keep]))
     for what, (a, b, patient) in cases:
         p = float(array_of(called(swap_test, a.copy(), b.copy(), patient.copy()), (), "swap_test"))
         expect(0 <= p <= 1, f"{what} swap_test gives {p:g}: p is a share, 0 to 1")
         each = [pd.Series(right.astype(int)).groupby(patient).sum().to_numpy() for right in (a, b)]
-        def gap(x, y, axis): return (x - y).sum(axis)
-        truth = min(1., permutation_test(each, gap, permutation_type="samples", vectorized=True, n_resamples=10_000).pvalue)
-        near = 5*np.sqrt(max(truth*(1 - truth), 1e-4)/4000) + 5e-4
-        if abs(p - truth) <= near: continue
-        expect(truth < 1, f"{what} no exchange gives a smaller difference than the observed one, so p can't be {p:g}: count those that are as large, too")
-        expect(min(abs(p - truth/2), abs(p - 1 + truth/2)) > near, f"{what} p is {p:.3f}, which looks in one direction only: differences count in both")
-        tossed = np.abs(rng.choice([-1, 1], (2000, len(a))) @ (a.astype(int) - b)) >= abs(a.sum() - b.sum())
-        expect(abs(p - tossed.mean()) > .03 or abs(p - truth) < .06, f"{what} p is {p:.3f}, as if every cell were exchanged by itself: exchange all cells of a patient or none")
-        shares = np.subtract(*(pd.Series(right.astype(int)).groupby(patient).mean().to_numpy() for right in (a, b)))
+
+        def gap(x, y, axis):
+            return (x - y).sum(axis)
+
+        truth = min(
+            1.0,
+            permutation_test(
+                each, gap, permutation_type="samples", vectorized=True, n_resamples=10_000
+            ).pvalue,
+        )
+        near = 5 * np.sqrt(max(truth * (1 - truth), 1e-4) / 4000) + 5e-4
+        if abs(p - truth) <= near:
+            continue
+        expect(
+            truth < 1,
+            f"{what} no exchange gives a smaller difference than the observed one, so p can't be {p:g}: count those that are as large, too",
+        )
+        expect(
+            min(abs(p - truth / 2), abs(p - 1 + truth / 2)) > near,
+            f"{what} p is {p:.3f}, which looks in one direction only: differences count in both",
+        )
+        tossed = np.abs(rng.choice([-1, 1], (2000, len(a))) @ (a.astype(int) - b)) >= abs(
+            a.sum() - b.sum()
+        )
+        expect(
+            abs(p - tossed.mean()) > 0.03 or abs(p - truth) < 0.06,
+            f"{what} p is {p:.3f}, as if every cell were exchanged by itself: exchange all cells of a patient or none",
+        )
+        shares = np.subtract(
+            *(pd.Series(right.astype(int)).groupby(patient).mean().to_numpy() for right in (a, b))
+        )
         tossed = np.abs(rng.choice([-1, 1], (4000, len(shares))) @ shares) >= abs(shares.sum())
-        expect(abs(p - tossed.mean()) > 5*np.sqrt(max(p*(1 - p), 1e-3)/2000), f"{what} p is {p:.3f}, as if each patient's result were a share: take numbers of cells, not shares")
-        expect(False, f"{what} p is {p:.3f}, too {'small' if p < truth else 'large'}: try it by hand for three patients, whose eight exchanges you can write down")
+        expect(
+            abs(p - tossed.mean()) > 5 * np.sqrt(max(p * (1 - p), 1e-3) / 2000),
+            f"{what} p is {p:.3f}, as if each patient's result were a share: take numbers of cells, not shares",
+        )
+        expect(
+            False,
+            f"{what} p is {p:.3f}, too {'small' if p < truth else 'large'}: try it by hand for three patients, whose eight exchanges you can write down",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #8f75322d
-def check_power(power: Callable # (differences, patients, gap, studies, seed) -> share
-                ):
+def check_power(
+    power: Callable,  # (differences, patients, gap, studies, seed) -> share
+):
     "Check a simulated power on normal differences, against the noncentral t distribution."
     from scipy.stats import nct, norm
-    world = norm.ppf((np.arange(4000) + .5)/4000)
-    for patients, gap, mean, scatter in ((5, 0., 0., .1), (70, .03, .1, .1), (40, 0., 0., .1), (40, 0., .3, .1), (60, .02, 0., .06), (60, .02, .15, .06), (200, -.01, .02, .06), (30, .2, 0., .1)):
-        differences = mean + scatter*(world if patients != 70 else world[40::80])  # 50 patients, fewer than a study has
+
+    world = norm.ppf((np.arange(4000) + 0.5) / 4000)
+    for patients, gap, mean, scatter in (
+        (5, 0.0, 0.0, 0.1),
+        (70, 0.03, 0.1, 0.1),
+        (40, 0.0, 0.0, 0.1),
+        (40, 0.0, 0.3, 0.1),
+        (60, 0.02, 0.0, 0.06),
+        (60, 0.02, 0.15, 0.06),
+        (200, -0.01, 0.02, 0.06),
+        (30, 0.2, 0.0, 0.1),
+    ):
+        differences = mean + scatter * (
+            world if patients != 70 else world[40::80]
+        )  # 50 patients, fewer than a study has
         given_differences = differences.copy()
         studies = 20_000 if patients == 5 else 2000
-        share = float(array_of(called(power, given_differences, patients, gap, studies=studies, seed=6), (), "power"))
-        expect(np.array_equal(differences, given_differences), "power changes the differences that it is given: make new ones")
+        share = float(
+            array_of(
+                called(power, given_differences, patients, gap, studies=studies, seed=6),
+                (),
+                "power",
+            )
+        )
+        expect(
+            np.array_equal(differences, given_differences),
+            "power changes the differences that it is given: make new ones",
+        )
         expect(0 <= share <= 1, f"power gives {share:g}: a share lies between 0 and 1")
-        t = nct(patients - 1, gap/differences.std()*np.sqrt(patients))
+        t = nct(patients - 1, gap / differences.std() * np.sqrt(patients))
         truth = t.sf(1.96) + t.cdf(-1.96)
-        near = 5*np.sqrt(max(truth*(1 - truth), .01)/studies)
-        if abs(share - truth) <= near: continue
+        near = 5 * np.sqrt(max(truth * (1 - truth), 0.01) / studies)
+        if abs(share - truth) <= near:
+            continue
         case = f"for {patients} patients, a true difference of {gap:g} and observed ones around {mean:g} ± {scatter:g}"
         if patients == 5:
-            hints = {2*norm.sf(1.96): "each study knows only its own patients: from whose scatter is its standard error, and is the interval 1.96 of them to either side?",
-                     2*t.sf(1.96*.8**.5): "a study's few patients scatter less around their own mean than around the true one: by what does one divide?",
-                     2*t.sf(norm.isf(.05)): "that is an interval narrower than 95 %",
-                     2*t.sf(1.96*5**.5): "is the interval that of a mean, or that of single patients?"}
+            hints = {
+                2
+                * norm.sf(
+                    1.96
+                ): "each study knows only its own patients: from whose scatter is its standard error, and is the interval 1.96 of them to either side?",
+                2
+                * t.sf(
+                    1.96 * 0.8**0.5
+                ): "a study's few patients scatter less around their own mean than around the true one: by what does one divide?",
+                2 * t.sf(norm.isf(0.05)): "that is an interval narrower than 95 %",
+                2
+                * t.sf(
+                    1.96 * 5**0.5
+                ): "is the interval that of a mean, or that of single patients?",
+            }
             closest = min(hints, key=lambda p: abs(p - share))
             expect(abs(closest - share) > near, f"{case} power is {share:.3f}: {hints[closest]}")
-        expect(gap or share > .5*truth, f"{case} power is {share:.2f}: where nothing differs, a 95 % interval still leaves out zero now and then")
-        expect(gap, f"{case} power is {share:.2f}, although nothing differs in that world: is its mean the gap, and what does a study have to show?")
-        expect(gap > 0, f"{case} power is {share:.2f}: a difference can be shown in either direction")
-        expect(False, f"{case} power is {share:.2f}, too {'low' if share < truth else 'high'}: is the mean of the imagined world the gap, "
-               "and is the interval that of a mean?")
+        expect(
+            gap or share > 0.5 * truth,
+            f"{case} power is {share:.2f}: where nothing differs, a 95 % interval still leaves out zero now and then",
+        )
+        expect(
+            gap,
+            f"{case} power is {share:.2f}, although nothing differs in that world: is its mean the gap, and what does a study have to show?",
+        )
+        expect(
+            gap > 0, f"{case} power is {share:.2f}: a difference can be shown in either direction"
+        )
+        expect(
+            False,
+            f"{case} power is {share:.2f}, too {'low' if share < truth else 'high'}: is the mean of the imagined world the gap, "
+            "and is the interval that of a mean?",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #ffc2f567
-def check_closing(closing: set # of names of changes
-                  ):
+def check_closing(
+    closing: set,  # of names of changes
+):
     "Check which changes close the gap between two ways of splitting."
     given(closing, "closing")
     names = {"same stain", "half and half", "one number", "more cells", "by photograph"}
-    expect(isinstance(closing, (set, frozenset, list, tuple)), "closing must be a set of names, such as {\"more cells\"}")
+    expect(
+        isinstance(closing, (set, frozenset, list, tuple)),
+        'closing must be a set of names, such as {"more cells"}',
+    )
     closing = set(closing)
-    expect(closing <= names, f"{', '.join(map(repr, sorted(map(str, closing - names))))}: no such change; the names stand in the table")
-    wrong = {"half and half": "a patient who was met in training brings a stain that was met, too, whatever share of his cells is parasitized",
-             "more cells": "with more cells of a patient, is he recognised less, or better?",
-             "by photograph": "whose other photographs are in training?"}
-    for name in sorted(closing & wrong.keys()): expect(False, f"{name!r} doesn't close it: {wrong[name]}")
-    expect(len(closing) == 2, "a change is missing: a leak needs something to be recognised by, and somebody who can use it")
+    expect(
+        closing <= names,
+        f"{', '.join(map(repr, sorted(map(str, closing - names))))}: no such change; the names stand in the table",
+    )
+    wrong = {
+        "half and half": "a patient who was met in training brings a stain that was met, too, whatever share of his cells is parasitized",
+        "more cells": "with more cells of a patient, is he recognised less, or better?",
+        "by photograph": "whose other photographs are in training?",
+    }
+    for name in sorted(closing & wrong.keys()):
+        expect(False, f"{name!r} doesn't close it: {wrong[name]}")
+    expect(
+        len(closing) == 2,
+        "a change is missing: a leak needs something to be recognised by, and somebody who can use it",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #72b45102
-def check_moved(moved: Callable # (predictions table, predictions table) -> share of calls that differ
-                ):
+def check_moved(
+    moved: Callable,  # (predictions table, predictions table) -> share of calls that differ
+):
     "Check a comparison of calls on made-up tables, with rows in any order."
     rng = np.random.default_rng(10)
     for n, flips, net in ((4, 0, "same"), (50, 10, "even"), (40, 8, "one way")):
         call = np.arange(n) % 2 == 0
         other = call.copy()
-        where = rng.choice(np.flatnonzero(call), flips, replace=False) if net == "one way" else np.concatenate(
-            [rng.choice(np.flatnonzero(call == c), flips//2, replace=False) for c in (False, True)])
+        where = (
+            rng.choice(np.flatnonzero(call), flips, replace=False)
+            if net == "one way"
+            else np.concatenate(
+                [
+                    rng.choice(np.flatnonzero(call == c), flips // 2, replace=False)
+                    for c in (False, True)
+                ]
+            )
+        )
         other[where] ^= True
-        def scores(call): return np.where(call, rng.uniform(.5, 1, n), rng.uniform(0, .499, n))
+
+        def scores(call):
+            return np.where(call, rng.uniform(0.5, 1, n), rng.uniform(0, 0.499, n))
+
         files = [f"cell_{i:03}.png" for i in range(n)]
-        a, b = pd.DataFrame({"file": files, "score": scores(call)}), pd.DataFrame({"file": files, "score": scores(other)})
-        if n == 4: a.loc[0, "score"] = .5  # just called
-        for kind, table in (("in the same order", b), ("in another order", b.sample(frac=1, random_state=1, ignore_index=True))):
+        a, b = (
+            pd.DataFrame({"file": files, "score": scores(call)}),
+            pd.DataFrame({"file": files, "score": scores(other)}),
+        )
+        if n == 4:
+            a.loc[0, "score"] = 0.5  # just called
+        for kind, table in (
+            ("in the same order", b),
+            ("in another order", b.sample(frac=1, random_state=1, ignore_index=True)),
+        ):
             share = float(array_of(called(moved, a.copy(), table.copy()), (), "moved"))
-            case = f"of {n} cells {flips} are called otherwise, rows {kind}: moved gives {share:.3g}"
+            case = (
+                f"of {n} cells {flips} are called otherwise, rows {kind}: moved gives {share:.3g}"
+            )
             expect(0 <= share <= 1, f"{case}; give a share, from 0 to 1")
-            expect(share < .99 or flips == n, f"{case}; compare calls, not scores")
-            expect(kind == "in the same order" or abs(share - flips/n) < 1e-9, f"{case}; match the rows by file")
-            expect(abs(share - flips/n) < 1e-9, f"{case}" + ("; losses and gains must not cancel" if net == "even" else "; a score of 0.5 is a call"*(flips == 0)))
+            expect(share < 0.99 or flips == n, f"{case}; compare calls, not scores")
+            expect(
+                kind == "in the same order" or abs(share - flips / n) < 1e-9,
+                f"{case}; match the rows by file",
+            )
+            expect(
+                abs(share - flips / n) < 1e-9,
+                f"{case}"
+                + (
+                    "; losses and gains must not cancel"
+                    if net == "even"
+                    else "; a score of 0.5 is a call" * (flips == 0)
+                ),
+            )
     _right()
 
 # %% ../nbs/96_checks.ipynb #e96f992b
-def check_sibling_score(sibling_score: Callable # (group, label) -> (n,) scores
-                        ):
+def check_sibling_score(
+    sibling_score: Callable,  # (group, label) -> (n,) scores
+):
     "Check a leave-one-out share, one cell at a time."
     rng = np.random.default_rng(3)
-    for group, label in ((np.array(list("aab")), np.array([1, 0, 1])), (np.array(list("aaaa")), np.array([1, 1, 1, 0])),
-                         (rng.integers(0, 6, 40), rng.integers(0, 2, 40))):
-        score = array_of(called(sibling_score, group.copy(), label.copy()), (len(group),), "sibling_score")
+    for group, label in (
+        (np.array(list("aab")), np.array([1, 0, 1])),
+        (np.array(list("aaaa")), np.array([1, 1, 1, 0])),
+        (rng.integers(0, 6, 40), rng.integers(0, 2, 40)),
+    ):
+        score = array_of(
+            called(sibling_score, group.copy(), label.copy()), (len(group),), "sibling_score"
+        )
         for i, value in enumerate(np.asarray(score, float)):
             others = label[(group == group[i]) & (np.arange(len(group)) != i)]
-            case = f"for groups {group.tolist()} and labels {label.tolist()} the cell at place {i}" if len(group) < 6 else f"among 40 cells in six groups, the cell at place {i}"
-            expect(len(others) or np.isfinite(value), f"{case} has no sibling and gets {value}: say 0.5")
-            truth = others.mean() if len(others) else .5
-            expect(np.isfinite(value) and 0 <= value <= 1, f"{case} gets {value:g}, which is no share: who is counted above the line, and who below?")
-            expect(not len(others) or abs(value - truth) < 1e-9 or abs(value - truth*len(others)/(len(others) + 1)) > 1e-9, f"{case} gets {value:.3g}: divide by the number of its siblings; it isn't one of them")
-            expect(abs(value - truth) < 1e-9, f"{case} gets {value:.3g}" + (", its own label included: it must not vote for itself" if len(others) and
-                   abs(value - label[group == group[i]].mean()) < 1e-9 else ", which is not the share among its siblings"))
+            case = (
+                f"for groups {group.tolist()} and labels {label.tolist()} the cell at place {i}"
+                if len(group) < 6
+                else f"among 40 cells in six groups, the cell at place {i}"
+            )
+            expect(
+                len(others) or np.isfinite(value),
+                f"{case} has no sibling and gets {value}: say 0.5",
+            )
+            truth = others.mean() if len(others) else 0.5
+            expect(
+                np.isfinite(value) and 0 <= value <= 1,
+                f"{case} gets {value:g}, which is no share: who is counted above the line, and who below?",
+            )
+            expect(
+                not len(others)
+                or abs(value - truth) < 1e-9
+                or abs(value - truth * len(others) / (len(others) + 1)) > 1e-9,
+                f"{case} gets {value:.3g}: divide by the number of its siblings; it isn't one of them",
+            )
+            expect(
+                abs(value - truth) < 1e-9,
+                f"{case} gets {value:.3g}"
+                + (
+                    ", its own label included: it must not vote for itself"
+                    if len(others) and abs(value - label[group == group[i]].mean()) < 1e-9
+                    else ", which is not the share among its siblings"
+                ),
+            )
     _right()
 
 # %% ../nbs/96_checks.ipynb #8d2bd731
-def check_joined(joined: Callable # (*names) -> (n,) group numbers
-                 ):
+def check_joined(
+    joined: Callable,  # (*names) -> (n,) group numbers
+):
     "Check groups joined through chains: nobody apart who is linked, nobody together who isn't."
     rng = np.random.default_rng(4)
-    cases = [(list("aab"), [1, 2, 3]), (list("abbc"), [1, 1, 2, 2]), (list("abcdef"), [1, 2, 2, 3, 3, 1]), ([1, 2, 3], [2, 3, 4]),
-             (list("dcba"), [1, 1, 2, 2], [5, 6, 6, 7]), (rng.integers(0, 20, 30), rng.integers(0, 25, 30))]
+    cases = [
+        (list("aab"), [1, 2, 3]),
+        (list("abbc"), [1, 1, 2, 2]),
+        (list("abcdef"), [1, 2, 2, 3, 3, 1]),
+        ([1, 2, 3], [2, 3, 4]),
+        (list("dcba"), [1, 1, 2, 2], [5, 6, 6, 7]),
+        (rng.integers(0, 20, 30), rng.integers(0, 25, 30)),
+    ]
     for names in cases:
         n = len(names[0])
         group = array_of(called(joined, *(np.array(x) for x in names)), (n,), "joined")
         case = " and ".join(str(list(x)) for x in names) if n < 10 else "30 rows with random names"
         reach = np.eye(n, dtype=bool)
-        for x in names: reach |= np.asarray(x)[:, None] == np.asarray(x)
+        for x in names:
+            reach |= np.asarray(x)[:, None] == np.asarray(x)
         step = reach.copy()
-        for _ in range(n): reach = (reach.astype(int) @ step.astype(int)) > 0
+        for _ in range(n):
+            reach = (reach.astype(int) @ step.astype(int)) > 0
         together = np.asarray(group)[:, None] == np.asarray(group)
-        if (i := np.argwhere(step & ~together)).size: expect(False, f"{case}: rows {i[0][0]} and {i[0][1]} share a name and get different groups")
-        if (i := np.argwhere(reach & ~together)).size: expect(False, f"{case}: rows {i[0][0]} and {i[0][1]} are linked through others and get different groups: follow the chain to its end")
-        if (i := np.argwhere(together & ~reach)).size: expect(False, f"{case}: rows {i[0][0]} and {i[0][1]} get one group and nothing links them: the same text in two arguments is not the same name")
+        if (i := np.argwhere(step & ~together)).size:
+            expect(
+                False, f"{case}: rows {i[0][0]} and {i[0][1]} share a name and get different groups"
+            )
+        if (i := np.argwhere(reach & ~together)).size:
+            expect(
+                False,
+                f"{case}: rows {i[0][0]} and {i[0][1]} are linked through others and get different groups: follow the chain to its end",
+            )
+        if (i := np.argwhere(together & ~reach)).size:
+            expect(
+                False,
+                f"{case}: rows {i[0][0]} and {i[0][1]} get one group and nothing links them: the same text in two arguments is not the same name",
+            )
     _right()
 
 # %% ../nbs/96_checks.ipynb #aefd877f
-def check_halved(changing: set[str] # names
-                 ):
+def check_halved(
+    changing: set[str],  # names
+):
     "Check what changes when every logit is halved."
     from malaria_nb.calibration import calibration_error, conformal_limits, conformal_sets, temper
     from malaria_nb.evaluation import metrics
+
     changing = given(changing, "changing")
-    expect(isinstance(changing, (set, frozenset, list, tuple)), f"changing is a {type(changing).__name__}: write a set of names, {{\"…\", \"…\"}}")
+    expect(
+        isinstance(changing, (set, frozenset, list, tuple)),
+        f'changing is a {type(changing).__name__}: write a set of names, {{"…", "…"}}',
+    )
     rng = np.random.default_rng(11)
     label = rng.integers(2, size=600)
-    score = 1/(1 + np.exp(-2*rng.normal(label - .5, .6)))
+    score = 1 / (1 + np.exp(-2 * rng.normal(label - 0.5, 0.6)))
+
     def all_of(p):
         m = metrics(label, p)
-        sets = conformal_sets(p[300:], conformal_limits(label[:300], p[:300], .1, by_label=False))
-        return {"accuracy": m["accuracy"], "sensitivity": m["sensitivity"], "AUC": m["auc"], "Brier score": ((p - label)**2).mean(),
-                "cross-entropy": -np.log(np.where(label == 1, p, 1 - p)).mean(), "calibration error": calibration_error(label, p),
-                "conformal sets": sets.to_numpy().astype(float)}
+        sets = conformal_sets(p[300:], conformal_limits(label[:300], p[:300], 0.1, by_label=False))
+        return {
+            "accuracy": m["accuracy"],
+            "sensitivity": m["sensitivity"],
+            "AUC": m["auc"],
+            "Brier score": ((p - label) ** 2).mean(),
+            "cross-entropy": -np.log(np.where(label == 1, p, 1 - p)).mean(),
+            "calibration error": calibration_error(label, p),
+            "conformal sets": sets.to_numpy().astype(float),
+        }
+
     before, after = all_of(score), all_of(temper(score, 2))
     strange = [name for name in changing if name not in before]
-    expect(not strange, f"{', '.join(map(repr, strange))} is not in NAMES: use the names as they stand there")
+    expect(
+        not strange,
+        f"{', '.join(map(repr, strange))} is not in NAMES: use the names as they stand there",
+    )
     truth = {name for name in before if not np.allclose(before[name], after[name], atol=1e-9)}
     extra, missing = set(changing) - truth, truth - set(changing)
-    expect(not extra, f"{len(extra)} of those that you name cannot change: which ask only for the order of scores, or on which side of 0.5 they are? "
-           "And does something that is found anew move along?")
-    expect(not missing, "of those that you name every one does change, but not all that change are named: look for formulas in which the score stands as a number")
+    expect(
+        not extra,
+        f"{len(extra)} of those that you name cannot change: which ask only for the order of scores, or on which side of 0.5 they are? "
+        "And does something that is found anew move along?",
+    )
+    expect(
+        not missing,
+        "of those that you name every one does change, but not all that change are named: look for formulas in which the score stands as a number",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #4ba9feb5
-def check_fit_two(fit_two: Callable # (label, score) -> slope, shift
-                  ):
+def check_fit_two(
+    fit_two: Callable,  # (label, score) -> slope, shift
+):
     "Check a slope and a shift of logits against scikit-learn's logistic regression."
     from sklearn.linear_model import LogisticRegression
+
     rng = np.random.default_rng(11)
-    for what, slope, shift, rounded in (("for scores that are too sure", .5, 0, False), ("for scores that lean to one side", 1, 1.2, False),
-                                        ("for scores that are not sure enough and lean", 2, -.7, False), ("where some scores are exactly 0 or 1", .6, .5, True)):
+    for what, slope, shift, rounded in (
+        ("for scores that are too sure", 0.5, 0, False),
+        ("for scores that lean to one side", 1, 1.2, False),
+        ("for scores that are not sure enough and lean", 2, -0.7, False),
+        ("where some scores are exactly 0 or 1", 0.6, 0.5, True),
+    ):
         z = rng.normal(0, 3, 1500)
-        label = (rng.random(1500) < 1/(1 + np.exp(-(slope*z + shift)))).astype(int)
-        score = 1/(1 + np.exp(-z))
-        if rounded: score = score.round(2)
+        label = (rng.random(1500) < 1 / (1 + np.exp(-(slope * z + shift)))).astype(int)
+        score = 1 / (1 + np.exp(-z))
+        if rounded:
+            score = score.round(2)
         value = called(fit_two, label.copy(), score.copy())
-        expect(isinstance(value, (tuple, list, np.ndarray)) and len(value) == 2, "fit_two returns two numbers, the slope and the shift, in this order")
+        expect(
+            isinstance(value, (tuple, list, np.ndarray)) and len(value) == 2,
+            "fit_two returns two numbers, the slope and the shift, in this order",
+        )
         mine = array_of(value, (2,), "fit_two")
-        expect(np.isfinite(mine).all(), f"{what} fit_two gives {mine[0]:g} and {mine[1]:g}: keep scores away from 0 and 1 before you take logits")
+        expect(
+            np.isfinite(mine).all(),
+            f"{what} fit_two gives {mine[0]:g} and {mine[1]:g}: keep scores away from 0 and 1 before you take logits",
+        )
+
         def fitted(z, y):
             m = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(z[:, None], y)
             return np.array([m.coef_[0, 0], m.intercept_[0]])
+
         kept = np.clip(score, 1e-7, 1 - 1e-7)
-        logits = np.log(kept/(1 - kept))
+        logits = np.log(kept / (1 - kept))
         truth, inside = fitted(logits, label), (score > 0) & (score < 1)
-        if np.allclose(mine, truth, atol=.01): continue
+        if np.allclose(mine, truth, atol=0.01):
+            continue
         where = f"{what} fit_two gives a slope of {mine[0]:.3f} and a shift of {mine[1]:.3f}"
-        expect(not rounded or not np.allclose(mine, [1, 0]), f"{where}: the minimum was not found, for the logits of scores 0 and 1 are infinite; clip first")
-        expect(not np.allclose(mine, truth[::-1], atol=.01), f"{where}: return them in this order: slope, shift")
-        for away in (1e-2, 1e-3, 1e-4, 1e-5, 1e-9, 1e-10, 1e-12, 1e-15)*rounded:
+        expect(
+            not rounded or not np.allclose(mine, [1, 0]),
+            f"{where}: the minimum was not found, for the logits of scores 0 and 1 are infinite; clip first",
+        )
+        expect(
+            not np.allclose(mine, truth[::-1], atol=0.01),
+            f"{where}: return them in this order: slope, shift",
+        )
+        for away in (1e-2, 1e-3, 1e-4, 1e-5, 1e-9, 1e-10, 1e-12, 1e-15) * rounded:
             clipped = np.clip(score, away, 1 - away)
-            expect(not np.allclose(mine, fitted(np.log(clipped/(1 - clipped)), label), atol=.001), f"{where}: that is what scores kept {away:g} away from 0 and 1 give; clip at 1e-7")
-        expect(not np.allclose(mine, [1/truth[0], truth[1]], atol=.01), f"{where}: the slope is what a logit is multiplied by, a temperature is what it is divided by")
-        expect(mine[1] != 0 or abs(truth[1]) < .05, f"{where}: with the shift held at 0, that is one number; let both move")
-        expect(not rounded or not np.allclose(mine, fitted(logits[inside], label[inside]), atol=.01),
-               f"{where}: cells scored exactly 0 or 1 are left out, and they count, too")
-        expect(False, f"{where}, and another pair has less cross-entropy: is it the cross-entropy that is made least, of a line through *logits*? (scikit-learn's penalty must be off: C=np.inf)")
+            expect(
+                not np.allclose(mine, fitted(np.log(clipped / (1 - clipped)), label), atol=0.001),
+                f"{where}: that is what scores kept {away:g} away from 0 and 1 give; clip at 1e-7",
+            )
+        expect(
+            not np.allclose(mine, [1 / truth[0], truth[1]], atol=0.01),
+            f"{where}: the slope is what a logit is multiplied by, a temperature is what it is divided by",
+        )
+        expect(
+            mine[1] != 0 or abs(truth[1]) < 0.05,
+            f"{where}: with the shift held at 0, that is one number; let both move",
+        )
+        expect(
+            not rounded or not np.allclose(mine, fitted(logits[inside], label[inside]), atol=0.01),
+            f"{where}: cells scored exactly 0 or 1 are left out, and they count, too",
+        )
+        expect(
+            False,
+            f"{where}, and another pair has less cross-entropy: is it the cross-entropy that is made least, of a line through *logits*? (scikit-learn's penalty must be off: C=np.inf)",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #dedc37fc
-def check_decide(decide: Callable # (p, miss, alarm, look) -> 0, 1 or 2 for each cell
-                 ):
+def check_decide(
+    decide: Callable,  # (p, miss, alarm, look) -> 0, 1 or 2 for each cell
+):
     "Check decisions by their expected cost, against all three actions."
     p = np.linspace(0, 1, 1001)
-    cases = (("where both mistakes cost the same", 1., 1., .2), ("where a miss is dear", 10., 1., .3), ("where an alarm is dear", 1., 4., .3),
-             ("where a person is dearer than any mistake", 2., 1., 5.), ("where a person costs nothing", 3., 1., 0.), ("where a look costs as much as an alarm", 20., 1., 1.))
+    cases = (
+        ("where both mistakes cost the same", 1.0, 1.0, 0.2),
+        ("where a miss is dear", 10.0, 1.0, 0.3),
+        ("where an alarm is dear", 1.0, 4.0, 0.3),
+        ("where a person is dearer than any mistake", 2.0, 1.0, 5.0),
+        ("where a person costs nothing", 3.0, 1.0, 0.0),
+        ("where a look costs as much as an alarm", 20.0, 1.0, 1.0),
+    )
     for what, miss, alarm, look in cases:
         done = array_of(called(decide, p.copy(), miss, alarm, look), p.shape, "decide")
         expect(np.isin(done, (0, 1, 2)).all(), "decide gives something else than 0, 1 and 2")
         done = done.astype(int)
-        def cost(m, a): return np.array([p*m, (1 - p)*a, np.full(len(p), look)])
-        def least(costs): return (costs[done, np.arange(len(p))] <= costs.min(0) + 1e-9).all()
-        if least(cost(miss, alarm)): continue
+
+        def cost(m, a):
+            return np.array([p * m, (1 - p) * a, np.full(len(p), look)])
+
+        def least(costs):
+            return (costs[done, np.arange(len(p))] <= costs.min(0) + 1e-9).all()
+
+        if least(cost(miss, alarm)):
+            continue
         case = f"{what} (miss {miss:g}, alarm {alarm:g}, look {look:g})"
-        expect(not least(cost(alarm, miss)), f"{case} the two mistakes have each other's price: who calls a cell uninfected risks to miss a parasite")
-        bad = np.flatnonzero(cost(miss, alarm)[done, np.arange(len(p))] > cost(miss, alarm).min(0) + 1e-9)
-        expect((done == 2).any() or (cost(miss, alarm)[2] >= cost(miss, alarm)[:2].min(0)).all(), f"{case} no cell is referred, though for some that is cheapest")
-        i = bad[len(bad)//2]
-        expect(False, f"{case} a cell with p = {p[i]:g} gets {done[i]}, which costs {cost(miss, alarm)[done[i], i]:.3g} on average, and something else costs less: "
-               "work out all three expected costs")
+        expect(
+            not least(cost(alarm, miss)),
+            f"{case} the two mistakes have each other's price: who calls a cell uninfected risks to miss a parasite",
+        )
+        bad = np.flatnonzero(
+            cost(miss, alarm)[done, np.arange(len(p))] > cost(miss, alarm).min(0) + 1e-9
+        )
+        expect(
+            (done == 2).any() or (cost(miss, alarm)[2] >= cost(miss, alarm)[:2].min(0)).all(),
+            f"{case} no cell is referred, though for some that is cheapest",
+        )
+        i = bad[len(bad) // 2]
+        expect(
+            False,
+            f"{case} a cell with p = {p[i]:g} gets {done[i]}, which costs {cost(miss, alarm)[done[i], i]:.3g} on average, and something else costs less: "
+            "work out all three expected costs",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #afb3a62c
-def check_one_each(one_each: Callable # (strange, patient, alpha, seed) -> limit
-                   ):
+def check_one_each(
+    one_each: Callable,  # (strange, patient, alpha, seed) -> limit
+):
     "Check a limit from one cell a patient, where it must be sure and in how many draws where it is chance."
     from scipy.stats import binom
+
     rng = np.random.default_rng(11)
-    def limit(strange, patient, alpha, seed=0): return float(array_of(called(one_each, strange.copy(), patient.copy(), alpha, seed), (), "one_each"))
-    strange, names = rng.permutation(30)/30, np.array([f"C{i}" for i in rng.permutation(90)[:30]])
-    for alpha, k in ((.1, 28), (.5, 16), (.3, 22)):  # one cell each: nothing to draw
+
+    def limit(strange, patient, alpha, seed=0):
+        return float(
+            array_of(called(one_each, strange.copy(), patient.copy(), alpha, seed), (), "one_each")
+        )
+
+    strange, names = rng.permutation(30) / 30, np.array([f"C{i}" for i in rng.permutation(90)[:30]])
+    for alpha, k in ((0.1, 28), (0.5, 16), (0.3, 22)):  # one cell each: nothing to draw
         found = limit(strange, names, alpha)
-        expect(np.isclose(found, (k - 1)/30), f"for 30 patients of one cell each and alpha = {alpha:g}, the limit is the {k}th smallest value, and one_each gives the value "
-               f"{found:.4g}: is the new cell counted among its fellows, and is the limit one of the values?")
-    expect(np.isinf(limit(strange[:8], names[:8], .1)), "8 patients are too few for alpha = 0.1: the limit is then infinite")
-    one, many = np.full(400, .9), np.linspace(.05, .2, 19)
-    patient = np.array(["C1"]*400 + [f"C{i}" for i in range(2, 21)])
+        expect(
+            np.isclose(found, (k - 1) / 30),
+            f"for 30 patients of one cell each and alpha = {alpha:g}, the limit is the {k}th smallest value, and one_each gives the value "
+            f"{found:.4g}: is the new cell counted among its fellows, and is the limit one of the values?",
+        )
+    expect(
+        np.isinf(limit(strange[:8], names[:8], 0.1)),
+        "8 patients are too few for alpha = 0.1: the limit is then infinite",
+    )
+    one, many = np.full(400, 0.9), np.linspace(0.05, 0.2, 19)
+    patient = np.array(["C1"] * 400 + [f"C{i}" for i in range(2, 21)])
     mixed = rng.permutation(len(patient))
-    found = limit(np.r_[one, many][mixed], patient[mixed], .1)
-    expect(np.isclose(found, .2), f"of 20 patients one has 400 cells that all look strange (0.9), the others one ordinary cell each: one_each gives {found:.3g}. "
-           "Does every patient count once?")
-    half, patient = np.tile([.1, .1, .1, .8], 12), np.repeat([f"C{i}" for i in range(12)], 4)  # three cells in four are ordinary
-    found = np.array([limit(half, patient, .25, seed) for seed in range(400)])  # the 10th smallest of 12: strange if three or more are
-    expect(np.isin(found, (.1, .8)).all(), "the limit should be the strangeness of a cell that was drawn, not something between cells")
-    expect(len(np.unique(found)) > 1, "another seed gives the same limit: the cell of each patient has to be drawn at random, from a generator with that seed")
-    truth = 1 - binom.cdf(2, 12, .25)
-    expect(abs((found == .8).mean() - truth) < 5*(truth*(1 - truth)/400)**.5, f"of 12 patients with one strange cell in four each, the limit is the strange value in {(found == .8).mean():.0%} "
-           f"of 400 draws, and should be in {truth:.0%}: is one cell drawn for each patient, all cells of the patient with the same chance?")
+    found = limit(np.r_[one, many][mixed], patient[mixed], 0.1)
+    expect(
+        np.isclose(found, 0.2),
+        f"of 20 patients one has 400 cells that all look strange (0.9), the others one ordinary cell each: one_each gives {found:.3g}. "
+        "Does every patient count once?",
+    )
+    half, patient = (
+        np.tile([0.1, 0.1, 0.1, 0.8], 12),
+        np.repeat([f"C{i}" for i in range(12)], 4),
+    )  # three cells in four are ordinary
+    found = np.array(
+        [limit(half, patient, 0.25, seed) for seed in range(400)]
+    )  # the 10th smallest of 12: strange if three or more are
+    expect(
+        np.isin(found, (0.1, 0.8)).all(),
+        "the limit should be the strangeness of a cell that was drawn, not something between cells",
+    )
+    expect(
+        len(np.unique(found)) > 1,
+        "another seed gives the same limit: the cell of each patient has to be drawn at random, from a generator with that seed",
+    )
+    truth = 1 - binom.cdf(2, 12, 0.25)
+    expect(
+        abs((found == 0.8).mean() - truth) < 5 * (truth * (1 - truth) / 400) ** 0.5,
+        f"of 12 patients with one strange cell in four each, the limit is the strange value in {(found == 0.8).mean():.0%} "
+        f"of 400 draws, and should be in {truth:.0%}: is one cell drawn for each patient, all cells of the patient with the same chance?",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #63c16a70
-def check_estimate_prevalence(estimate_prevalence: Callable # (score, here) -> share
-                              ):
+def check_estimate_prevalence(
+    estimate_prevalence: Callable,  # (score, here) -> share
+):
     "Check a share found from scores alone against the one of highest likelihood, found by SciPy."
     from scipy.optimize import minimize_scalar
+
     rng = np.random.default_rng(11)
-    for true, here in ((.033, .5), (.3, .5), (.5, .5), (.8, .5), (.1, .2), (.6, .3)):
+    for true, here in ((0.033, 0.5), (0.3, 0.5), (0.5, 0.5), (0.8, 0.5), (0.1, 0.2), (0.6, 0.3)):
         label = rng.random(6000) < true
-        x = rng.normal(2.5*label) - 1.25
-        score = here/(here + (1 - here)*np.exp(-2.5*x))  # calibrated where a share `here` is parasitized
-        value = float(array_of(called(estimate_prevalence, score.copy(), here), (), "estimate_prevalence"))
-        expect(0 <= value <= 1, f"a share lies between 0 and 1, and estimate_prevalence gives {value:g}")
-        def unlikely(share): return -np.log(share*score/here + (1 - share)*(1 - score)/(1 - here)).sum()
-        best = minimize_scalar(unlikely, bounds=(1e-6, 1 - 1e-6), method="bounded", options={"xatol": 1e-8}).x
-        if abs(value - best) < 2e-3: continue
+        x = rng.normal(2.5 * label) - 1.25
+        score = here / (
+            here + (1 - here) * np.exp(-2.5 * x)
+        )  # calibrated where a share `here` is parasitized
+        value = float(
+            array_of(called(estimate_prevalence, score.copy(), here), (), "estimate_prevalence")
+        )
+        expect(
+            0 <= value <= 1,
+            f"a share lies between 0 and 1, and estimate_prevalence gives {value:g}",
+        )
+
+        def unlikely(share):
+            return -np.log(share * score / here + (1 - share) * (1 - score) / (1 - here)).sum()
+
+        best = minimize_scalar(
+            unlikely, bounds=(1e-6, 1 - 1e-6), method="bounded", options={"xatol": 1e-8}
+        ).x
+        if abs(value - best) < 2e-3:
+            continue
         case = f"where {true:.1%} are parasitized and the scores were calibrated at {here:.0%}, estimate_prevalence gives {value:.4f}"
-        expect(not np.isclose(value, score.mean()), f"{case}, the mean of the scores as they are: they still believe in {here:.0%}")
-        expect(not np.isclose(value, (score >= .5).mean()), f"{case}, the share of alarms: some alarms are false, and some parasites are missed")
-        expect(here == .5, f"{case}: from which share are the scores shifted?")
-        expect(False, f"{case}: is the shift always made from the scores as they were given, and repeated until the share stays?")
+        expect(
+            not np.isclose(value, score.mean()),
+            f"{case}, the mean of the scores as they are: they still believe in {here:.0%}",
+        )
+        expect(
+            not np.isclose(value, (score >= 0.5).mean()),
+            f"{case}, the share of alarms: some alarms are false, and some parasites are missed",
+        )
+        expect(here == 0.5, f"{case}: from which share are the scores shifted?")
+        expect(
+            False,
+            f"{case}: is the shift always made from the scores as they were given, and repeated until the share stays?",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #44f235f1
-def check_at_most_right(at_most_right: int # cells
-                        ):
+def check_at_most_right(
+    at_most_right: int,  # cells
+):
     "Check how many cells a model can be right about, by going through every way its agreements can fall."
     found = array_of(given(at_most_right), (), "at_most_right")
     n, wrong, agrees = 2000, 100, 1990
     # x of the wrong labels are agreed with; the others of the wrong ones are where it is right against the label
     ways = [agrees - x + wrong - x for x in range(wrong + 1) if 0 <= agrees - x <= n - wrong]
     expect(found > 1, f"{found:g}: give a number of cells, not a share")
-    expect(found != agrees, "that is how many labels it agrees with: with how many wrong labels can it have disagreed?")
-    expect(found <= max(ways), f"about {found:g} cells it can't be right: count the wrong labels with which it must have agreed")
-    expect(found != min(ways), "that is the least: where should its disagreements fall, so that they do it most good?")
-    expect(found >= max(ways), "it can be right about more: what is it on a wrong label with which it disagrees?")
+    expect(
+        found != agrees,
+        "that is how many labels it agrees with: with how many wrong labels can it have disagreed?",
+    )
+    expect(
+        found <= max(ways),
+        f"about {found:g} cells it can't be right: count the wrong labels with which it must have agreed",
+    )
+    expect(
+        found != min(ways),
+        "that is the least: where should its disagreements fall, so that they do it most good?",
+    )
+    expect(
+        found >= max(ways),
+        "it can be right about more: what is it on a wrong label with which it disagrees?",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #e91842b0
-def check_from_told(from_told: Callable # (told, wrong) -> true accuracy or NaN
-                    ):
+def check_from_told(
+    from_told: Callable,  # (told, wrong) -> true accuracy or NaN
+):
     "Check the way back from a told accuracy, by going forth again."
-    for wrong in (0, .05, .2, .4, .7):
-        for t in (.01, .3, .5, .9, .99):
-            told = t*(1 - wrong) + (1 - t)*wrong
+    for wrong in (0, 0.05, 0.2, 0.4, 0.7):
+        for t in (0.01, 0.3, 0.5, 0.9, 0.99):
+            told = t * (1 - wrong) + (1 - t) * wrong
             found = float(array_of(called(from_told, told, wrong), (), "from_told"))
-            expect(not np.isnan(found), f"from_told({told:.3g}, {wrong}) is NaN, and a model can be told just that")
-            again = found*(1 - wrong) + (1 - found)*wrong
-            expect(abs(again - told) < 1e-6, f"from_told({told:.3g}, {wrong}) gives {found:.4g}, and a model that is right so often would be told {again:.4g}")
-    for told, wrong in ((.97, .05), (.03, .05), (.85, .2), (.1, .8)):
+            expect(
+                not np.isnan(found),
+                f"from_told({told:.3g}, {wrong}) is NaN, and a model can be told just that",
+            )
+            again = found * (1 - wrong) + (1 - found) * wrong
+            expect(
+                abs(again - told) < 1e-6,
+                f"from_told({told:.3g}, {wrong}) gives {found:.4g}, and a model that is right so often would be told {again:.4g}",
+            )
+    for told, wrong in ((0.97, 0.05), (0.03, 0.05), (0.85, 0.2), (0.1, 0.8)):
         found = float(array_of(called(from_told, told, wrong), (), "from_told"))
-        expect(np.isnan(found), f"from_told({told}, {wrong}) gives {found:.4g}: what is the most, and the least, that any model can be told on such labels?")
-    expect(np.isnan(float(array_of(called(from_told, .5, .5), (), "from_told"))), "from_told(0.5, 0.5) should be NaN: every model is told 0.5 there")
+        expect(
+            np.isnan(found),
+            f"from_told({told}, {wrong}) gives {found:.4g}: what is the most, and the least, that any model can be told on such labels?",
+        )
+    expect(
+        np.isnan(float(array_of(called(from_told, 0.5, 0.5), (), "from_told"))),
+        "from_told(0.5, 0.5) should be NaN: every model is told 0.5 there",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #5f2179e7
-def check_out_of_fold(out_of_fold: Callable # (x, label, patient, fit, n) -> scores
-                      ):
+def check_out_of_fold(
+    out_of_fold: Callable,  # (x, label, patient, fit, n) -> scores
+):
     "Check out-of-fold scores with a model that remembers whom it has met."
     rng = np.random.default_rng(12)
     for n, patients in ((5, 23), (3, 9)):
-        code = np.r_[np.arange(patients), rng.integers(patients, size=6*patients)][rng.permutation(7*patients)]
+        code = np.r_[np.arange(patients), rng.integers(patients, size=6 * patients)][
+            rng.permutation(7 * patients)
+        ]
         patient = np.array([f"C{p}" for p in rng.permutation(90)[:patients]])[code]
-        x, label = np.column_stack([code, np.arange(len(code))]).astype(float), rng.integers(2, size=len(code))
+        x, label = (
+            np.column_stack([code, np.arange(len(code))]).astype(float),
+            rng.integers(2, size=len(code)),
+        )
         fits = []
+
         def fit(rows, labels):
             rows, labels = np.asarray(rows), np.asarray(labels)
-            expect(len(rows) == len(labels) and np.array_equal(labels, label[rows[:, 1].astype(int)]), "fit gets rows and labels that don't belong together")
+            expect(
+                len(rows) == len(labels) and np.array_equal(labels, label[rows[:, 1].astype(int)]),
+                "fit gets rows and labels that don't belong together",
+            )
             fits.append(set(rows[:, 0]))
+
             def score(new):
                 new = np.asarray(new)
                 met = np.isin(new[:, 0], list(fits[-1])) if len(new) else np.zeros(0, bool)
-                expect(not met.any(), f"{met.sum()} of {len(new)} cells are scored by a model that has been trained on cells of their patients")
-                return new[:, 1]/len(code)  # the row's own number, so that its place can be told
+                expect(
+                    not met.any(),
+                    f"{met.sum()} of {len(new)} cells are scored by a model that has been trained on cells of their patients",
+                )
+                return new[:, 1] / len(code)  # the row's own number, so that its place can be told
+
             return score
-        found = array_of(called(out_of_fold, x.copy(), label.copy(), patient.copy(), fit, n), (len(code),), "out_of_fold")
-        expect(np.allclose(np.sort(found), np.arange(len(code))/len(code)), "some cells are scored twice, and some not at all")
-        expect(np.allclose(found, np.arange(len(code))/len(code)), "each score should stand where its cell stands: these come in another order")
+
+        found = array_of(
+            called(out_of_fold, x.copy(), label.copy(), patient.copy(), fit, n),
+            (len(code),),
+            "out_of_fold",
+        )
+        expect(
+            np.allclose(np.sort(found), np.arange(len(code)) / len(code)),
+            "some cells are scored twice, and some not at all",
+        )
+        expect(
+            np.allclose(found, np.arange(len(code)) / len(code)),
+            "each score should stand where its cell stands: these come in another order",
+        )
         expect(len(fits) == n, f"with n={n} {len(fits)} models were trained: one a fold")
         least = min(map(len, fits))
-        expect(least >= patients - patients/n - 2, f"a model was trained on {least} of {patients} patients only: train on all folds but the one that is scored")
+        expect(
+            least >= patients - patients / n - 2,
+            f"a model was trained on {least} of {patients} patients only: train on all folds but the one that is scored",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #82ed60c4
-def check_control(control: Callable # (counts, n, seed) -> excess, low, high
-                  ):
+def check_control(
+    control: Callable,  # (counts, n, seed) -> excess, low, high
+):
     "Check the excess over a control group and its interval, against the delta method."
+
     def table(seed, with_cells, without_cells, rate, extra, spread):
         rng, rows = np.random.default_rng(seed), []
         for group, sizes in ((1, with_cells), (0, without_cells)):
-            own = np.clip((rate + extra*group)*rng.gamma(1/spread, spread, len(sizes)), 0, 1)
-            rows += [(group*int(rng.integers(1, 90)), u, rng.binomial(u, p)) for u, p in zip(sizes, own)]
-        t = pd.DataFrame(rows, columns=["parasitized", "uninfected", "disputed uninfected"], index=[f"C{i}" for i in rng.permutation(999)[:len(rows)]])
+            own = np.clip((rate + extra * group) * rng.gamma(1 / spread, spread, len(sizes)), 0, 1)
+            rows += [
+                (group * int(rng.integers(1, 90)), u, rng.binomial(u, p))
+                for u, p in zip(sizes, own)
+            ]
+        t = pd.DataFrame(
+            rows,
+            columns=["parasitized", "uninfected", "disputed uninfected"],
+            index=[f"C{i}" for i in rng.permutation(999)[: len(rows)]],
+        )
         return t.sample(frac=1, random_state=seed)
+
     uneven = np.random.default_rng(1).integers(10, 300, size=60)
-    for seed, args in enumerate([([70]*90, [70]*60, .05, .03, .01), (uneven, [60]*80, .05, .02, .4), ([70]*120, uneven, .06, 0, .5), ([66]*140, [69]*50, .05, .01, .6)]):
+    for seed, args in enumerate(
+        [
+            ([70] * 90, [70] * 60, 0.05, 0.03, 0.01),
+            (uneven, [60] * 80, 0.05, 0.02, 0.4),
+            ([70] * 120, uneven, 0.06, 0, 0.5),
+            ([66] * 140, [69] * 50, 0.05, 0.01, 0.6),
+        ]
+    ):
         t = table(seed, *args)
-        (a, b), d, u = (t["parasitized"] > 0, t["parasitized"] == 0), t["disputed uninfected"], t["uninfected"]
-        value = d[a].sum() - u[a].sum()*d[b].sum()/u[b].sum()
+        (a, b), d, u = (
+            (t["parasitized"] > 0, t["parasitized"] == 0),
+            t["disputed uninfected"],
+            t["uninfected"],
+        )
+        value = d[a].sum() - u[a].sum() * d[b].sum() / u[b].sum()
         found = called(control, t.copy(), 2000, 12)
-        expect(isinstance(found, (tuple, list, np.ndarray)) and len(found) == 3, "control should give three numbers: the excess, and the low and the high end of its interval")
+        expect(
+            isinstance(found, (tuple, list, np.ndarray)) and len(found) == 3,
+            "control should give three numbers: the excess, and the low and the high end of its interval",
+        )
         excess, low, high = array_of(found, (3,), "control")
         case = f"for {a.sum()} patients with {u[a].sum()} uninfected cells, {d[a].sum()} of them disputed, and {b.sum()} controls with {u[b].sum()} and {d[b].sum()}"
-        expect(not np.isclose(excess, d[a].sum() - d[b].sum()) or np.isclose(excess, value), f"{case} the excess isn't the difference of the counts: the groups differ in size")
-        expect(np.isclose(excess, value), f"{case} your excess is {excess:.1f}: is the control's rate that of all its cells together, and is it applied to the other group's uninfected cells?")
-        def variance(g, total): # of a ratio of sums over patients
-            r = d[g].sum()/u[g].sum()
-            return (total/u[g].sum())**2*len(d[g])*np.var(d[g] - r*u[g])
-        own = len(d[a])*np.var(d[a] - d[b].sum()/u[b].sum()*u[a])  # how many cells the patients drawn have varies, too
-        half, other = 1.96*np.sqrt(own + variance(b, u[a].sum())), 1.96*np.sqrt(own)
-        cells = 1.96*np.sqrt(u[a].sum()*(p := d[a].sum()/u[a].sum())*(1 - p) + u[a].sum()**2/u[b].sum()*(q := d[b].sum()/u[b].sum())*(1 - q))
-        got = (high - low)/2
-        if .88*half < got < 1.12*half and low < excess < high: continue
-        expect(low < excess < high, f"{case} the interval from {low:.1f} to {high:.1f} doesn't hold the excess {excess:.1f}")
-        expect(abs(got - other) > .05*half, f"{case} the interval is too narrow: the control's rate comes from few patients and isn't known for certain")
-        expect(abs(got - cells) > .05*half, f"{case} the interval is that of cells drawn one by one: draw patients, with all their cells")
-        expect(False, f"{case} the interval is {got:.1f} to either side, too {'narrow' if got < half else 'wide'}: are both groups of patients drawn with replacement, each as large as it is?")
+        expect(
+            not np.isclose(excess, d[a].sum() - d[b].sum()) or np.isclose(excess, value),
+            f"{case} the excess isn't the difference of the counts: the groups differ in size",
+        )
+        expect(
+            np.isclose(excess, value),
+            f"{case} your excess is {excess:.1f}: is the control's rate that of all its cells together, and is it applied to the other group's uninfected cells?",
+        )
+
+        def variance(g, total):  # of a ratio of sums over patients
+            r = d[g].sum() / u[g].sum()
+            return (total / u[g].sum()) ** 2 * len(d[g]) * np.var(d[g] - r * u[g])
+
+        own = len(d[a]) * np.var(
+            d[a] - d[b].sum() / u[b].sum() * u[a]
+        )  # how many cells the patients drawn have varies, too
+        half, other = 1.96 * np.sqrt(own + variance(b, u[a].sum())), 1.96 * np.sqrt(own)
+        cells = 1.96 * np.sqrt(
+            u[a].sum() * (p := d[a].sum() / u[a].sum()) * (1 - p)
+            + u[a].sum() ** 2 / u[b].sum() * (q := d[b].sum() / u[b].sum()) * (1 - q)
+        )
+        got = (high - low) / 2
+        if 0.88 * half < got < 1.12 * half and low < excess < high:
+            continue
+        expect(
+            low < excess < high,
+            f"{case} the interval from {low:.1f} to {high:.1f} doesn't hold the excess {excess:.1f}",
+        )
+        expect(
+            abs(got - other) > 0.05 * half,
+            f"{case} the interval is too narrow: the control's rate comes from few patients and isn't known for certain",
+        )
+        expect(
+            abs(got - cells) > 0.05 * half,
+            f"{case} the interval is that of cells drawn one by one: draw patients, with all their cells",
+        )
+        expect(
+            False,
+            f"{case} the interval is {got:.1f} to either side, too {'narrow' if got < half else 'wide'}: are both groups of patients drawn with replacement, each as large as it is?",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #9a529b3f
-def check_cloud(cloud: dict # side of the patch → pixels
-                ):
+def check_cloud(
+    cloud: dict,  # side of the patch → pixels
+):
     "Check how far an occlusion map of one pixel spreads, against counting patches."
-    expect(isinstance(cloud, dict) and set(cloud) == {9, 17}, "cloud is a dict with the keys 9 and 17, the sides of the patches")
+    expect(
+        isinstance(cloud, dict) and set(cloud) == {9, 17},
+        "cloud is a dict with the keys 9 and 17, the sides of the patches",
+    )
     for side, pixels in cloud.items():
         pixels = float(array_of(given(pixels, "cloud"), (), f"cloud[{side}]"))
-        fits = {(y, x) for y in range(-side, side + 1) for x in range(-side, side + 1) if max(abs(y), abs(x)) < side}  # reached by one patch from the middle
-        expect(pixels >= len(fits), f"cloud[{side}] is {pixels:g}: there are more. Put your finger on a pixel beside the one that matters: does a patch cover both?")
-        expect(pixels <= len(fits), f"cloud[{side}] is {pixels:g}: there are fewer. How far can a pixel be from the one that matters, if one patch covers both?")
+        fits = {
+            (y, x)
+            for y in range(-side, side + 1)
+            for x in range(-side, side + 1)
+            if max(abs(y), abs(x)) < side
+        }  # reached by one patch from the middle
+        expect(
+            pixels >= len(fits),
+            f"cloud[{side}] is {pixels:g}: there are more. Put your finger on a pixel beside the one that matters: does a patch cover both?",
+        )
+        expect(
+            pixels <= len(fits),
+            f"cloud[{side}] is {pixels:g}: there are fewer. How far can a pixel be from the one that matters, if one patch covers both?",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #eb04a2b2
-def check_only_between(only_between: Callable # () → table with label, score, patient
-                       ):
+def check_only_between(
+    only_between: Callable,  # () → table with label, score, patient
+):
     "Check a table whose score knows the patient and nothing of the cell, pair by pair."
     table = called(only_between)
-    expect(isinstance(table, pd.DataFrame) and {"label", "score", "patient"} <= set(table), "only_between returns a DataFrame with the columns label, score and patient")
+    expect(
+        isinstance(table, pd.DataFrame) and {"label", "score", "patient"} <= set(table),
+        "only_between returns a DataFrame with the columns label, score and patient",
+    )
     label, score = (table[c].to_numpy(float) for c in ("label", "score"))
-    expect(np.isin(label, (0, 1)).all() and ((score >= 0) & (score <= 1)).all(), "a label is 0 or 1, a score from 0 to 1, and none is missing")
+    expect(
+        np.isin(label, (0, 1)).all() and ((score >= 0) & (score <= 1)).all(),
+        "a label is 0 or 1, a score from 0 to 1, and none is missing",
+    )
     both = table.groupby("patient")["label"].nunique() == 2
-    expect(both.sum() >= 4, f"{both.sum()} patients have cells of both classes: make it at least four, or there is little to compare within")
+    expect(
+        both.sum() >= 4,
+        f"{both.sum()} patients have cells of both classes: make it at least four, or there is little to compare within",
+    )
     sick, well = np.flatnonzero(label == 1), np.flatnonzero(label == 0)
-    wins = (score[sick][:, None] > score[well]) + .5*(score[sick][:, None] == score[well])
+    wins = (score[sick][:, None] > score[well]) + 0.5 * (score[sick][:, None] == score[well])
     patient = pd.factorize(table["patient"])[0]
     same = patient[sick][:, None] == patient[well]
-    expect(wins.mean() >= .9, f"over all pairs the AUC is {wins.mean():.2f}: what must most cells of a patient with a high score be, for the patient's score to help?")
-    expect(.45 <= wins[same].mean() <= .55, f"within patients the AUC is {wins[same].mean():.2f}: there the score must not tell a parasitized cell from another")
+    expect(
+        wins.mean() >= 0.9,
+        f"over all pairs the AUC is {wins.mean():.2f}: what must most cells of a patient with a high score be, for the patient's score to help?",
+    )
+    expect(
+        0.45 <= wins[same].mean() <= 0.55,
+        f"within patients the AUC is {wins[same].mean():.2f}: there the score must not tell a parasitized cell from another",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #472004a9
-def check_deletion(deletion: Callable # (score, image, attribution, fill, steps) → scores
-                   ):
+def check_deletion(
+    deletion: Callable,  # (score, image, attribution, fill, steps) → scores
+):
     "Check a deletion curve on a score that adds up pixels, where each step's change is known."
-    rng, tone = np.random.default_rng(13), np.array([1, .5, .25])  # of red, green and blue
+    rng, tone = np.random.default_rng(13), np.array([1, 0.5, 0.25])  # of red, green and blue
     for h, w, steps in ((4, 6, 4), (5, 5, 5), (8, 8, 16)):
         image = rng.integers(1, 200, (h, w, 3), dtype=np.uint8)
-        attribution, fill = rng.permutation(h*w).reshape(h, w)**2 - 5., np.array([40, 9, 20])
+        attribution, fill = rng.permutation(h * w).reshape(h, w) ** 2 - 5.0, np.array([40, 9, 20])
         weight = rng.random((h, w))
+
         def score(images):
-            expect(np.shape(images)[1:] == (h, w, 3), f"deletion gives score the shape {np.shape(images)}: it takes a stack (n, {h}, {w}, 3), one image as image[None]")
-            return (np.asarray(images, float) @ tone*weight).sum((1, 2))
+            expect(
+                np.shape(images)[1:] == (h, w, 3),
+                f"deletion gives score the shape {np.shape(images)}: it takes a stack (n, {h}, {w}, 3), one image as image[None]",
+            )
+            return (np.asarray(images, float) @ tone * weight).sum((1, 2))
+
         before = image.copy()
-        curve = array_of(called(deletion, score, image, attribution, fill, steps), (steps + 1,), "deletion's curve")
-        expect(np.array_equal(image, before), "deletion changes the image that it is given: paint a copy")
-        falls = sorted(zip(attribution.ravel(), ((image - fill) @ tone*weight).ravel()))
+        curve = array_of(
+            called(deletion, score, image, attribution, fill, steps),
+            (steps + 1,),
+            "deletion's curve",
+        )
+        expect(
+            np.array_equal(image, before),
+            "deletion changes the image that it is given: paint a copy",
+        )
+        falls = sorted(zip(attribution.ravel(), ((image - fill) @ tone * weight).ravel()))
         each = np.array([fall for _, fall in falls]).reshape(steps, -1).sum(1)
-        expect(np.isclose(curve[0], (image @ tone*weight).sum()), "the curve begins with the untouched image")
-        expect(not np.isclose(curve[-1], 0), "at the end the whole image is black: paint with the colour fill")
-        expect(np.isclose(curve[-1], (fill @ tone*weight).sum()), "at the end every pixel has the colour fill, and the score is that of such an image: yours is another")
+        expect(
+            np.isclose(curve[0], (image @ tone * weight).sum()),
+            "the curve begins with the untouched image",
+        )
+        expect(
+            not np.isclose(curve[-1], 0),
+            "at the end the whole image is black: paint with the colour fill",
+        )
+        expect(
+            np.isclose(curve[-1], (fill @ tone * weight).sum()),
+            "at the end every pixel has the colour fill, and the score is that of such an image: yours is another",
+        )
         mine = -np.diff(curve)
-        expect(not np.allclose(mine, each) or np.allclose(each, each[::-1]), "the curve runs as if the least important pixels went first")
-        expect(np.allclose(mine, each[::-1]), f"with {h*w} pixels and {steps} steps, step {int(np.argmin(np.isclose(mine, each[::-1]))) + 1} changes the score by another amount "
-               "than its pixels hold: does each step paint the same number of pixels, and do those before stay painted?")
+        expect(
+            not np.allclose(mine, each) or np.allclose(each, each[::-1]),
+            "the curve runs as if the least important pixels went first",
+        )
+        expect(
+            np.allclose(mine, each[::-1]),
+            f"with {h * w} pixels and {steps} steps, step {int(np.argmin(np.isclose(mine, each[::-1]))) + 1} changes the score by another amount "
+            "than its pixels hold: does each step paint the same number of pixels, and do those before stay painted?",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #3f11b4dc
-def check_reliance(reliance: Callable # (score, images, mark) → share
-                   ):
+def check_reliance(
+    reliance: Callable,  # (score, images, mark) → share
+):
     "Check how many calls a mark turns, on readers whose calls are listed."
     rng = np.random.default_rng(13)
+
     def mark(images):
         marked = images.copy()
         marked[:, 0, 0] = 255
         return marked
-    for before, after in ((rng.random(40), rng.random(40)), (np.array([.1, .2, .6, .9]), np.array([.9, .4, .7, .1])),
-                          (np.array([.1, .49]), np.array([.5, .5])), (np.array([.7, .8]), np.array([.1, .9]))):
+
+    for before, after in (
+        (rng.random(40), rng.random(40)),
+        (np.array([0.1, 0.2, 0.6, 0.9]), np.array([0.9, 0.4, 0.7, 0.1])),
+        (np.array([0.1, 0.49]), np.array([0.5, 0.5])),
+        (np.array([0.7, 0.8]), np.array([0.1, 0.9])),
+    ):
         images = np.zeros((len(before), 3, 3, 3), np.uint8)
         images[:, 1, 1, 0] = np.arange(len(before))  # by which the reader knows them
-        def score(given): return np.where(given[:, 0, 0, 0] == 255, after[given[:, 1, 1, 0]], before[given[:, 1, 1, 0]])
+
+        def score(given):
+            return np.where(
+                given[:, 0, 0, 0] == 255, after[given[:, 1, 1, 0]], before[given[:, 1, 1, 0]]
+            )
+
         found = float(array_of(called(reliance, score, images, mark), (), "reliance"))
-        expect(not images[:, 0, 0].any(), "reliance marks the images that it is given: mark gives new ones")
-        low = [i for i, p in enumerate(before) if p < .5]
-        turned = [i for i in low if after[i] >= .5]
+        expect(
+            not images[:, 0, 0].any(),
+            "reliance marks the images that it is given: mark gives new ones",
+        )
+        low = [i for i, p in enumerate(before) if p < 0.5]
+        turned = [i for i in low if after[i] >= 0.5]
         case = f"of {len(before)} images {len(low)} are called uninfected, and the mark turns {len(turned)} of these"
-        if not low: expect(np.isnan(found), f"{case}: a share of nothing is NaN, and reliance gives {found:g}")
-        else: expect(abs(found*len(low) - len(turned)) < 1e-6, f"{case}; reliance gives {found:.3g}")
+        if not low:
+            expect(
+                np.isnan(found), f"{case}: a share of nothing is NaN, and reliance gives {found:g}"
+            )
+        else:
+            expect(
+                abs(found * len(low) - len(turned)) < 1e-6, f"{case}; reliance gives {found:.3g}"
+            )
     _right()
 
 # %% ../nbs/96_checks.ipynb #017828ef
-def check_staying(staying: set # names of metrics
-                  ):
+def check_staying(
+    staying: set,  # names of metrics
+):
     "Check which metrics a common factor on the scores leaves alone, on random cells."
     from malaria_nb.evaluation import METRICS, metrics
+
     staying = given(staying, "staying")
-    expect(isinstance(staying, (set, frozenset, list, tuple)), f"staying is {staying!r}: give a set of names of metrics, which may be empty")
+    expect(
+        isinstance(staying, (set, frozenset, list, tuple)),
+        f"staying is {staying!r}: give a set of names of metrics, which may be empty",
+    )
     staying = set(staying)
     unknown = sorted(map(str, staying - set(METRICS)))
     expect(not unknown, f"{', '.join(unknown)} is none of the eight metrics: {', '.join(METRICS)}")
-    rng, moved = np.random.default_rng(15), pd.Series(0., METRICS)
+    rng, moved = np.random.default_rng(15), pd.Series(0.0, METRICS)
     for _ in range(40):
         label = np.r_[0, 1, rng.integers(2, size=40)]
-        score = np.clip(rng.normal(.35 + .35*label, .2), 0, 1)
-        moved = np.maximum(moved, (metrics(label, .7*score) - metrics(label, score)).abs().fillna(0))
+        score = np.clip(rng.normal(0.35 + 0.35 * label, 0.2), 0, 1)
+        moved = np.maximum(
+            moved, (metrics(label, 0.7 * score) - metrics(label, score)).abs().fillna(0)
+        )
     for name in METRICS:
-        expect(name not in staying or moved[name] < 1e-9, f"{name} does change: on 42 made-up cells it moved by {moved[name]:.2f} when all scores were multiplied by 0.7")
+        expect(
+            name not in staying or moved[name] < 1e-9,
+            f"{name} does change: on 42 made-up cells it moved by {moved[name]:.2f} when all scores were multiplied by 0.7",
+        )
     rest = [name for name in METRICS if moved[name] < 1e-9 and name not in staying]
-    expect(not rest, "something else cannot change: which of the eight would you still know, were you told only how the cells are ranked?")
+    expect(
+        not rest,
+        "something else cannot change: which of the eight would you still know, were you told only how the cells are ranked?",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #00d2f7b8
-def check_grey_world(grey_world: Callable # (images, target) -> images
-                     ):
+def check_grey_world(
+    grey_world: Callable,  # (images, target) -> images
+):
     "Check a normalisation of colour: its means, its ratios, its black, and that one factor serves all pictures."
     rng = np.random.default_rng(15)
-    images = rng.integers(40, 120, (6, 20, 20, 3)).astype(np.uint8) + (10*np.arange(6, dtype=np.uint8))[:, None, None, None]
-    for i, x in enumerate(images): x[:, :3 + i] = 0
+    images = (
+        rng.integers(40, 120, (6, 20, 20, 3)).astype(np.uint8)
+        + (10 * np.arange(6, dtype=np.uint8))[:, None, None, None]
+    )
+    for i, x in enumerate(images):
+        x[:, : 3 + i] = 0
     inside = images.max(-1) > 0
+
     def asked(images, target):
         kept = images.copy()
         found = called(grey_world, images, np.array(target, float))
-        expect(isinstance(found, np.ndarray) and found.dtype == np.uint8 and found.shape == images.shape,
-               f"grey_world gives {getattr(found, 'dtype', type(found).__name__)} of shape {getattr(found, 'shape', '?')}: bytes of the shape that came in, please")
-        expect(np.array_equal(images, kept), "grey_world changes the pictures that it is given: make a new array")
+        expect(
+            isinstance(found, np.ndarray)
+            and found.dtype == np.uint8
+            and found.shape == images.shape,
+            f"grey_world gives {getattr(found, 'dtype', type(found).__name__)} of shape {getattr(found, 'shape', '?')}: bytes of the shape that came in, please",
+        )
+        expect(
+            np.array_equal(images, kept),
+            "grey_world changes the pictures that it is given: make a new array",
+        )
         return found
-    target = np.array([150., 90., 120.])
+
+    target = np.array([150.0, 90.0, 120.0])
     found = asked(images, target)
     expect(not found[~inside].any(), "the black around the cells doesn't stay black")
     means = found[inside].mean(0)
-    expect(np.abs(means - target).max() < 1, f"the cells' mean colour is {means.round(1).tolist()} where {target.tolist()} was wanted: "
-           "which pixels does your mean count, and has each channel a factor of its own?")
-    ratio = found[inside]/images[inside]
-    expect((np.abs(ratio - np.median(ratio, axis=0)) < .02).all(), "pixels of one channel were multiplied by different factors: one factor a channel, the same for all pictures")
-    off = (found[inside] - images[inside]*(target/images[inside].mean(0))).mean(0)
-    expect(np.abs(off).max() < .25, f"the levels lie {np.abs(off).max():.1f} {'below' if off[np.abs(off).argmax()] < 0 else 'above'} what the factor gives, on average: round them to the nearest, don't cut them off")
-    bright = asked(images, [240., 90., 120.])[inside]
-    factor = 240/images[inside].mean(0)[0]
-    over = images[inside][:, 0]*factor > 255.5
-    expect((bright[over, 0] == 255).all(), "a level that would come out above 255 should stay at 255")
-    expect((asked(images, [.4, .4, .4])[inside] >= 1).all(), "a pixel inside a cell may not become black: then it would count as outside")
+    expect(
+        np.abs(means - target).max() < 1,
+        f"the cells' mean colour is {means.round(1).tolist()} where {target.tolist()} was wanted: "
+        "which pixels does your mean count, and has each channel a factor of its own?",
+    )
+    ratio = found[inside] / images[inside]
+    expect(
+        (np.abs(ratio - np.median(ratio, axis=0)) < 0.02).all(),
+        "pixels of one channel were multiplied by different factors: one factor a channel, the same for all pictures",
+    )
+    off = (found[inside] - images[inside] * (target / images[inside].mean(0))).mean(0)
+    expect(
+        np.abs(off).max() < 0.25,
+        f"the levels lie {np.abs(off).max():.1f} {'below' if off[np.abs(off).argmax()] < 0 else 'above'} what the factor gives, on average: round them to the nearest, don't cut them off",
+    )
+    bright = asked(images, [240.0, 90.0, 120.0])[inside]
+    factor = 240 / images[inside].mean(0)[0]
+    over = images[inside][:, 0] * factor > 255.5
+    expect(
+        (bright[over, 0] == 255).all(), "a level that would come out above 255 should stay at 255"
+    )
+    expect(
+        (asked(images, [0.4, 0.4, 0.4])[inside] >= 1).all(),
+        "a pixel inside a cell may not become black: then it would count as outside",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #4285bec4
-def check_coco_box(coco_box: Callable # (line, width, height) -> [x, y, width, height]
-                   ):
+def check_coco_box(
+    coco_box: Callable,  # (line, width, height) -> [x, y, width, height]
+):
     "Check the translation of a box by drawing it: the same pixels must be covered."
-    for word, width, height, (x, y, w, h) in (("0", 100, 100, (20, 30, 40, 50)), ("3", 640, 480, (64, 48, 320, 120)),
-                                              ("1", 480, 640, (0, 0, 480, 640)), ("12", 1280, 960, (1000.5, 10.25, 99.5, 200))):
-        line = f"{word} {(x + w/2)/width:.8f} {(y + h/2)/height:.8f} {w/width:.8f} {h/height:.8f}"
+    for word, width, height, (x, y, w, h) in (
+        ("0", 100, 100, (20, 30, 40, 50)),
+        ("3", 640, 480, (64, 48, 320, 120)),
+        ("1", 480, 640, (0, 0, 480, 640)),
+        ("12", 1280, 960, (1000.5, 10.25, 99.5, 200)),
+    ):
+        line = f"{word} {(x + w / 2) / width:.8f} {(y + h / 2) / height:.8f} {w / width:.8f} {h / height:.8f}"
         found = array_of(called(coco_box, line, width, height), (4,), "coco_box")
-        if np.allclose(found, (x, y, w, h), atol=.01): continue
+        if np.allclose(found, (x, y, w, h), atol=0.01):
+            continue
         where = f"for the line {line!r} and a picture of {width} × {height} pixels"
-        expect(np.allclose(found[2:], (w, h), atol=.01), f"{where} the box comes out {found[2]:g} wide and {found[3]:g} high: of what are the last two numbers a share?")
-        expect(False, f"{where} the box begins at ({found[0]:g}, {found[1]:g}): which point of the box do the first two numbers name, and which one does COCO want?")
+        expect(
+            np.allclose(found[2:], (w, h), atol=0.01),
+            f"{where} the box comes out {found[2]:g} wide and {found[3]:g} high: of what are the last two numbers a share?",
+        )
+        expect(
+            False,
+            f"{where} the box begins at ({found[0]:g}, {found[1]:g}): which point of the box do the first two numbers name, and which one does COCO want?",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #cd8c583a
-def check_copies(copies: Callable # (new, old) -> number of the old picture, or -1
-                 ):
+def check_copies(
+    copies: Callable,  # (new, old) -> number of the old picture, or -1
+):
     "Check a search for copies on drawn cells, resized and compressed, among cells that are no copies."
     import cv2
+
     from malaria_nb.synthetic import draw_cell
+
     for base in 15_000, 15_200:
         rng = np.random.default_rng(base)
         old = [draw_cell(base + i, i % 2 == 1)[0] for i in range(40)]
         others = [draw_cell(base + 100 + i, i % 2 == 1)[0] for i in range(20)]
         truth = np.r_[rng.permutation(40)[:30], np.full(20, -1)]
+
         def stored(x):
             side = int(rng.integers(60, 110))
-            x = cv2.resize(x, (side, int(side*x.shape[0]/x.shape[1])), interpolation=cv2.INTER_AREA)
-            return cv2.imdecode(cv2.imencode(".jpg", x, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(50, 90))])[1], cv2.IMREAD_COLOR)
+            x = cv2.resize(
+                x, (side, int(side * x.shape[0] / x.shape[1])), interpolation=cv2.INTER_AREA
+            )
+            return cv2.imdecode(
+                cv2.imencode(".jpg", x, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(50, 90))])[1],
+                cv2.IMREAD_COLOR,
+            )
+
         new = [stored(old[t] if t >= 0 else others[i - 30]) for i, t in enumerate(truth)]
         turn = rng.permutation(50)
         new, truth = [new[i] for i in turn], truth[turn]
-        found = array_of(called(copies, [x.copy() for x in new], [x.copy() for x in old]), (50,), "copies")
-        expect(np.isin(found, np.arange(-1, 40)).all(), f"copies gives {sorted(set(found.tolist()) - set(range(-1, 40)))[:3]}: numbers of old pictures, counted from 0, or -1")
+        found = array_of(
+            called(copies, [x.copy() for x in new], [x.copy() for x in old]), (50,), "copies"
+        )
+        expect(
+            np.isin(found, np.arange(-1, 40)).all(),
+            f"copies gives {sorted(set(found.tolist()) - set(range(-1, 40)))[:3]}: numbers of old pictures, counted from 0, or -1",
+        )
         false = int((found[truth < 0] >= 0).sum())
-        expect(false == 0, f"{false} of 20 pictures that are made from none of the old ones are called copies: what would your distance be between two cells that have nothing to do with each other?")
+        expect(
+            false == 0,
+            f"{false} of 20 pictures that are made from none of the old ones are called copies: what would your distance be between two cells that have nothing to do with each other?",
+        )
         right = int((found == truth)[truth >= 0].sum())
-        expect(right >= 27, f"{right} of 30 copies are found: what do a resize and JPEG change in a picture, and what do they leave?")
+        expect(
+            right >= 27,
+            f"{right} of 30 copies are found: what do a resize and JPEG change in a picture, and what do they leave?",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #d40b6a16
-def check_three_fields(share: float # parasitaemia of the three fields
-                       ):
+def check_three_fields(
+    share: float,  # parasitaemia of the three fields
+):
     "Check a share put together from fields that were read and one that wasn't."
     share = float(array_of(share, (), "share"))
     expect(0 <= share <= 1, f"{share:g} is no share: it lies between 0 and 1")
-    expect(share > .03, f"{share:.4f} is too low: does the field that was refused count for cells or parasites that nobody saw?")
-    expect(share > .04, f"{share:.4f} is too low: do 120 cells count for more than 40?")
-    expect(share != .044, "0.044 is rounded to three digits: give the fraction, or four digits")
-    expect(abs((share - 1/40)*40 - (6/120 - share)*120) < .02, f"{share:.4f} doesn't lie three times nearer to the share of the field with three times the cells: "
-           "how many cells were read?")
+    expect(
+        share > 0.03,
+        f"{share:.4f} is too low: does the field that was refused count for cells or parasites that nobody saw?",
+    )
+    expect(share > 0.04, f"{share:.4f} is too low: do 120 cells count for more than 40?")
+    expect(share != 0.044, "0.044 is rounded to three digits: give the fraction, or four digits")
+    expect(
+        abs((share - 1 / 40) * 40 - (6 / 120 - share) * 120) < 0.02,
+        f"{share:.4f} doesn't lie three times nearer to the share of the field with three times the cells: "
+        "how many cells were read?",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #b53dd7c5
 def _whole_number(n, name, of):
-    expect(not isinstance(n, (float, np.floating)) or n != np.round(n), f"{name} gives {n}: a whole number, but no int; make one of it with int(…)")
-    expect(isinstance(n, (int, np.integer)) and n >= 1, f"{name} gives {n!r}: a whole number of {of} is expected, at least 1")
+    expect(
+        not isinstance(n, (float, np.floating)) or n != np.round(n),
+        f"{name} gives {n}: a whole number, but no int; make one of it with int(…)",
+    )
+    expect(
+        isinstance(n, (int, np.integer)) and n >= 1,
+        f"{name} gives {n!r}: a whole number of {of} is expected, at least 1",
+    )
 
 # %% ../nbs/96_checks.ipynb #388dda53
-def check_cells_needed(cells_needed: Callable # (limit, confidence) -> number
-                       ):
+def check_cells_needed(
+    cells_needed: Callable,  # (limit, confidence) -> number
+):
     "Check a number of cells against SciPy's exact interval, at that number and at one less."
     from scipy.stats import binomtest
-    for limit, confidence in ((.01, .95), (.1, .95), (.001, .95), (.02, .8), (.0002, .99), (.5, .9)):
+
+    for limit, confidence in (
+        (0.01, 0.95),
+        (0.1, 0.95),
+        (0.001, 0.95),
+        (0.02, 0.8),
+        (0.0002, 0.99),
+        (0.5, 0.9),
+    ):
         n = called(cells_needed, limit, confidence)
         _whole_number(n, "cells_needed", "cells")
-        def high(n): return binomtest(0, int(n)).proportion_ci(confidence, "exact").high if n else 1.
+
+        def high(n):
+            return binomtest(0, int(n)).proportion_ci(confidence, "exact").high if n else 1.0
+
         case = f"with none of {n} cells parasitized, the {confidence:.0%} interval ends at {high(n):.5f}"
-        expect(high(n) < limit, f"{case}, which is not below {limit:g}: read more, and mind that the interval has two sides")
+        expect(
+            high(n) < limit,
+            f"{case}, which is not below {limit:g}: read more, and mind that the interval has two sides",
+        )
         expect(high(n - 1) >= limit, f"{case}; fewer cells would do for {limit:g}, too")
     _right()
 
 # %% ../nbs/96_checks.ipynb #0fea51c8
-def check_corrected_interval(corrected_interval: Callable # (parasitized, cells, tn, fp, fn, tp, n, seed) -> low, high
-                             ):
+def check_corrected_interval(
+    corrected_interval: Callable,  # (parasitized, cells, tn, fp, fn, tp, n, seed) -> low, high
+):
     "Check a simulated interval against the delta method, one source of luck at a time, and where it is clipped."
     from malaria_nb.smear import rogan_gladen
-    def truth(k, cells, tn, fp, fn, tp): # half of the width that the delta method gives
-        q, sick, well = k/cells, tp + fn, tn + fp
-        sens, spec = tp/sick, tn/well
+
+    def truth(k, cells, tn, fp, fn, tp):  # half of the width that the delta method gives
+        q, sick, well = k / cells, tp + fn, tn + fp
+        sens, spec = tp / sick, tn / well
         p = rogan_gladen(q, sens, spec)
-        parts = np.array([q*(1 - q)/cells, p*p*sens*(1 - sens)/sick, (1 - p)**2*spec*(1 - spec)/well])
-        return p, 1.96*np.sqrt(parts)/(sens + spec - 1)
+        parts = np.array(
+            [
+                q * (1 - q) / cells,
+                p * p * sens * (1 - sens) / sick,
+                (1 - p) ** 2 * spec * (1 - spec) / well,
+            ]
+        )
+        return p, 1.96 * np.sqrt(parts) / (sens + spec - 1)
+
     # in the first three one source of luck outweighs the others; in the last, counts drawn from one seed would be alike
-    for counts in ((300, 600, 90_000, 10_000, 20_000, 80_000), (50_000, 99_000, 190, 10, 40_000, 60_000), (600_000, 990_000, 90_000, 10_000, 60, 340),
-                   (4000, 9000, 9000, 1000, 500, 4500), (600, 1000, 600, 400, 300, 9700)):
+    for counts in (
+        (300, 600, 90_000, 10_000, 20_000, 80_000),
+        (50_000, 99_000, 190, 10, 40_000, 60_000),
+        (600_000, 990_000, 90_000, 10_000, 60, 340),
+        (4000, 9000, 9000, 1000, 500, 4500),
+        (600, 1000, 600, 400, 300, 9700),
+    ):
         ends = array_of(called(corrected_interval, *counts), (2,), "corrected_interval")
-        expect(ends.max() <= 1, f"the ends are {ends[0]:g} and {ends[1]:g}: shares are expected, from 0 to 1, and no per cent")
+        expect(
+            ends.max() <= 1,
+            f"the ends are {ends[0]:g} and {ends[1]:g}: shares are expected, from 0 to 1, and no per cent",
+        )
         p, reach = truth(*counts)
-        mine, wanted = (ends[1] - ends[0])/2, np.sqrt((reach**2).sum())
+        mine, wanted = (ends[1] - ends[0]) / 2, np.sqrt((reach**2).sum())
         case = f"for {counts[0]} of {counts[1]} cells called, and tn, fp, fn, tp = {', '.join(map(str, counts[2:]))}"
-        expect(abs(ends.mean() - p) < .15*wanted, f"{case} the interval lies around {ends.mean():.4f}, and the corrected share is {p:.4f}: what does each rate divide by?")
-        for part, name in zip(reach, ("the patient's cells", "the parasitized cells of known label", "the uninfected cells of known label")):
-            expect(mine > .5*part, f"{case} the interval is too narrow: the luck of {name} is missing")
-        expect(abs(mine/wanted - 1) < .06, f"{case} the interval is {mine/wanted:.2f} times as wide as it should be: "
-               + ("are the three counts drawn independently of each other?" if counts[0] == 600 else "do all three counts vary, and do 95 % of the draws lie inside?"))
-    low, high = array_of(called(corrected_interval, 2, 500, 180, 20, 10, 40), (2,), "corrected_interval")
-    expect(low == 0 and 0 <= high <= 1, f"where fewer cells are called than false alarms are expected, the ends are {low:.3f} and {high:.3f}: clip them to 0–1")
-    low, high = array_of(called(corrected_interval, 300, 3000, 180, 20, 10, 40), (2,), "corrected_interval")
-    expect(high > .03, f"with 300 of 3,000 called at a specificity of .9 the upper end is {high:.3f}: are the draws clipped too early, or drawn too seldom?")
+        expect(
+            abs(ends.mean() - p) < 0.15 * wanted,
+            f"{case} the interval lies around {ends.mean():.4f}, and the corrected share is {p:.4f}: what does each rate divide by?",
+        )
+        for part, name in zip(
+            reach,
+            (
+                "the patient's cells",
+                "the parasitized cells of known label",
+                "the uninfected cells of known label",
+            ),
+        ):
+            expect(
+                mine > 0.5 * part,
+                f"{case} the interval is too narrow: the luck of {name} is missing",
+            )
+        expect(
+            abs(mine / wanted - 1) < 0.06,
+            f"{case} the interval is {mine / wanted:.2f} times as wide as it should be: "
+            + (
+                "are the three counts drawn independently of each other?"
+                if counts[0] == 600
+                else "do all three counts vary, and do 95 % of the draws lie inside?"
+            ),
+        )
+    low, high = array_of(
+        called(corrected_interval, 2, 500, 180, 20, 10, 40), (2,), "corrected_interval"
+    )
+    expect(
+        low == 0 and 0 <= high <= 1,
+        f"where fewer cells are called than false alarms are expected, the ends are {low:.3f} and {high:.3f}: clip them to 0–1",
+    )
+    low, high = array_of(
+        called(corrected_interval, 300, 3000, 180, 20, 10, 40), (2,), "corrected_interval"
+    )
+    expect(
+        high > 0.03,
+        f"with 300 of 3,000 called at a specificity of .9 the upper end is {high:.3f}: are the draws clipped too early, or drawn too seldom?",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #cd9c35db
-def check_fields_needed(fields_needed: Callable # (p, cells, correlation, reach) -> fields
-                        ):
+def check_fields_needed(
+    fields_needed: Callable,  # (p, cells, correlation, reach) -> fields
+):
     "Check a number of fields on drawn fields whose cells have a known correlation."
     rng = np.random.default_rng(14)
-    for p, cells, correlation, reach in ((.02, 100, .02, .01), (.2, 50, .1, .08), (.05, 30, .001, .02), (.1, 200, .05, .0303), (.3, 80, .01, .043)):
-        total = 1/correlation - 1
-        one = rng.binomial(cells, rng.beta(p*total, (1 - p)*total, 400_000))/cells  # the share in each of many fields
+    for p, cells, correlation, reach in (
+        (0.02, 100, 0.02, 0.01),
+        (0.2, 50, 0.1, 0.08),
+        (0.05, 30, 0.001, 0.02),
+        (0.1, 200, 0.05, 0.0303),
+        (0.3, 80, 0.01, 0.043),
+    ):
+        total = 1 / correlation - 1
+        one = (
+            rng.binomial(cells, rng.beta(p * total, (1 - p) * total, 400_000)) / cells
+        )  # the share in each of many fields
         n = called(fields_needed, p, cells, correlation, reach)
         _whole_number(n, "fields_needed", "fields")
-        def error(n): return 1.96*one.std()/np.sqrt(max(n, 1e-9))
+
+        def error(n):
+            return 1.96 * one.std() / np.sqrt(max(n, 1e-9))
+
         case = f"for p={p:g}, {cells} cells a field, a correlation of {correlation:g} and a reach of {reach:g} you plan {n} fields"
-        expect(not 3.5 < n/(error(1)/reach)**2 < 4.5, f"{case}, four times as many as are needed: the reach is to one side of the truth, so it isn't halved")
-        expect(n <= 1.5*(error(1)/reach)**2 + 1, f"{case}, where {(error(1)/reach)**2:.0f} or so would do: are cells taken for fields, or is the design effect squared?")
-        expect(error(n) <= 1.012*reach, f"{case}; 1.96 standard errors are {error(n):.4f} then, more than the reach: are cells of a field independent, and which way is rounded?")
-        expect(error(n - 1) >= .988*reach, f"{case}; one field less would do")
+        expect(
+            not 3.5 < n / (error(1) / reach) ** 2 < 4.5,
+            f"{case}, four times as many as are needed: the reach is to one side of the truth, so it isn't halved",
+        )
+        expect(
+            n <= 1.5 * (error(1) / reach) ** 2 + 1,
+            f"{case}, where {(error(1) / reach) ** 2:.0f} or so would do: are cells taken for fields, or is the design effect squared?",
+        )
+        expect(
+            error(n) <= 1.012 * reach,
+            f"{case}; 1.96 standard errors are {error(n):.4f} then, more than the reach: are cells of a field independent, and which way is rounded?",
+        )
+        expect(error(n - 1) >= 0.988 * reach, f"{case}; one field less would do")
     _right()
 
 # %% ../nbs/96_checks.ipynb #930a4a12
-def check_seen_by_one(side: int # pixels
-                      ):
+def check_seen_by_one(
+    side: int,  # pixels
+):
     "Check a receptive field."
     side = given(side, "side")
-    expect(isinstance(side, (int, np.integer)) and not isinstance(side, bool), "side is a whole number of pixels")
-    expect(side != 31, "the last convolution's step says how far away the next number is; it doesn't widen what this one sees")
-    expect(side != 9, "a convolution behind one with a step of 2 reads every second pixel: its neighbours are farther apart")
+    expect(
+        isinstance(side, (int, np.integer)) and not isinstance(side, bool),
+        "side is a whole number of pixels",
+    )
+    expect(
+        side != 31,
+        "the last convolution's step says how far away the next number is; it doesn't widen what this one sees",
+    )
+    expect(
+        side != 9,
+        "a convolution behind one with a step of 2 reads every second pixel: its neighbours are farther apart",
+    )
     expect(side != 8, "that is how far apart two numbers of the map are: what they see overlaps")
-    expect(side == 23, f"{side} pixels it isn't: begin with 1, and let each convolution add twice the distance of the pixels that it reads")
+    expect(
+        side == 23,
+        f"{side} pixels it isn't: begin with 1, and let each convolution add twice the distance of the pixels that it reads",
+    )
     _right()
 
 # %% ../nbs/96_checks.ipynb #df6b94f8
-def check_folded(folded: Callable # (kernel, gamma, beta, mean, variance, eps) -> kernel, bias
-                 ):
+def check_folded(
+    folded: Callable,  # (kernel, gamma, beta, mean, variance, eps) -> kernel, bias
+):
     "Check a folded normalisation against a convolution followed by one."
     rng = np.random.default_rng(16)
-    kernel, gamma, beta, mean = rng.normal(size=(3, 3, 2, 5)), rng.uniform(.5, 2, 5), rng.normal(size=5), rng.normal(size=5)
-    variance, eps, patch = np.array([.002, .3, 1, 4, 9]), .01, rng.normal(size=(3, 3, 2))
+    kernel, gamma, beta, mean = (
+        rng.normal(size=(3, 3, 2, 5)),
+        rng.uniform(0.5, 2, 5),
+        rng.normal(size=5),
+        rng.normal(size=5),
+    )
+    variance, eps, patch = np.array([0.002, 0.3, 1, 4, 9]), 0.01, rng.normal(size=(3, 3, 2))
     was = [a.copy() for a in (kernel, gamma, beta, mean, variance)]
     found = called(folded, kernel, gamma, beta, mean, variance, eps)
-    expect(all(np.array_equal(a, b) for a, b in zip(was, (kernel, gamma, beta, mean, variance))), "folded changes the arrays that it is given: make new ones")
-    expect(isinstance(found, tuple) and len(found) == 2, "folded should return two things: a kernel and a bias")
+    expect(
+        all(np.array_equal(a, b) for a, b in zip(was, (kernel, gamma, beta, mean, variance))),
+        "folded changes the arrays that it is given: make new ones",
+    )
+    expect(
+        isinstance(found, tuple) and len(found) == 2,
+        "folded should return two things: a kernel and a bias",
+    )
     new, bias = array_of(found[0], kernel.shape, "the kernel"), array_of(found[1], (5,), "the bias")
-    def both(x, eps=eps): return gamma*(np.tensordot(x, kernel, 3) - mean)/np.sqrt(variance + eps) + beta
+
+    def both(x, eps=eps):
+        return gamma * (np.tensordot(x, kernel, 3) - mean) / np.sqrt(variance + eps) + beta
+
     one = np.tensordot(patch, new, 3) + bias
-    if np.allclose(one, both(patch), rtol=1e-6): return _right()
-    expect(not np.allclose(one, both(patch, 0), rtol=1e-6), "eps is left out: it keeps a filter with little variance from being blown up")
+    if np.allclose(one, both(patch), rtol=1e-6):
+        return _right()
+    expect(
+        not np.allclose(one, both(patch, 0), rtol=1e-6),
+        "eps is left out: it keeps a filter with little variance from being blown up",
+    )
     slope = np.tensordot(patch, new, 3)
-    expect(np.allclose(slope, both(patch) - both(0*patch), rtol=1e-6), "the kernel's factor is off: by what does normalisation divide, the variance or its root?")
-    expect(False, "the kernel is right and the bias isn't: what becomes of the mean when all is multiplied by the factor?")
+    expect(
+        np.allclose(slope, both(patch) - both(0 * patch), rtol=1e-6),
+        "the kernel's factor is off: by what does normalisation divide, the variance or its root?",
+    )
+    expect(
+        False,
+        "the kernel is right and the bias isn't: what becomes of the mean when all is multiplied by the factor?",
+    )
 
 # %% ../nbs/96_checks.ipynb #03275796
-def check_eight_bits(eight_bits: Callable # (weights) -> int8 array, scale
-                     ):
+def check_eight_bits(
+    eight_bits: Callable,  # (weights) -> int8 array, scale
+):
     "Check a quantisation: its type, its range, its rounding, its zero."
     rng = np.random.default_rng(16)
-    for w in (rng.normal(size=(3, 3, 4, 8)), -np.abs(rng.normal(size=50)), np.array([0., -2.54, 1., .013, .0299]), np.zeros(7)):
-        with np.errstate(all="ignore"): found = called(eight_bits, w.copy())
-        expect(isinstance(found, tuple) and len(found) == 2, "eight_bits should return two things: whole numbers and a scale")
+    for w in (
+        rng.normal(size=(3, 3, 4, 8)),
+        -np.abs(rng.normal(size=50)),
+        np.array([0.0, -2.54, 1.0, 0.013, 0.0299]),
+        np.zeros(7),
+    ):
+        with np.errstate(all="ignore"):
+            found = called(eight_bits, w.copy())
+        expect(
+            isinstance(found, tuple) and len(found) == 2,
+            "eight_bits should return two things: whole numbers and a scale",
+        )
         q, scale = found
-        expect(isinstance(q, np.ndarray) and q.dtype == np.int8 and q.shape == w.shape,
-               f"the whole numbers come as {getattr(q, 'dtype', type(q).__name__)} of shape {getattr(q, 'shape', '?')}: an int8 array of the weights' shape, please")
-        expect(np.isfinite(scale) and scale > 0, f"the scale is {scale}: it must be a number above 0, also where all weights are 0")
+        expect(
+            isinstance(q, np.ndarray) and q.dtype == np.int8 and q.shape == w.shape,
+            f"the whole numbers come as {getattr(q, 'dtype', type(q).__name__)} of shape {getattr(q, 'shape', '?')}: an int8 array of the weights' shape, please",
+        )
+        expect(
+            np.isfinite(scale) and scale > 0,
+            f"the scale is {scale}: it must be a number above 0, also where all weights are 0",
+        )
         expect(not q[w == 0].any(), "0 should stay 0")
-        expect((np.sign(q)*np.sign(w) >= 0).all(), "some weights change their sign: does a number above 127 fit in an int8?")
-        if w.any(): expect(np.abs(q.astype(int)).max() == 127, f"the largest weight by size becomes {np.abs(q.astype(int)).max()}, and not 127")
-        worst = np.abs(q*scale - w).max()/scale
-        expect(worst < .5 + 1e-6, f"a weight moves by {worst:.2f} of the scale: rounding to the nearest keeps it within a half")
+        expect(
+            (np.sign(q) * np.sign(w) >= 0).all(),
+            "some weights change their sign: does a number above 127 fit in an int8?",
+        )
+        if w.any():
+            expect(
+                np.abs(q.astype(int)).max() == 127,
+                f"the largest weight by size becomes {np.abs(q.astype(int)).max()}, and not 127",
+            )
+        worst = np.abs(q * scale - w).max() / scale
+        expect(
+            worst < 0.5 + 1e-6,
+            f"a weight moves by {worst:.2f} of the scale: rounding to the nearest keeps it within a half",
+        )
     _right()
 
 # %% ../nbs/96_checks.ipynb #ad574c6e
-def check_pareto(on_front: Callable # (cost, accuracy) -> (n,) bool
-                 ):
+def check_pareto(
+    on_front: Callable,  # (cost, accuracy) -> (n,) bool
+):
     "Check a Pareto front."
-    for cost, accuracy, front, why in (([1, 2, 3], [.9, .95, .97], [1, 1, 1], "a model that costs more and is more accurate is not dominated"),
-                                       ([1, 2, 3], [.97, .95, .9], [1, 0, 0], "the cheapest and most accurate of all dominates the rest"),
-                                       ([2, 3], [.95, .95], [1, 0], "of two equally accurate ones the cheaper dominates"),
-                                       ([2, 2], [.95, .96], [0, 1], "of two equally dear ones the more accurate dominates"),
-                                       ([2, 2, 5], [.95, .95, .9], [1, 1, 0], "two that are alike don't dominate each other"),
-                                       ([5, 1, 3, 2], [.99, .8, .9, .95], [1, 1, 0, 1], "the order in which models are given doesn't matter")):
+    for cost, accuracy, front, why in (
+        (
+            [1, 2, 3],
+            [0.9, 0.95, 0.97],
+            [1, 1, 1],
+            "a model that costs more and is more accurate is not dominated",
+        ),
+        (
+            [1, 2, 3],
+            [0.97, 0.95, 0.9],
+            [1, 0, 0],
+            "the cheapest and most accurate of all dominates the rest",
+        ),
+        ([2, 3], [0.95, 0.95], [1, 0], "of two equally accurate ones the cheaper dominates"),
+        ([2, 2], [0.95, 0.96], [0, 1], "of two equally dear ones the more accurate dominates"),
+        ([2, 2, 5], [0.95, 0.95, 0.9], [1, 1, 0], "two that are alike don't dominate each other"),
+        (
+            [5, 1, 3, 2],
+            [0.99, 0.8, 0.9, 0.95],
+            [1, 1, 0, 1],
+            "the order in which models are given doesn't matter",
+        ),
+    ):
         found = np.asarray(called(on_front, np.array(cost), np.array(accuracy)))
-        expect(found.shape == (len(cost),) and found.dtype == bool, f"on_front gives {found!r}: True or False for each model, please")
-        expect((found == np.array(front, bool)).all(), f"costs {cost}, accuracies {accuracy}: {why}")
+        expect(
+            found.shape == (len(cost),) and found.dtype == bool,
+            f"on_front gives {found!r}: True or False for each model, please",
+        )
+        expect(
+            (found == np.array(front, bool)).all(), f"costs {cost}, accuracies {accuracy}: {why}"
+        )
     _right()

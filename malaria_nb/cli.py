@@ -6,59 +6,95 @@
 __all__ = ['Check', 'doctor', 'main']
 
 # %% ../nbs/92_command_line.ipynb #043c7ead
-import argparse, contextlib, csv, importlib.util, json, os, platform, re
-import shutil, socket, subprocess, sys
+import argparse
+import contextlib
+import csv
+import importlib.util
+import json
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, astuple, dataclass
 from importlib import metadata
 from pathlib import Path
 
-from .notebooks import ChapterRun, _one_line, _plain, _short, _write, find_chapters, run_chapters
+from malaria_nb.notebooks import (
+    ChapterRun,
+    _one_line,
+    _plain,
+    _short,
+    _write,
+    find_chapters,
+    run_chapters,
+)
 
 # %% ../nbs/92_command_line.ipynb #7aa93f0c
 @dataclass(frozen=True)
 class Check:
     "One line of the doctor's report."
-    name: str      # what was looked at
-    status: str    # "OK", "WARN" (the course runs all the same) or "FAIL" (it can't)
-    found: str     # what is there
-    mend: str = "" # what to do about it; empty when OK
+
+    name: str  # what was looked at
+    status: str  # "OK", "WARN" (the course runs all the same) or "FAIL" (it can't)
+    found: str  # what is there
+    mend: str = ""  # what to do about it; empty when OK
 
     def __str__(self):
-        return f"{f'[{self.status}]':<6} {self.name:<16} {self.found}" + (f" → {self.mend}" if self.mend else "")
+        return f"{f'[{self.status}]':<6} {self.name:<16} {self.found}" + (
+            f" → {self.mend}" if self.mend else ""
+        )
 
 # %% ../nbs/92_command_line.ipynb #4fb596dc
 def _check_python() -> Check:
     from packaging.specifiers import SpecifierSet
-    wanted, found = metadata.metadata("malaria_nb")["Requires-Python"], ".".join(map(str, sys.version_info[:3]))
-    if SpecifierSet(wanted).contains(found, prereleases=True): return Check("Python", "OK", f"{found} ({wanted})")
-    return Check("Python", "FAIL", f"{found} ({wanted})", f"make the environment with Python {wanted}")
+
+    wanted, found = (
+        metadata.metadata("malaria_nb")["Requires-Python"],
+        ".".join(map(str, sys.version_info[:3])),
+    )
+    if SpecifierSet(wanted).contains(found, prereleases=True):
+        return Check("Python", "OK", f"{found} ({wanted})")
+    return Check(
+        "Python", "FAIL", f"{found} ({wanted})", f"make the environment with Python {wanted}"
+    )
 
 
-def _check_package(line: str,    # a requirement, e.g. "numpy>=1.26"
-                   mend: str=""  # command that installs it
-                   ) -> Check:
+def _check_package(
+    line: str,  # a requirement, e.g. "numpy>=1.26"
+    mend: str = "",  # command that installs it
+) -> Check:
     "Compare what is installed with what `line` allows."
     from packaging.requirements import Requirement
+
     wanted = Requirement(line)
     mend = mend or f'pip install "{wanted.name}{wanted.specifier}"'
-    try: found = metadata.version(wanted.name)
-    except metadata.PackageNotFoundError: return Check(wanted.name, "FAIL", f"not installed ({wanted.specifier})", mend)
+    try:
+        found = metadata.version(wanted.name)
+    except metadata.PackageNotFoundError:
+        return Check(wanted.name, "FAIL", f"not installed ({wanted.specifier})", mend)
     ok = wanted.specifier.contains(found, prereleases=True)
-    return Check(wanted.name, "OK" if ok else "FAIL", f"{found} ({wanted.specifier})", "" if ok else mend)
+    return Check(
+        wanted.name, "OK" if ok else "FAIL", f"{found} ({wanted.specifier})", "" if ok else mend
+    )
 
 # %% ../nbs/92_command_line.ipynb #30a4f9ef
 def _check_packages() -> list[Check]:
     "Check every package that the library and the course need."
     from packaging.requirements import Requirement
+
     wanted = [Requirement(line) for line in metadata.requires("malaria_nb") or []]
     needed = lambda r, extra: r.marker is None or r.marker.evaluate({"extra": extra})
     line = lambda r: f"{r.name}{r.specifier}"
     library = [line(r) for r in wanted if needed(r, "")]
     course = [line(r) for r in wanted if needed(r, "course") and not needed(r, "")]
-    return ([_check_package(r) for r in library]
-            + [_check_package(r, 'pip install "malaria_nb[course]"') for r in course])
+    return [_check_package(r) for r in library] + [
+        _check_package(r, 'pip install "malaria_nb[course]"') for r in course
+    ]
 
 # %% ../nbs/92_command_line.ipynb #dcb0e210
 _GB = 1e9
@@ -68,13 +104,15 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _memory() -> float|None: # bytes, None where nobody can say
+def _memory() -> float | None:  # bytes, None where nobody can say
     "Return the memory this process may use."
     limits = []
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with contextlib.suppress(OSError, ValueError): limits.append(int(Path(file).read_text()))
+        with contextlib.suppress(OSError, ValueError):
+            limits.append(int(Path(file).read_text()))
     try:
         import psutil
+
         limits.append(psutil.virtual_memory().total)
     except ImportError:
         with contextlib.suppress(AttributeError, ValueError, OSError):
@@ -82,52 +120,91 @@ def _memory() -> float|None: # bytes, None where nobody can say
     return min(limits, default=None)
 
 # %% ../nbs/92_command_line.ipynb #93b77aa0
-def _processor_flags() -> set[str]|None: # None where nobody can say
+def _processor_flags() -> set[str] | None:  # None where nobody can say
     if sys.platform == "darwin":
         with contextlib.suppress(OSError, subprocess.SubprocessError):
-            said = subprocess.run(["sysctl", "-n", "machdep.cpu.features", "machdep.cpu.leaf7_features"], capture_output=True, text=True, timeout=10)
+            said = subprocess.run(
+                ["sysctl", "-n", "machdep.cpu.features", "machdep.cpu.leaf7_features"],
+                capture_output=True,
+                text=True,
+                timeout=10,
+            )
             return set(said.stdout.lower().split()) or None
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
-        return next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith("flags")), None)
+        return next(
+            (set(line.split(":", 1)[1].split()) for line in lines if line.startswith("flags")), None
+        )
 
 
 def _check_processor() -> Check:
     kind, flags = platform.machine(), _processor_flags()
-    if kind.lower() not in ("x86_64", "amd64") or flags is None or flags & {"avx", "avx1.0"}: return Check("processor", "OK", kind)
-    return Check("processor", "FAIL", f"{kind} without AVX, which TensorFlow needs", "use another machine, or Colab or Binder (their links are in the book)")
+    if kind.lower() not in ("x86_64", "amd64") or flags is None or flags & {"avx", "avx1.0"}:
+        return Check("processor", "OK", kind)
+    return Check(
+        "processor",
+        "FAIL",
+        f"{kind} without AVX, which TensorFlow needs",
+        "use another machine, or Colab or Binder (their links are in the book)",
+    )
 
 
 def _check_port() -> Check:
     with socket.socket() as s:
-        if s.connect_ex(("127.0.0.1", 8888)): return Check("port 8888", "OK", "free for JupyterLab")
-    return Check("port 8888", "WARN", "in use, perhaps by another JupyterLab", "close that one, or take the address that `make lab` prints: it moves to the next free port")
+        if s.connect_ex(("127.0.0.1", 8888)):
+            return Check("port 8888", "OK", "free for JupyterLab")
+    return Check(
+        "port 8888",
+        "WARN",
+        "in use, perhaps by another JupyterLab",
+        "close that one, or take the address that `make lab` prints: it moves to the next free port",
+    )
 
 # %% ../nbs/92_command_line.ipynb #8e6c6828
 def _check_cores() -> Check:
     n = _cores()
-    if n > 1: return Check("cores", "OK", str(n))
+    if n > 1:
+        return Check("cores", "OK", str(n))
     return Check("cores", "WARN", str(n), "training takes about twice as long as on two")
 
 
 def _check_memory() -> Check:
     n = _memory()
-    if n is None: return Check("memory", "WARN", "unknown", "make sure that 4 GB are free")
+    if n is None:
+        return Check("memory", "WARN", "unknown", "make sure that 4 GB are free")
     # chapter 05 peaks at 3.1 GB at the quick scale (COSTS), most others below 2; the runner and the system stand beside it
-    status = "FAIL" if n < 1.9*_GB else "WARN" if n < 3.9*_GB else "OK"
-    return Check("memory", status, f"{n/_GB:.1f} GB", "" if status == "OK" else "give the machine or the container 4 GB: chapter 05 needs 3")
+    status = "FAIL" if n < 1.9 * _GB else "WARN" if n < 3.9 * _GB else "OK"
+    return Check(
+        "memory",
+        status,
+        f"{n / _GB:.1f} GB",
+        "" if status == "OK" else "give the machine or the container 4 GB: chapter 05 needs 3",
+    )
 
 
 def _check_disk() -> Check:
     from malaria_nb.course import home
+
     folder = there = home()
-    while not there.exists() and there != there.parent: there = there.parent
+    while not there.exists() and there != there.parent:
+        there = there.parent
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        return Check("disk", "FAIL", f"can't write to {_short(folder)}", "set MALARIA_NB_HOME or --home to your folder")
+        return Check(
+            "disk",
+            "FAIL",
+            f"can't write to {_short(folder)}",
+            "set MALARIA_NB_HOME or --home to your folder",
+        )
     free = shutil.disk_usage(there).free
-    status = "FAIL" if free < 1*_GB else "WARN" if free < 5*_GB else "OK"
-    return Check("disk", status, f"{free/_GB:.0f} GB free in {_short(folder)}", "" if status == "OK" else
-                 "free some: synthetic cells need 1 GB, the real ones at full scale 5; or set MALARIA_NB_HOME, --home")
+    status = "FAIL" if free < 1 * _GB else "WARN" if free < 5 * _GB else "OK"
+    return Check(
+        "disk",
+        status,
+        f"{free / _GB:.0f} GB free in {_short(folder)}",
+        ""
+        if status == "OK"
+        else "free some: synthetic cells need 1 GB, the real ones at full scale 5; or set MALARIA_NB_HOME, --home",
+    )
 
 # %% ../nbs/92_command_line.ipynb #3e4fa03a
 _DEVICES = """
@@ -147,93 +224,167 @@ print(json.dumps([name, found]))
 """
 
 
-def _driver() -> list[str]: # names of the GPUs that NVIDIA's driver sees
+def _driver() -> list[str]:  # names of the GPUs that NVIDIA's driver sees
     command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    try: done = subprocess.run(command, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired): return []
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
     return done.stdout.split("\n")[:-1] if done.returncode == 0 else []
 
 
 def _check_backend() -> Check:
     "Look where Keras looks for the name of its back end."
-    file = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()/"keras.json"
+    file = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "keras.json"
     name = os.environ.get("KERAS_BACKEND")
     place = "KERAS_BACKEND" if name else _short(file)
     if not name:
-        try: name = json.loads(file.read_text("utf-8")).get("backend", "tensorflow")
-        except (OSError, ValueError, AttributeError): name = "tensorflow"
+        try:
+            name = json.loads(file.read_text("utf-8")).get("backend", "tensorflow")
+        except (OSError, ValueError, AttributeError):
+            name = "tensorflow"
     known = name in ("tensorflow", "jax", "torch")
-    if known and importlib.util.find_spec(name): return Check("Keras back end", "OK", name)
-    why = f"{name}, which is not installed" if known else f"{name!r}, which is none of this course's (tensorflow, jax, torch)"
-    return Check("Keras back end", "FAIL", f"{place} names {why}", "name tensorflow there, or unset it")
+    if known and importlib.util.find_spec(name):
+        return Check("Keras back end", "OK", name)
+    why = (
+        f"{name}, which is not installed"
+        if known
+        else f"{name!r}, which is none of this course's (tensorflow, jax, torch)"
+    )
+    return Check(
+        "Keras back end", "FAIL", f"{place} names {why}", "name tensorflow there, or unset it"
+    )
 
 
 def _check_accelerator() -> Check:
     "Ask Keras, in a process of its own, what it can train on."
     say = lambda status, found, mend="": Check("accelerator", status, found, mend)
     env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    try: done = subprocess.run([sys.executable, "-c", _DEVICES], capture_output=True, text=True, timeout=180, env=env)
-    except subprocess.TimeoutExpired: return say("FAIL", "importing Keras takes over 3 minutes", "restart the machine")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _DEVICES], capture_output=True, text=True, timeout=180, env=env
+        )
+    except subprocess.TimeoutExpired:
+        return say("FAIL", "importing Keras takes over 3 minutes", "restart the machine")
     if done.returncode:
         why = (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
-        return say("FAIL", f"Keras does not start: {why}", "pip install --force-reinstall keras tensorflow")
+        return say(
+            "FAIL", f"Keras does not start: {why}", "pip install --force-reinstall keras tensorflow"
+        )
     backend, found = json.loads(done.stdout.splitlines()[-1])
-    if found: return say("OK", f"{', '.join(found)} ({backend})")
+    if found:
+        return say("OK", f"{', '.join(found)} ({backend})")
     if unseen := _driver():
-        mend = 'pip install "tensorflow[and-cuda]"' if backend == "tensorflow" else f"install {backend} with CUDA"
+        mend = (
+            'pip install "tensorflow[and-cuda]"'
+            if backend == "tensorflow"
+            else f"install {backend} with CUDA"
+        )
         return say("WARN", f"{', '.join(unseen)} is here, but {backend} can't use it", mend)
     return say("OK", f"none ({backend} on the CPU; the quick scale is made for that)")
 
 # %% ../nbs/92_command_line.ipynb #ef964d41
-def _count_cells(folder: str|Path) -> int:
+def _count_cells(folder: str | Path) -> int:
     "Count the PNG files in the two class folders of `folder`; raise `FileNotFoundError` where they are missing."
     from malaria_nb.dataset import class_root
+
     root = class_root(folder)
-    return sum(e.name.endswith(".png") for name in ("Parasitized", "Uninfected") for e in os.scandir(root/name))
+    return sum(
+        e.name.endswith(".png")
+        for name in ("Parasitized", "Uninfected")
+        for e in os.scandir(root / name)
+    )
 
 
 def _check_cells() -> Check:
     from malaria_nb.course import home, settings
+
     say = lambda status, found, mend="": Check("cells", status, found, mend)
-    cells, real = settings().cells, home()/"nih"
+    cells, real = settings().cells, home() / "nih"
     if cells not in ("synthetic", "nih"):
-        try: return say("OK", f"{_count_cells(cells):,} in {_short(cells)}")
-        except FileNotFoundError as e: return say("FAIL", f"none in {_short(cells)}", _one_line(e))
-    try: n = _count_cells(real)
-    except FileNotFoundError: n = 0
+        try:
+            return say("OK", f"{_count_cells(cells):,} in {_short(cells)}")
+        except FileNotFoundError as e:
+            return say("FAIL", f"none in {_short(cells)}", _one_line(e))
+    try:
+        n = _count_cells(real)
+    except FileNotFoundError:
+        n = 0
     if cells == "synthetic":
-        return say("OK", "synthetic, drawn by the course; " + (f"{n:,} real ones in {_short(real)}" if n else "no real ones"))
-    if n == 27_558: return say("OK", f"{n:,} in {_short(real)}")
-    return say("WARN", f"{n:,} of 27,558 in {_short(real)}", "malaria-nb data --cells nih (downloads 353 MB)")
+        return say(
+            "OK",
+            "synthetic, drawn by the course; "
+            + (f"{n:,} real ones in {_short(real)}" if n else "no real ones"),
+        )
+    if n == 27_558:
+        return say("OK", f"{n:,} in {_short(real)}")
+    return say(
+        "WARN",
+        f"{n:,} of 27,558 in {_short(real)}",
+        "malaria-nb data --cells nih (downloads 353 MB)",
+    )
 
 # %% ../nbs/92_command_line.ipynb #cb388afc
 def _check_weights() -> Check:
     from malaria_nb.course import home, settings
+
     say = lambda status, found, mend="": Check("VGG-19 weights", status, found, mend)
     weights = settings().weights
-    if weights == "random": return say("OK", "random, as asked for; chapter 05 says so beside every number")
-    keras_own = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()/"models"
-    ours = (home()/"vgg19.h5", keras_own/"vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5")
+    if weights == "random":
+        return say("OK", "random, as asked for; chapter 05 says so beside every number")
+    keras_own = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models"
+    ours = (home() / "vgg19.h5", keras_own / "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5")
     for file in ours if weights == "imagenet" else (Path(weights).expanduser(),):
-        if not file.is_file(): continue
-        with file.open("rb") as f: head = f.read(8)
-        if head == b"\x89HDF\r\n\x1a\n": return say("OK", _short(file))
-        return say("FAIL", f"{_short(file)} is not an HDF5 file", "delete it, or name another with --weights")
+        if not file.is_file():
+            continue
+        with file.open("rb") as f:
+            head = f.read(8)
+        if head == b"\x89HDF\r\n\x1a\n":
+            return say("OK", _short(file))
+        return say(
+            "FAIL",
+            f"{_short(file)} is not an HDF5 file",
+            "delete it, or name another with --weights",
+        )
     if weights == "imagenet":
-        return say("WARN", "not here yet", f"chapter 05 downloads 80 MB; offline, copy the file to {_short(ours[0])}")
-    return say("FAIL", f"no file {_short(weights)}", "set MALARIA_NB_WEIGHTS or --weights to imagenet, random or a file")
+        return say(
+            "WARN",
+            "not here yet",
+            f"chapter 05 downloads 80 MB; offline, copy the file to {_short(ours[0])}",
+        )
+    return say(
+        "FAIL",
+        f"no file {_short(weights)}",
+        "set MALARIA_NB_WEIGHTS or --weights to imagenet, random or a file",
+    )
 
 # %% ../nbs/92_command_line.ipynb #65489ff7
-def doctor() -> list[Check]: # in the order in which they are printed
+def doctor() -> list[Check]:  # in the order in which they are printed
     "Check everything that the course needs from this machine."
     checks = []
-    for check in (_check_python, _check_packages, _check_processor, _check_cores, _check_memory, _check_disk, _check_backend,
-                  _check_accelerator, _check_cells, _check_weights, _check_port):
-        try: found = check()
+    for check in (
+        _check_python,
+        _check_packages,
+        _check_processor,
+        _check_cores,
+        _check_memory,
+        _check_disk,
+        _check_backend,
+        _check_accelerator,
+        _check_cells,
+        _check_weights,
+        _check_port,
+    ):
+        try:
+            found = check()
         except Exception as e:
             missing = isinstance(e, (ImportError, metadata.PackageNotFoundError))
-            found = Check(check.__name__.removeprefix("_check_"), "FAIL", f"{type(e).__name__}: {_one_line(e)}",
-                          'pip install "malaria_nb[course]"' if missing else "see the message")
+            found = Check(
+                check.__name__.removeprefix("_check_"),
+                "FAIL",
+                f"{type(e).__name__}: {_one_line(e)}",
+                'pip install "malaria_nb[course]"' if missing else "see the message",
+            )
         checks += found if isinstance(found, list) else [found]
     return checks
 
@@ -241,29 +392,56 @@ def doctor() -> list[Check]: # in the order in which they are printed
 def _settings():
     "Read the course's settings; a value that means nothing is the command line's fault."
     from malaria_nb.course import settings
-    try: s = settings()
-    except ValueError as e: raise argparse.ArgumentError(None, _one_line(e)) from e
-    if s.weights in ("imagenet", "random") or Path(s.weights).expanduser().is_file(): return s
-    raise argparse.ArgumentError(None, f"MALARIA_NB_WEIGHTS={s.weights!r}: use 'imagenet', 'random' or a file")
+
+    try:
+        s = settings()
+    except ValueError as e:
+        raise argparse.ArgumentError(None, _one_line(e)) from e
+    if s.weights in ("imagenet", "random") or Path(s.weights).expanduser().is_file():
+        return s
+    raise argparse.ArgumentError(
+        None, f"MALARIA_NB_WEIGHTS={s.weights!r}: use 'imagenet', 'random' or a file"
+    )
 
 
-def _data(args) -> int: # exit status
+def _data(args) -> int:  # exit status
     "Fetch, verify, audit and summarise the cells."
-    from malaria_nb.dataset import audit_cells, class_root, course_folder, describe_cells, fetch_cells, index_cells
+    from malaria_nb.dataset import (
+        audit_cells,
+        class_root,
+        course_folder,
+        describe_cells,
+        fetch_cells,
+        index_cells,
+    )
+
     settings = _settings()
     cells = args.cells or os.environ.get("MALARIA_NB_CELLS") or "nih"
     if cells != "nih" and (args.source or args.to):
-        raise argparse.ArgumentError(None, f"--source and --to are for the real cells, not --cells {cells}")
-    if cells == "synthetic": root = course_folder(settings)
-    else: root = fetch_cells(args.source, args.to) if cells == "nih" else class_root(cells)
+        raise argparse.ArgumentError(
+            None, f"--source and --to are for the real cells, not --cells {cells}"
+        )
+    if cells == "synthetic":
+        root = course_folder(settings)
+    else:
+        root = fetch_cells(args.source, args.to) if cells == "nih" else class_root(cells)
     problems = [] if args.no_audit else audit_cells(None, root)
     if len(problems):
         more = ", the first 20:" if len(problems) > 20 else ":"
-        print(f"{_short(root)}: {len(problems):,} problem{'s'*(len(problems) > 1)}{more}")
-        for p in problems.head(20).itertuples(): print(f"  {p.file}: {p.problem} → {p.mend}")
+        print(f"{_short(root)}: {len(problems):,} problem{'s' * (len(problems) > 1)}{more}")
+        for p in problems.head(20).itertuples():
+            print(f"  {p.file}: {p.problem} → {p.mend}")
         return 1
-    audit = "not audited" if args.no_audit else "every file is a whole 8-bit RGB PNG, and none is there twice"
-    print(f"{_short(root)}: {audit}", describe_cells(index_cells(root)).to_string(float_format="{:g}".format), sep="\n")
+    audit = (
+        "not audited"
+        if args.no_audit
+        else "every file is a whole 8-bit RGB PNG, and none is there twice"
+    )
+    print(
+        f"{_short(root)}: {audit}",
+        describe_cells(index_cells(root)).to_string(float_format="{:g}".format),
+        sep="\n",
+    )
     return 0
 
 # %% ../nbs/92_command_line.ipynb #63f827ae
@@ -288,74 +466,106 @@ pre {{ background: #f5f5f5; padding: .8rem; overflow-x: auto; }}
 """
 
 
-def _comparison(out: Path): # the table as text, or None
+def _comparison(out: Path):  # the table as text, or None
     import pandas as pd
-    file = out/"comparison.csv"
+
+    file = out / "comparison.csv"
     return pd.read_csv(file, dtype=str, keep_default_na=False) if file.is_file() else None
 
 
 def _index(runs: list[ChapterRun], out: Path, settings: str, table) -> Path:
     "Write index.html, which links the pages of `runs`."
     from html import escape
+
     link = lambda r: f'<a href="{r.html}">{escape(r.title)}</a>' if r.html else escape(r.title)
-    where = lambda r: f'<a href="{r.html}#cell-id={escape(r.anchor)}">cell {r.cell}</a>' if r.cell and r.html else ""
-    rows = "\n".join(f"<tr><td>{escape(r.name)}</td><td>{link(r)}</td><td>{r.minutes:.1f}</td>"
-                     f"<td>{'passed' if r.passed else f'<strong>failed</strong> {where(r)}'}</td></tr>" for r in runs)
+    where = lambda r: (
+        f'<a href="{r.html}#cell-id={escape(r.anchor)}">cell {r.cell}</a>'
+        if r.cell and r.html
+        else ""
+    )
+    rows = "\n".join(
+        f"<tr><td>{escape(r.name)}</td><td>{link(r)}</td><td>{r.minutes:.1f}</td>"
+        f"<td>{'passed' if r.passed else f'<strong>failed</strong> {where(r)}'}</td></tr>"
+        for r in runs
+    )
     code = lambda text: f"<pre>{escape(_plain(text))}</pre>"
     failed = [r for r in runs if not r.passed]
-    failures = "\n".join(f"<h2>{escape(r.name)} failed</h2>{code(r.source)}{code(r.error)}" for r in failed)
+    failures = "\n".join(
+        f"<h2>{escape(r.name)} failed</h2>{code(r.source)}{code(r.error)}" for r in failed
+    )
     html = table.T.to_html(header=False, border=0) if table is not None else ""
     models = f'<h2>The models</h2><div class="wide">{html}</div>' if html else ""
     page = _INDEX.format(settings=escape(settings), rows=rows, table=models, failures=failures)
-    return _write(out/"index.html", page)
+    return _write(out / "index.html", page)
 
 # %% ../nbs/92_command_line.ipynb #d8a93954
-def _report(run: ChapterRun) -> str: # a failed chapter: its cell, source and traceback
-    rule = "─"*72
+def _report(run: ChapterRun) -> str:  # a failed chapter: its cell, source and traceback
+    rule = "─" * 72
     head = f"{run.name} failed" + (f" in cell {run.cell}" if run.cell else "")
     error = run.error if sys.stderr.isatty() else _plain(run.error)
     return "\n".join([rule, head, rule] + ([run.source, rule] if run.source else []) + [error, ""])
 
 
-def _show_table(table) -> str: # as wide as the terminal allows
+def _show_table(table) -> str:  # as wide as the terminal allows
     text = table.to_string(index=False)
     if len(text.split("\n")[0]) > shutil.get_terminal_size((100, 24)).columns:
         text = table.set_index(table.columns[0]).T.to_string()
     return text
 
 # %% ../nbs/92_command_line.ipynb #1730a618
-def _writable(folder: Path, option: str): # the option that names another
+def _writable(folder: Path, option: str):  # the option that names another
     "Make `folder`; raise `OSError` where nobody could write to it."
-    try: folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise type(e)(f"can't make the folder {_short(folder)} ({e.strerror}): choose another with {option}") from e
+        raise type(e)(
+            f"can't make the folder {_short(folder)} ({e.strerror}): choose another with {option}"
+        ) from e
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(f"no permission to write to {_short(folder)}: choose another with {option}")
+        raise PermissionError(
+            f"no permission to write to {_short(folder)}: choose another with {option}"
+        )
 
 
-def _course(args) -> int: # exit status
+def _course(args) -> int:  # exit status
     "Run the chapters and report."
     from malaria_nb.course import cost, home
-    missing = [p for p in ("nbclient", "nbconvert", "nbdev", "ipykernel") if importlib.util.find_spec(p) is None]
-    if missing: raise RuntimeError(f'running chapters needs {", ".join(missing)}: pip install "malaria_nb[course]"')
+
+    missing = [
+        p
+        for p in ("nbclient", "nbconvert", "nbdev", "ipykernel")
+        if importlib.util.find_spec(p) is None
+    ]
+    if missing:
+        raise RuntimeError(
+            f'running chapters needs {", ".join(missing)}: pip install "malaria_nb[course]"'
+        )
     s, out = _settings(), Path(args.out).expanduser().absolute()
     only = args.only and re.split(r"[\s,]+", " ".join(args.only).strip(" ,"))
-    try: chapters = find_chapters(args.chapters, only)
-    except (ValueError, FileNotFoundError) as e: raise argparse.ArgumentError(None, _one_line(e)) from e
+    try:
+        chapters = find_chapters(args.chapters, only)
+    except (ValueError, FileNotFoundError) as e:
+        raise argparse.ArgumentError(None, _one_line(e)) from e
     _writable(out, "--out")
     _writable(home(), "--home")
-    print(f"{len(chapters)} chapter{'s'*(len(chapters) != 1)} · {s} · {cost(*(p.stem for p in chapters), scale=s.scale.name)}", flush=True)
+    print(
+        f"{len(chapters)} chapter{'s' * (len(chapters) != 1)} · {s} · {cost(*(p.stem for p in chapters), scale=s.scale.name)}",
+        flush=True,
+    )
     compares = any(p.stem == "06_evaluation" for p in chapters)
-    if compares: (out/"comparison.csv").unlink(missing_ok=True)  # an earlier run's is not this one's
+    if compares:
+        (out / "comparison.csv").unlink(missing_ok=True)  # an earlier run's is not this one's
     runs, stopped = [], None
     try:
         with _environment(MALARIA_NB_RESULTS=str(out)):
             for run in run_chapters(chapters, out, args.timeout, args.store):
                 runs.append(run)
                 print(_line(run), flush=True)
-    except KeyboardInterrupt as e: stopped = e
+    except KeyboardInterrupt as e:
+        stopped = e
     _finish(runs, out, str(s), _comparison(out) if compares else None, len(chapters))
-    if stopped: raise stopped
+    if stopped:
+        raise stopped
     return int(not all(r.passed for r in runs))
 
 
@@ -367,124 +577,198 @@ def _line(run: ChapterRun) -> str:
 def _finish(runs: list[ChapterRun], out: Path, settings: str, table, planned: int):
     "Print what failed and the table, and write the page that links the chapters."
     failed = [r for r in runs if not r.passed]
-    for run in failed: print("\n" + _report(run), file=sys.stderr, flush=True)
-    if table is not None: print("", _show_table(table), sep="\n")
+    for run in failed:
+        print("\n" + _report(run), file=sys.stderr, flush=True)
+    if table is not None:
+        print("", _show_table(table), sep="\n")
     unrun = f", {planned - len(runs)} not run" if planned > len(runs) else ""
     minutes = sum(r.minutes for r in runs)
-    print(f"\n{len(runs) - len(failed)} passed, {len(failed)} failed{unrun} in {minutes:.1f} minutes",
-          _index(runs, out, settings, table), sep="\n")
+    print(
+        f"\n{len(runs) - len(failed)} passed, {len(failed)} failed{unrun} in {minutes:.1f} minutes",
+        _index(runs, out, settings, table),
+        sep="\n",
+    )
 
 # %% ../nbs/92_command_line.ipynb #a268a6d8
-def _list(args) -> int: # exit status
+def _list(args) -> int:  # exit status
     from malaria_nb.experiments import list_grid
+
     print(list_grid().to_string())
     return 0
 
 
-def _run(args) -> int: # exit status
+def _run(args) -> int:  # exit status
     from malaria_nb.course import SCALES, Settings
     from malaria_nb.experiments import POLICIES, grid, run_grid
-    if args.precision not in (None, *POLICIES): raise argparse.ArgumentError(None, f"--precision: use {' or '.join(POLICIES)}")
-    if args.cells == "synthetic": raise argparse.ArgumentError(None, "records are of real cells: --cells nih or a folder")
-    s = Settings(args.cells or "nih", SCALES["full"], os.environ.get("MALARIA_NB_WEIGHTS") or "imagenet")
+
+    if args.precision not in (None, *POLICIES):
+        raise argparse.ArgumentError(None, f"--precision: use {' or '.join(POLICIES)}")
+    if args.cells == "synthetic":
+        raise argparse.ArgumentError(None, "records are of real cells: --cells nih or a folder")
+    s = Settings(
+        args.cells or "nih", SCALES["full"], os.environ.get("MALARIA_NB_WEIGHTS") or "imagenet"
+    )
     jobs, n = grid(args.names, args.split, args.seed), 0
-    for n, folder in enumerate(run_grid(jobs, s, args.epochs, args.again, args.scheduler, args.precision), start=1):
+    for n, folder in enumerate(
+        run_grid(jobs, s, args.epochs, args.again, args.scheduler, args.precision), start=1
+    ):
         _print_record(folder.name)
-    if n < len(jobs): print(f"{len(jobs) - n} of {len(jobs)} were recorded already (--again runs them anew)")
+    if n < len(jobs):
+        print(f"{len(jobs) - n} of {len(jobs)} were recorded already (--again runs them anew)")
     return 0
 
 
 def _print_record(name: str):
     from malaria_nb.experiments import load, parse_job
+
     job = parse_job(name)
     record = load(job.name, job.split, job.seed)
     about = record.about
-    print(record, f"{about['epochs']['stopped']}, {about['seconds'] / 60:.1f} minutes, Keras {about['environment']['keras']} "
-          f"on {about['environment']['backend']}, {about['environment']['precision']}", sep="\n")
-    print(record.metrics.rename_axis(f"{about['cells']['test']['cells']:,} test cells")
-          .to_string(float_format="{:.3f}".format))
+    print(
+        record,
+        f"{about['epochs']['stopped']}, {about['seconds'] / 60:.1f} minutes, Keras {about['environment']['keras']} "
+        f"on {about['environment']['backend']}, {about['environment']['precision']}",
+        sep="\n",
+    )
+    print(
+        record.metrics.rename_axis(f"{about['cells']['test']['cells']:,} test cells").to_string(
+            float_format="{:.3f}".format
+        )
+    )
 
 
-def _show(args) -> int: # exit status
-    for name in args.names: _print_record(name)
+def _show(args) -> int:  # exit status
+    for name in args.names:
+        _print_record(name)
     return 0
 
 
-def _card(args) -> int: # exit status
+def _card(args) -> int:  # exit status
     from malaria_nb.cards import model_card
     from malaria_nb.experiments import load, parse_job
+
     print(model_card(load(*astuple(parse_job(args.name)))), end="")
     return 0
 
 
-def _compare(args) -> int: # exit status
+def _compare(args) -> int:  # exit status
     from malaria_nb.evaluation import difference, mcnemar
     from malaria_nb.experiments import load, parse_job
+
     a, b = (load(*astuple(parse_job(name))) for name in (args.a, args.b))
     print(a, b, sep="\n")
-    print(difference(a.predictions, b.predictions).rename_axis("first − second").to_string(float_format="{:+.3f}".format))
+    print(
+        difference(a.predictions, b.predictions)
+        .rename_axis("first − second")
+        .to_string(float_format="{:+.3f}".format)
+    )
     only_a, only_b, p = mcnemar(a.predictions, b.predictions)
-    print(f"McNemar: only the first is right on {only_a} cells, only the second on {only_b}; p = {p:.2g}, "
-          "as if cells of one patient were independent")
+    print(
+        f"McNemar: only the first is right on {only_a} cells, only the second on {only_b}; p = {p:.2g}, "
+        "as if cells of one patient were independent"
+    )
     return 0
 
 
-def _check(args) -> int: # exit status
+def _check(args) -> int:  # exit status
     from malaria_nb.experiments import check
+
     problems = check()
     print(*problems, sep="\n") if problems else print("prose, code and records agree")
     return int(bool(problems))
 
 # %% ../nbs/92_command_line.ipynb #85842bc8
-def _official(path: Path, folder: Path) -> Path|None: # the course's exercises that a learner's notebook was made from
+def _official(
+    path: Path, folder: Path
+) -> Path | None:  # the course's exercises that a learner's notebook was made from
     return next((p for p in sorted(folder.glob("*.ipynb")) if p.stem in path.stem), None)
 
 
-def _grade(args) -> int: # exit status: 1 when a notebook could not be graded
+def _grade(args) -> int:  # exit status: 1 when a notebook could not be graded
     "Grade notebooks, and report."
     from malaria_nb.exercises import grade
-    folders = [Path(args.exercises)] if args.exercises else [Path("nbs/exercises"), Path(__file__).resolve().parents[1]/"nbs"/"exercises"]
+
+    folders = (
+        [Path(args.exercises)]
+        if args.exercises
+        else [Path("nbs/exercises"), Path(__file__).resolve().parents[1] / "nbs" / "exercises"]
+    )
     folder = next((f for f in folders if f.is_dir()), None)
-    if folder is None: raise FileNotFoundError("no nbs/exercises here: run this in a clone of the course, or name its exercises with --exercises")
+    if folder is None:
+        raise FileNotFoundError(
+            "no nbs/exercises here: run this in a clone of the course, or name its exercises with --exercises"
+        )
     given = [Path(p) for p in args.paths]
-    if missing := [p for p in given if not p.exists()]: raise FileNotFoundError(f"no notebook or folder {_short(missing[0])}")
-    paths = [q for p in given for q in (sorted(p.rglob("*.ipynb")) if p.is_dir() else [p]) if ".ipynb_checkpoints" not in q.parts]
+    if missing := [p for p in given if not p.exists()]:
+        raise FileNotFoundError(f"no notebook or folder {_short(missing[0])}")
+    paths = [
+        q
+        for p in given
+        for q in (sorted(p.rglob("*.ipynb")) if p.is_dir() else [p])
+        if ".ipynb_checkpoints" not in q.parts
+    ]
     reports = []
-    with _environment(MALARIA_NB_RECORDS=os.environ.get("MALARIA_NB_RECORDS") or str(folder.resolve().parent/"records")):
+    with _environment(
+        MALARIA_NB_RECORDS=os.environ.get("MALARIA_NB_RECORDS")
+        or str(folder.resolve().parent / "records")
+    ):
         for path in paths:
             official = _official(path, folder)
-            report = grade(path, official, args.timeout) if official else {"error": "its name holds no chapter's, such as 03_cnn"}
+            report = (
+                grade(path, official, args.timeout)
+                if official
+                else {"error": "its name holds no chapter's, such as 03_cnn"}
+            )
             reports.append({**report, "notebook": path.as_posix()})
             print(_grade_lines(reports[-1]), flush=True)
-    if args.json: _write(Path(args.json), json.dumps(reports, indent=1, ensure_ascii=False) + "\n")
+    if args.json:
+        _write(Path(args.json), json.dumps(reports, indent=1, ensure_ascii=False) + "\n")
     return int(not reports or any("error" in r for r in reports))
 
 
 def _grade_lines(report: dict) -> str:
-    if "error" in report: return f"[FAIL] {report['notebook']}: {report['error']}"
-    said = [f"       {heading}: {e['says']}" for heading, e in report["exercises"].items() if not e["passed"]]
+    if "error" in report:
+        return f"[FAIL] {report['notebook']}: {report['error']}"
+    said = [
+        f"       {heading}: {e['says']}"
+        for heading, e in report["exercises"].items()
+        if not e["passed"]
+    ]
     return "\n".join([f"[{report['passed']}/{report['of']}]  {report['notebook']}", *said])
 
 # %% ../nbs/92_command_line.ipynb #0998c4bc
-def _shown(name) -> str: # of a file, on one line, in letters that can be written anywhere
-    name = "".join(c if c.isprintable() or 0xdc80 <= ord(c) <= 0xdcff else c.encode("unicode_escape").decode() for c in str(name))
+def _shown(name) -> str:  # of a file, on one line, in letters that can be written anywhere
+    name = "".join(
+        c if c.isprintable() or 0xDC80 <= ord(c) <= 0xDCFF else c.encode("unicode_escape").decode()
+        for c in str(name)
+    )
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return name.encode(encoding, "backslashreplace").decode(encoding)
 
 
 @contextlib.contextmanager
-def _table(path: str|None, # CSV file; None writes nothing
-           *columns: str) -> Iterator[Callable]: # writes a row
+def _table(
+    path: str | None,  # CSV file; None writes nothing
+    *columns: str,
+) -> Iterator[Callable]:  # writes a row
     "Write a table row by row; its file appears, whole, at the end, or not at all."
     if path is None:
         yield lambda *row: None
         return
     path = Path(path).expanduser()
-    if path.exists() and not path.is_file(): raise argparse.ArgumentError(None, f"--csv {_short(path)} is there and is no file: name another")
+    if path.exists() and not path.is_file():
+        raise argparse.ArgumentError(
+            None, f"--csv {_short(path)} is there and is no file: name another"
+        )
     from malaria_nb.course import whole_file
+
     with whole_file(path) as part:
-        try: file = part.open("w", newline="", encoding="utf-8", errors="backslashreplace")
-        except OSError as e: raise type(e)(f"can't write {_short(path)} ({e.strerror}): choose another with --csv") from e
+        try:
+            file = part.open("w", newline="", encoding="utf-8", errors="backslashreplace")
+        except OSError as e:
+            raise type(e)(
+                f"can't write {_short(path)} ({e.strerror}): choose another with --csv"
+            ) from e
         with file:
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(columns)
@@ -494,76 +778,110 @@ def _table(path: str|None, # CSV file; None writes nothing
 def _draw(p, out: Path, cut_out: bool, taken: set):
     "Draw the evidence of a `Prediction` into `out`, under a name of its own."
     import cv2
+
     from malaria_nb.compact import cell_picture, draw_evidence
     from malaria_nb.course import whole_file
+
     bare, n = Path(p.name).with_suffix(""), 1
-    while (name := f"{bare.as_posix()}{f'-{n}'*(n > 1)}.evidence.png").casefold() in taken: n += 1
+    while (name := f"{bare.as_posix()}{f'-{n}' * (n > 1)}.evidence.png").casefold() in taken:
+        n += 1
     taken.add(name.casefold())
-    file = out/name
+    file = out / name
     file.parent.mkdir(parents=True, exist_ok=True)
-    png = cv2.imencode(".png", draw_evidence(cell_picture(p.file, cut_out), p.evidence, p.score)[..., ::-1])[1]
-    with whole_file(file) as part: part.write_bytes(png)
+    png = cv2.imencode(
+        ".png", draw_evidence(cell_picture(p.file, cut_out), p.evidence, p.score)[..., ::-1]
+    )[1]
+    with whole_file(file) as part:
+        part.write_bytes(png)
 
 
-def _predict(args) -> int: # exit status
+def _predict(args) -> int:  # exit status
     "Score pictures of single cells, and report."
     from malaria_nb.compact import CompactModel, predict_files
     from malaria_nb.course import hushed
+
     model, out = CompactModel(), args.explain and Path(args.explain).expanduser()
     n, alarms, skipped, doubts, taken = 0, 0, 0, Counter(), set()
     with contextlib.ExitStack() as last:
         row = last.enter_context(_table(args.csv, "file", "score", "parasitized", "problem"))
-        if out: _writable(out, "--explain")
+        if out:
+            _writable(out, "--explain")
         kept = last.enter_context(hushed())
         err = sys.stderr
-        if err is sys.__stderr__: err = last.enter_context(open(os.dup(kept), "w", buffering=1, encoding=err.encoding, errors="backslashreplace"))
+        if err is sys.__stderr__:
+            err = last.enter_context(
+                open(
+                    os.dup(kept), "w", buffering=1, encoding=err.encoding, errors="backslashreplace"
+                )
+            )
         print("Scores of parasitized, 0 to 1. A teaching tool, not a medical device.")
-        for p in last.enter_context(contextlib.closing(predict_files(args.paths, model, args.cut_out))):
+        for p in last.enter_context(
+            contextlib.closing(predict_files(args.paths, model, args.cut_out))
+        ):
             file, alarm = _shown(p.file), p.score >= args.threshold
-            row(p.file, "" if p.skipped else f"{p.score:.6f}", "" if p.skipped else int(alarm), p.problem)
+            row(
+                p.file,
+                "" if p.skipped else f"{p.score:.6f}",
+                "" if p.skipped else int(alarm),
+                p.problem,
+            )
             if p.skipped:
                 skipped += 1
                 print(f"malaria-nb predict: {file}: {p.problem}", file=err)
                 continue
             n, alarms = n + 1, alarms + alarm
-            if p.problem: doubts[p.problem] += 1
-            print(f"{p.score:.4f}  {('uninfected', 'parasitized')[alarm] + '?'*bool(p.problem):<12}  {file}")
-            if out: _draw(p, out, args.cut_out, taken)
-        print(f"{n:,} cell{'s'*(n != 1)} scored, {alarms:,} called parasitized at threshold {args.threshold:g}; {skipped:,} skipped")
+            if p.problem:
+                doubts[p.problem] += 1
+            print(
+                f"{p.score:.4f}  {('uninfected', 'parasitized')[alarm] + '?' * bool(p.problem):<12}  {file}"
+            )
+            if out:
+                _draw(p, out, args.cut_out, taken)
+        print(
+            f"{n:,} cell{'s' * (n != 1)} scored, {alarms:,} called parasitized at threshold {args.threshold:g}; {skipped:,} skipped"
+        )
         cut = "" if args.cut_out else "; --cut-out blackens the ground around a cell"
-        for problem, k in doubts.items(): print(f"malaria-nb predict: {k:,} marked with ?: {problem}{cut*('ground' in problem)}", file=err)
+        for problem, k in doubts.items():
+            print(
+                f"malaria-nb predict: {k:,} marked with ?: {problem}{cut * ('ground' in problem)}",
+                file=err,
+            )
     return int(skipped > 0)
 
 # %% ../nbs/92_command_line.ipynb #c3967087
 @contextlib.contextmanager
-def _environment(**variables: str|None) -> Iterator[None]:
+def _environment(**variables: str | None) -> Iterator[None]:
     "Set environment variables, those that are not None, for a while."
     before = dict(os.environ)
     os.environ.update({k: v for k, v in variables.items() if v is not None})
-    try: yield
+    try:
+        yield
     finally:
         os.environ.clear()
         os.environ.update(before)
 
 
-def _absolute(value: str|None, *words: str) -> str|None:
+def _absolute(value: str | None, *words: str) -> str | None:
     "Return a path that holds in another working folder, too; leave alone one of `words`, and what is not there."
     there = value and value not in words and Path(value).expanduser().exists()
     return str(Path(value).expanduser().absolute()) if there else value
 
 # %% ../nbs/92_command_line.ipynb #6f5cbf3c
 class _Parser(argparse.ArgumentParser):
-    def error(self, message): self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 def _seconds(text: str) -> int:
-    if text.isdecimal() and int(text): return int(text)
+    if text.isdecimal() and int(text):
+        return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, at least 1")
 
 
 def _share(text: str) -> float:
     with contextlib.suppress(ValueError):
-        if 0 <= float(text) <= 1: return float(text)
+        if 0 <= float(text) <= 1:
+            return float(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
 
 
@@ -571,111 +889,270 @@ def _parser() -> argparse.ArgumentParser:
     "Say which commands and options there are."
     shape = lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=28, width=100)
     looks = dict(allow_abbrev=False, formatter_class=shape)
-    top = _Parser(prog="malaria-nb", **looks, description="Learn medical image classification honestly, on real blood "
-                  "cells.\nA teaching tool, not a medical device.", epilog="malaria-nb COMMAND --help says what a command "
-                  "can do.\nExit status: 0 all well; 1 something failed or was skipped; 2 wrong command line; 130 Ctrl-C.")
+    top = _Parser(
+        prog="malaria-nb",
+        **looks,
+        description="Learn medical image classification honestly, on real blood "
+        "cells.\nA teaching tool, not a medical device.",
+        epilog="malaria-nb COMMAND --help says what a command "
+        "can do.\nExit status: 0 all well; 1 something failed or was skipped; 2 wrong command line; 130 Ctrl-C.",
+    )
     top.set_defaults(stopped="stopped; what was finished is kept, and the next run uses it")
     top.add_argument("--version", action="version", version=f"malaria-nb {_version()}")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=_Parser)
+    commands = top.add_subparsers(
+        dest="command", metavar="COMMAND", title="commands", parser_class=_Parser
+    )
 
     def command(run, help, more, default_cells):
         name = run.__name__.strip("_")
-        c = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.\n{more}", **looks)
+        c = commands.add_parser(
+            name, help=help, description=f"{help[0].upper()}{help[1:]}.\n{more}", **looks
+        )
         c.set_defaults(run=run, scale=None, weights=None)
-        c.add_argument("--cells", help="synthetic (drawn here), nih (the real ones), or a folder with Parasitized/ and "
-                       f"Uninfected/ (default: $MALARIA_NB_CELLS, else {default_cells})")
+        c.add_argument(
+            "--cells",
+            help="synthetic (drawn here), nih (the real ones), or a folder with Parasitized/ and "
+            f"Uninfected/ (default: $MALARIA_NB_CELLS, else {default_cells})",
+        )
         return c
 
     def weights(c):
-        c.add_argument("--weights", help="what VGG-19 starts from: imagenet, random, or a weights file (default: "
-                       "$MALARIA_NB_WEIGHTS, else imagenet)")
+        c.add_argument(
+            "--weights",
+            help="what VGG-19 starts from: imagenet, random, or a weights file (default: "
+            "$MALARIA_NB_WEIGHTS, else imagenet)",
+        )
 
     def common(c):
-        c.add_argument("--home", metavar="FOLDER", help="where downloads, decoded images and models are kept "
-                       "(default: $MALARIA_NB_HOME, else your cache folder)")
+        c.add_argument(
+            "--home",
+            metavar="FOLDER",
+            help="where downloads, decoded images and models are kept "
+            "(default: $MALARIA_NB_HOME, else your cache folder)",
+        )
         traceback(c)
 
-    def traceback(c): c.add_argument("--traceback", action="store_true", help="show Python's traceback with an error")
+    def traceback(c):
+        c.add_argument(
+            "--traceback", action="store_true", help="show Python's traceback with an error"
+        )
 
-    c = command(_data, "fetch, verify, audit and summarise the cells",
-                "The real cells (353 MB) are downloaded once, resumed where a download stopped, and compared with a\n"
-                "pinned hash. Exit status 1 when the audit finds a problem.", "nih")
-    c.add_argument("--source", help="where the real cells come from: a URL, zip file or folder (default: official archive)")
-    c.add_argument("--to", metavar="FOLDER", help="keep the real cells here (default: in nih/ below --home)")
+    c = command(
+        _data,
+        "fetch, verify, audit and summarise the cells",
+        "The real cells (353 MB) are downloaded once, resumed where a download stopped, and compared with a\n"
+        "pinned hash. Exit status 1 when the audit finds a problem.",
+        "nih",
+    )
+    c.add_argument(
+        "--source",
+        help="where the real cells come from: a URL, zip file or folder (default: official archive)",
+    )
+    c.add_argument(
+        "--to", metavar="FOLDER", help="keep the real cells here (default: in nih/ below --home)"
+    )
     c.add_argument("--no-audit", action="store_true", help="don't read every file: summarise only")
     common(c)
 
-    c = command(_course, "run every chapter, and compare the three models",
-                "Each chapter runs top to bottom in a fresh kernel; one that fails is reported, the others still run.\n"
-                "Executed chapters are kept as notebooks and as HTML.", "synthetic")
-    c.add_argument("--scale", help="quick (minutes on a laptop) or full (the article's sizes; default: "
-                   "$MALARIA_NB_SCALE, else quick)")
+    c = command(
+        _course,
+        "run every chapter, and compare the three models",
+        "Each chapter runs top to bottom in a fresh kernel; one that fails is reported, the others still run.\n"
+        "Executed chapters are kept as notebooks and as HTML.",
+        "synthetic",
+    )
+    c.add_argument(
+        "--scale",
+        help="quick (minutes on a laptop) or full (the article's sizes; default: "
+        "$MALARIA_NB_SCALE, else quick)",
+    )
     weights(c)
-    c.add_argument("--only", metavar="CHAPTER", nargs="+", help="run these chapters only, e.g. --only 03_cnn 04")
-    c.add_argument("--chapters", metavar="FOLDER", help="folder of the notebooks (default: ./nbs, else the clone's)")
-    c.add_argument("--out", metavar="FOLDER", default="_course",
-                   help="where executed chapters and pages go (default: ./_course)")
-    c.add_argument("--timeout", metavar="SECONDS", type=_seconds, help="give a cell up after so long (default: never)")
-    c.add_argument("--store", action="store_true", help="write the outputs back into the chapters; refused for one that "
-                   "shows a path of this machine")
+    c.add_argument(
+        "--only",
+        metavar="CHAPTER",
+        nargs="+",
+        help="run these chapters only, e.g. --only 03_cnn 04",
+    )
+    c.add_argument(
+        "--chapters",
+        metavar="FOLDER",
+        help="folder of the notebooks (default: ./nbs, else the clone's)",
+    )
+    c.add_argument(
+        "--out",
+        metavar="FOLDER",
+        default="_course",
+        help="where executed chapters and pages go (default: ./_course)",
+    )
+    c.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        help="give a cell up after so long (default: never)",
+    )
+    c.add_argument(
+        "--store",
+        action="store_true",
+        help="write the outputs back into the chapters; refused for one that "
+        "shows a path of this machine",
+    )
     common(c)
 
-    c = commands.add_parser("experiment", help="list, run, show, compare and check the recorded experiments",
-                            description="Experiments are recipes (chapter 91) × splits × seeds; their records are in "
-                            "nbs/records.\nA record is called RECIPE-SPLIT-sSEED; RECIPE alone means by patient, seed 42.", **looks)
-    verbs = c.add_subparsers(dest="verb", metavar="VERB", title="verbs", parser_class=_Parser, required=True)
+    c = commands.add_parser(
+        "experiment",
+        help="list, run, show, compare and check the recorded experiments",
+        description="Experiments are recipes (chapter 91) × splits × seeds; their records are in "
+        "nbs/records.\nA record is called RECIPE-SPLIT-sSEED; RECIPE alone means by patient, seed 42.",
+        **looks,
+    )
+    verbs = c.add_subparsers(
+        dest="verb", metavar="VERB", title="verbs", parser_class=_Parser, required=True
+    )
 
     def verb(run, help, *arguments):
-        v = verbs.add_parser(run.__name__.strip("_"), help=help, description=f"{help[0].upper()}{help[1:]}.", **looks)
+        v = verbs.add_parser(
+            run.__name__.strip("_"), help=help, description=f"{help[0].upper()}{help[1:]}.", **looks
+        )
         v.set_defaults(run=run, cells=None, scale=None, weights=None)
-        for names, how in arguments: v.add_argument(*names, **how)
+        for names, how in arguments:
+            v.add_argument(*names, **how)
         common(v)
         return v
 
     verb(_list, "list every experiment: recorded, unfinished, stale or missing, and its minutes")
-    v = verb(_run, "run experiments that are missing, stale or unfinished, and record them",
-             (["names"], dict(metavar="RECIPE", nargs="+")),
-             (["--split"], dict(nargs="+", metavar="SPLIT",
-                                  help="cell, photo or patient, or one of five folds, as patient-fold2; default: the recipe's own")),
-             (["--seed"], dict(nargs="+", type=int, help="default: the recipe's own")),
-             (["--epochs"], dict(type=int, metavar="N", help="stop after N epochs for now; a later run goes on from there")),
-             (["--again"], dict(action="store_true", help="train anew, also where the record is up to date")),
-             (["--precision"], dict(metavar="NAME", help="float32, or mixed_bfloat16, twice as fast where a processor has "
-                                    "instructions for it (default: mixed_bfloat16 on an accelerator, else float32)")),
-             (["--scheduler"], dict(metavar="ADDRESS", help="hand them to a Dask cluster, e.g. tcp://10.0.0.1:8786")),
-             (["--cells"], dict(help="nih, the real ones (default), or a folder that holds them")))
+    v = verb(
+        _run,
+        "run experiments that are missing, stale or unfinished, and record them",
+        (["names"], dict(metavar="RECIPE", nargs="+")),
+        (
+            ["--split"],
+            dict(
+                nargs="+",
+                metavar="SPLIT",
+                help="cell, photo or patient, or one of five folds, as patient-fold2; default: the recipe's own",
+            ),
+        ),
+        (["--seed"], dict(nargs="+", type=int, help="default: the recipe's own")),
+        (
+            ["--epochs"],
+            dict(
+                type=int,
+                metavar="N",
+                help="stop after N epochs for now; a later run goes on from there",
+            ),
+        ),
+        (
+            ["--again"],
+            dict(action="store_true", help="train anew, also where the record is up to date"),
+        ),
+        (
+            ["--precision"],
+            dict(
+                metavar="NAME",
+                help="float32, or mixed_bfloat16, twice as fast where a processor has "
+                "instructions for it (default: mixed_bfloat16 on an accelerator, else float32)",
+            ),
+        ),
+        (
+            ["--scheduler"],
+            dict(metavar="ADDRESS", help="hand them to a Dask cluster, e.g. tcp://10.0.0.1:8786"),
+        ),
+        (["--cells"], dict(help="nih, the real ones (default), or a folder that holds them")),
+    )
     weights(v)
     verb(_show, "show records", (["names"], dict(metavar="RECORD", nargs="+")))
-    verb(_compare, "compare two records on the test cells that both have",
-         (["a"], dict(metavar="RECORD")), (["b"], dict(metavar="RECORD")))
+    verb(
+        _compare,
+        "compare two records on the test cells that both have",
+        (["a"], dict(metavar="RECORD")),
+        (["b"], dict(metavar="RECORD")),
+    )
     verb(_card, "write a record's model card, as Markdown", (["name"], dict(metavar="RECORD")))
     verb(_check, "check that prose, code and records agree, offline, in under a minute")
 
-    c = commands.add_parser("grade", help="check learners' exercises", description="Run learners' notebooks, each apart from everything "
-                            "else, and hold them against the course's checks.\nIt stops accidents, not attackers: for code from "
-                            "strangers use a container.\nExit status 1 when a notebook could not be graded.", **looks)
+    c = commands.add_parser(
+        "grade",
+        help="check learners' exercises",
+        description="Run learners' notebooks, each apart from everything "
+        "else, and hold them against the course's checks.\nIt stops accidents, not attackers: for code from "
+        "strangers use a container.\nExit status 1 when a notebook could not be graded.",
+        **looks,
+    )
     c.set_defaults(run=_grade, cells=None, scale=None, weights=None)
-    c.add_argument("paths", metavar="PATH", nargs="+", help="notebooks, or folders of them; a name holds its chapter's, as 03_cnn-anna.ipynb")
-    c.add_argument("--exercises", metavar="FOLDER", help="the course's exercises (default: ./nbs/exercises, else the clone's)")
+    c.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="notebooks, or folders of them; a name holds its chapter's, as 03_cnn-anna.ipynb",
+    )
+    c.add_argument(
+        "--exercises",
+        metavar="FOLDER",
+        help="the course's exercises (default: ./nbs/exercises, else the clone's)",
+    )
     c.add_argument("--json", metavar="FILE", help="write the whole report there")
-    c.add_argument("--timeout", metavar="SECONDS", type=_seconds, default=60, help="give a cell up after so long (default: 60)")
+    c.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=60,
+        help="give a cell up after so long (default: 60)",
+    )
     common(c)
 
-    c = commands.add_parser("predict", help="score pictures of single cells with the small model, offline", description="Score pictures of "
-                            "single cells, cut out on black, with the model of chapter 16: no network, no Keras.\nA teaching tool, not a "
-                            "medical device: no score says how a patient should be treated.\nExit status 1 when a file was skipped.", **looks)
-    c.set_defaults(run=_predict, cells=None, scale=None, weights=None, home=None,
-                   stopped="stopped; drawings are kept, and a CSV file was not written")
-    c.add_argument("paths", metavar="PATH", nargs="+", help="pictures, or folders to search with all below them (PNG, JPEG, TIFF, BMP, WebP)")
-    c.add_argument("--threshold", metavar="SCORE", type=_share, default=.5, help="a score of at least this is called parasitized (default: 0.5)")
-    c.add_argument("--csv", metavar="FILE", help="write file, score, parasitized and problem there, whole or not at all (default: no file)")
-    c.add_argument("--explain", metavar="FOLDER", help="draw where each score comes from, as NAME.evidence.png there (default: no drawings)")
-    c.add_argument("--cut-out", action="store_true", help="blacken the ground around a cell that isn't on black")
+    c = commands.add_parser(
+        "predict",
+        help="score pictures of single cells with the small model, offline",
+        description="Score pictures of "
+        "single cells, cut out on black, with the model of chapter 16: no network, no Keras.\nA teaching tool, not a "
+        "medical device: no score says how a patient should be treated.\nExit status 1 when a file was skipped.",
+        **looks,
+    )
+    c.set_defaults(
+        run=_predict,
+        cells=None,
+        scale=None,
+        weights=None,
+        home=None,
+        stopped="stopped; drawings are kept, and a CSV file was not written",
+    )
+    c.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="pictures, or folders to search with all below them (PNG, JPEG, TIFF, BMP, WebP)",
+    )
+    c.add_argument(
+        "--threshold",
+        metavar="SCORE",
+        type=_share,
+        default=0.5,
+        help="a score of at least this is called parasitized (default: 0.5)",
+    )
+    c.add_argument(
+        "--csv",
+        metavar="FILE",
+        help="write file, score, parasitized and problem there, whole or not at all (default: no file)",
+    )
+    c.add_argument(
+        "--explain",
+        metavar="FOLDER",
+        help="draw where each score comes from, as NAME.evidence.png there (default: no drawings)",
+    )
+    c.add_argument(
+        "--cut-out",
+        action="store_true",
+        help="blacken the ground around a cell that isn't on black",
+    )
     traceback(c)
 
-    c = command(_doctor, "say whether this machine can run the course, and what mends it",
-                "One line each for Python, packages, processor, memory, disk, Keras, accelerator, cells, weights and port.\n"
-                "Exit status 1 when the course can't run.", "synthetic")
+    c = command(
+        _doctor,
+        "say whether this machine can run the course, and what mends it",
+        "One line each for Python, packages, processor, memory, disk, Keras, accelerator, cells, weights and port.\n"
+        "Exit status 1 when the course can't run.",
+        "synthetic",
+    )
     weights(c)
     c.add_argument("--json", action="store_true", help="print JSON, for a program")
     common(c)
@@ -684,43 +1161,63 @@ def _parser() -> argparse.ArgumentParser:
 
 def _version() -> str:
     from malaria_nb import __version__
+
     return __version__
 
 
-def _doctor(args) -> int: # exit status
+def _doctor(args) -> int:  # exit status
     "Print the report."
     checks = doctor()
     ok = all(c.status != "FAIL" for c in checks)
-    if args.json: print(json.dumps({"ok": ok, "checks": [asdict(c) for c in checks]}, indent=1, ensure_ascii=False))
-    else: print(*checks, sep="\n")
+    if args.json:
+        print(
+            json.dumps(
+                {"ok": ok, "checks": [asdict(c) for c in checks]}, indent=1, ensure_ascii=False
+            )
+        )
+    else:
+        print(*checks, sep="\n")
     return int(not ok)
 
 # %% ../nbs/92_command_line.ipynb #45de45ed
-def main(argv: list[str]|None=None # arguments, without the program's name; the process's when None
-         ) -> int: # exit status: 0 all well, 1 failed, 2 wrong command line, 130 stopped
+def main(
+    argv: list[str] | None = None,  # arguments, without the program's name; the process's when None
+) -> int:  # exit status: 0 all well, 1 failed, 2 wrong command line, 130 stopped
     "Run the `malaria-nb` command."
     parser = _parser()
-    try: args = parser.parse_args(argv)
-    except SystemExit as e: return e.code or 0
+    try:
+        args = parser.parse_args(argv)
+    except SystemExit as e:
+        return e.code or 0
     if not args.command:
         parser.print_help()
         return 0
     try:
-        with _environment(MALARIA_NB_CELLS=_absolute(args.cells, "synthetic", "nih"), MALARIA_NB_SCALE=args.scale,
-                          MALARIA_NB_WEIGHTS=_absolute(args.weights, "imagenet", "random"),
-                          MALARIA_NB_HOME=args.home and str(Path(args.home).expanduser().absolute())):
+        with _environment(
+            MALARIA_NB_CELLS=_absolute(args.cells, "synthetic", "nih"),
+            MALARIA_NB_SCALE=args.scale,
+            MALARIA_NB_WEIGHTS=_absolute(args.weights, "imagenet", "random"),
+            MALARIA_NB_HOME=args.home and str(Path(args.home).expanduser().absolute()),
+        ):
             status = args.run(args)
             sys.stdout.flush()
             return status
-    except KeyboardInterrupt: status, message = 130, args.stopped
-    except argparse.ArgumentError as e: status, message = 2, f"{_one_line(e)} (see malaria-nb {args.command} --help)"
+    except KeyboardInterrupt:
+        status, message = 130, args.stopped
+    except argparse.ArgumentError as e:
+        status, message = 2, f"{_one_line(e)} (see malaria-nb {args.command} --help)"
     except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as e:
-        if args.traceback: raise
+        if args.traceback:
+            raise
         expected = isinstance(e, (OSError, ValueError, RuntimeError, ImportError))
-        message = _one_line(e) if expected else f"{type(e).__name__}: {_one_line(e)} (--traceback shows where)"
+        message = (
+            _one_line(e)
+            if expected
+            else f"{type(e).__name__}: {_one_line(e)} (--traceback shows where)"
+        )
         status = 1
     print(f"malaria-nb {args.command}: {message}", file=sys.stderr)
     return status

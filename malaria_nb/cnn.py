@@ -10,72 +10,91 @@ import keras
 import numpy as np
 
 # %% ../nbs/03_cnn.ipynb #30e08cc3
-def output_side(side: int,             # input height or width, pixels
-                kernel: int,           # kernel's side, pixels
-                stride: int=1,         # step between two windows, pixels
-                padding: str="valid"   # "valid" adds nothing; "same" adds zeros so that stride 1 keeps the side
-                ) -> int:              # output height or width, pixels
+def output_side(
+    side: int,  # input height or width, pixels
+    kernel: int,  # kernel's side, pixels
+    stride: int = 1,  # step between two windows, pixels
+    padding: str = "valid",  # "valid" adds nothing; "same" adds zeros so that stride 1 keeps the side
+) -> int:  # output height or width, pixels
     "Count the windows that fit along one side; raise `ValueError` when none does (Dumoulin and Visin 2016, section 2)."
-    if padding not in ("valid", "same"): raise ValueError(f"padding={padding!r}: use 'valid' or 'same'")
+    if padding not in ("valid", "same"):
+        raise ValueError(f"padding={padding!r}: use 'valid' or 'same'")
     if min(side, kernel, stride) < 1:
         raise ValueError(f"side {side}, kernel {kernel}, stride {stride}: all must be 1 or more")
-    if padding == "same": return -(-side // stride)  # rounded up
-    if kernel > side: raise ValueError(f"a kernel of {kernel} pixels does not fit a side of {side}: use padding='same'")
+    if padding == "same":
+        return -(-side // stride)  # rounded up
+    if kernel > side:
+        raise ValueError(
+            f"a kernel of {kernel} pixels does not fit a side of {side}: use padding='same'"
+        )
     return (side - kernel) // stride + 1
 
 # %% ../nbs/03_cnn.ipynb #ebc52b9b
-def convolve(image: np.ndarray,           # (h, w, channels), any number type
-             kernel: np.ndarray,          # all filters' weights, (k, k, channels, filters), as Keras stores them
-             bias: np.ndarray|None=None,  # (filters,), or None for zeros
-             padding: str="valid"         # "valid" or "same" (zeros around the picture)
-             ) -> np.ndarray:             # (h', w', filters) float
+def convolve(
+    image: np.ndarray,  # (h, w, channels), any number type
+    kernel: np.ndarray,  # all filters' weights, (k, k, channels, filters), as Keras stores them
+    bias: np.ndarray | None = None,  # (filters,), or None for zeros
+    padding: str = "valid",  # "valid" or "same" (zeros around the picture)
+) -> np.ndarray:  # (h', w', filters) float
     "Slide every filter over the image, stride 1; raise `ValueError` when the shapes don't fit."
     image, kernel = np.asarray(image), np.asarray(kernel)
     if image.ndim != 3 or kernel.ndim != 4 or image.shape[2] != kernel.shape[2]:
-        raise ValueError(f"image {image.shape} and kernel {kernel.shape}: "
-                         "expected (h, w, channels) and (k, k, channels, filters)")
-    for side, k in zip(image.shape, kernel.shape[:2]): output_side(side, k, padding=padding)
+        raise ValueError(
+            f"image {image.shape} and kernel {kernel.shape}: "
+            "expected (h, w, channels) and (k, k, channels, filters)"
+        )
+    for side, k in zip(image.shape, kernel.shape[:2]):
+        output_side(side, k, padding=padding)
     image = image.astype(np.result_type(image, kernel, np.float32), copy=False)
     if padding == "same":
         image = np.pad(image, [((k - 1) // 2, k // 2) for k in kernel.shape[:2]] + [(0, 0)])
-    windows = np.lib.stride_tricks.sliding_window_view(image, kernel.shape[:2], axis=(0, 1))  # (h', w', channels, k, k)
+    windows = np.lib.stride_tricks.sliding_window_view(
+        image, kernel.shape[:2], axis=(0, 1)
+    )  # (h', w', channels, k, k)
     height, width, filters = *windows.shape[:2], kernel.shape[3]
-    rows = windows.reshape(height * width, -1)                   # each window's pixels, by channel
-    columns = kernel.transpose(2, 0, 1, 3).reshape(-1, filters)  # each filter's weights, by channel too
+    rows = windows.reshape(height * width, -1)  # each window's pixels, by channel
+    columns = kernel.transpose(2, 0, 1, 3).reshape(
+        -1, filters
+    )  # each filter's weights, by channel too
     out = (rows @ columns).reshape(height, width, filters)
     return out if bias is None else out + bias
 
 # %% ../nbs/03_cnn.ipynb #4f3dcc6f
-def max_pool(image: np.ndarray, # (h, w, channels)
-             size: int=2        # side of a window and the step to the next, pixels
-             ) -> np.ndarray:   # (h // size, w // size, channels), same dtype
+def max_pool(
+    image: np.ndarray,  # (h, w, channels)
+    size: int = 2,  # side of a window and the step to the next, pixels
+) -> np.ndarray:  # (h // size, w // size, channels), same dtype
     "Keep each window's largest value, channel by channel; rows and columns that fill no window are dropped."
     h, w = (output_side(side, size, stride=size) for side in image.shape[:2])
-    return image[:h * size, :w * size].reshape(h, size, w, size, -1).max(axis=(1, 3))
+    return image[: h * size, : w * size].reshape(h, size, w, size, -1).max(axis=(1, 3))
 
 # %% ../nbs/03_cnn.ipynb #6cf8674c
-def conv_parameters(kernel: int,   # kernel's side, pixels
-                    channels: int, # channels that come in
-                    filters: int   # channels that go out
-                    ) -> int:
+def conv_parameters(
+    kernel: int,  # kernel's side, pixels
+    channels: int,  # channels that come in
+    filters: int,  # channels that go out
+) -> int:
     "Count a convolution's weights and biases: one kernel over all channels, and one bias, a filter."
     return (kernel * kernel * channels + 1) * filters
 
 
-def dense_parameters(inputs: int, # numbers that come in
-                     units: int   # numbers that go out
-                     ) -> int:
+def dense_parameters(
+    inputs: int,  # numbers that come in
+    units: int,  # numbers that go out
+) -> int:
     "Count a dense layer's weights and biases: one weight an input, and one bias, a unit."
     return (inputs + 1) * units
 
 # %% ../nbs/03_cnn.ipynb #e74d16df
-def basic_cnn(size: int=125 # side of the square input, pixels; 8 or more
-              ) -> keras.Model: # RGB 0–255 (n, size, size, 3) in, probability of parasitized (n, 1) float32 out
+def basic_cnn(
+    size: int = 125,  # side of the square input, pixels; 8 or more
+) -> keras.Model:  # RGB 0–255 (n, size, size, 3) in, probability of parasitized (n, 1) float32 out
     "Build the article's first network, uncompiled; raise `ValueError` for a picture that three poolings use up."
-    if size < 8: raise ValueError(f"size={size}: three 2 × 2 poolings need 8 pixels or more")
+    if size < 8:
+        raise ValueError(f"size={size}: three 2 × 2 poolings need 8 pixels or more")
     layers = keras.layers
     cells = keras.Input((size, size, 3), name="cells")
-    x = layers.Rescaling(1/255, name="rescale")(cells)
+    x = layers.Rescaling(1 / 255, name="rescale")(cells)
     for i, filters in enumerate((32, 64, 128), start=1):
         x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv{i}")(x)
         x = layers.MaxPooling2D(2, name=f"pool{i}")(x)
@@ -88,9 +107,13 @@ def basic_cnn(size: int=125 # side of the square input, pixels; 8 or more
     return keras.Model(cells, score, name="basic_cnn")
 
 # %% ../nbs/03_cnn.ipynb #cf5deb1f
-def receptive_field(layers: list[tuple[int, int]] # (kernel, stride) of each convolution or pooling, first layer first
-                    ) -> int:                     # side, pixels of the input
+def receptive_field(
+    layers: list[
+        tuple[int, int]
+    ],  # (kernel, stride) of each convolution or pooling, first layer first
+) -> int:  # side, pixels of the input
     "Measure how many input pixels one output number sees along a side (Araujo et al. 2019, equation 2)."
     seen, step = 1, 1
-    for kernel, stride in layers: seen, step = seen + (kernel - 1) * step, step * stride
+    for kernel, stride in layers:
+        seen, step = seen + (kernel - 1) * step, step * stride
     return seen

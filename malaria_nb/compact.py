@@ -8,7 +8,12 @@ __all__ = ['PRECISIONS', 'MODEL', 'SHA256', 'SUFFIXES', 'compact_cnn', 'one_cycl
            'cell_picture', 'predict_files', 'draw_evidence']
 
 # %% ../nbs/16_compact.ipynb #a1a34546
-import contextlib, hashlib, io, logging, os, warnings
+import contextlib
+import hashlib
+import io
+import logging
+import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,72 +26,109 @@ import malaria_nb
 from .course import ahead, hushed, whole_file
 
 # %% ../nbs/16_compact.ipynb #fdddd7ee
-def compact_cnn(size: int=48,                # side of the square input, pixels
-                widths: Sequence[int]=(16, 32, 64, 64), # filters of each convolution
-                strides: Sequence[int]=(2, 2, 1, 2), # its step, pixels
-                pool: bool=False,            # make the steps by taking the largest of their pixels, as the article does
-                norm: bool=True,             # batch normalisation after each convolution
-                centre: bool=False           # subtract each cell's own mean colour first
-                ): # keras.Model: RGB 0–255 (n, size, size, 3) in, probability of parasitized (n, 1) float32 out
+def compact_cnn(
+    size: int = 48,  # side of the square input, pixels
+    widths: Sequence[int] = (16, 32, 64, 64),  # filters of each convolution
+    strides: Sequence[int] = (2, 2, 1, 2),  # its step, pixels
+    pool: bool = False,  # make the steps by taking the largest of their pixels, as the article does
+    norm: bool = True,  # batch normalisation after each convolution
+    centre: bool = False,  # subtract each cell's own mean colour first
+):  # keras.Model: RGB 0–255 (n, size, size, 3) in, probability of parasitized (n, 1) float32 out
     "Build a small network, uncompiled, whose logit is the mean of a map of evidence; raise `ValueError` when widths and strides don't pair."
     import keras
-    if len(widths) != len(strides): raise ValueError(f"{len(widths)} widths but {len(strides)} strides: give each convolution both")
+
+    if len(widths) != len(strides):
+        raise ValueError(
+            f"{len(widths)} widths but {len(strides)} strides: give each convolution both"
+        )
     layers = keras.layers
     cells = keras.Input((size, size, 3), name="cells")
-    x = _centred(cells) if centre else layers.Rescaling(1/127.5, -1, name="rescale")(cells)
+    x = _centred(cells) if centre else layers.Rescaling(1 / 127.5, -1, name="rescale")(cells)
     for i, (width, stride) in enumerate(zip(widths, strides), start=1):
-        x = layers.Conv2D(width, 3, 1 if pool else stride, padding="same", use_bias=not norm, name=f"conv{i}")(x)
-        if norm: x = layers.BatchNormalization(momentum=.9, name=f"norm{i}")(x)
+        x = layers.Conv2D(
+            width, 3, 1 if pool else stride, padding="same", use_bias=not norm, name=f"conv{i}"
+        )(x)
+        if norm:
+            x = layers.BatchNormalization(momentum=0.9, name=f"norm{i}")(x)
         x = layers.ReLU(name=f"relu{i}")(x)
-        if pool and stride > 1: x = layers.MaxPooling2D(stride, name=f"pool{i}")(x)
+        if pool and stride > 1:
+            x = layers.MaxPooling2D(stride, name=f"pool{i}")(x)
     evidence = layers.Conv2D(1, 1, name="evidence")(x)
     logit = layers.GlobalAveragePooling2D(dtype="float32", name="mean")(evidence)
-    return keras.Model(cells, layers.Activation("sigmoid", dtype="float32", name="score")(logit), name="compact_cnn")
+    return keras.Model(
+        cells,
+        layers.Activation("sigmoid", dtype="float32", name="score")(logit),
+        name="compact_cnn",
+    )
 
 
 def _centred(cells):
     "Subtract from every pixel of a cell the cell's mean colour; black outside becomes 0."
     import keras
+
     ops = keras.ops
     inside = ops.cast(ops.max(cells, axis=-1, keepdims=True) > 0, "float32")
-    mean = ops.sum(cells*inside, axis=(1, 2), keepdims=True)/ops.maximum(ops.sum(inside, axis=(1, 2), keepdims=True), 1)
-    return (cells - mean)*inside/64
+    mean = ops.sum(cells * inside, axis=(1, 2), keepdims=True) / ops.maximum(
+        ops.sum(inside, axis=(1, 2), keepdims=True), 1
+    )
+    return (cells - mean) * inside / 64
 
 # %% ../nbs/16_compact.ipynb #da2a127f
-def one_cycle(peak: float, # the highest learning rate
-              steps: int   # of the whole training
-              ): # Keras schedule
+def one_cycle(
+    peak: float,  # the highest learning rate
+    steps: int,  # of the whole training
+):  # Keras schedule
     "Climb from a tenth of the peak for a fifth of all steps, then fall to 0 along half a cosine (after Smith 2018)."
     import keras
-    climb = max(1, steps//5)
-    return keras.optimizers.schedules.CosineDecay(peak/10, max(1, steps - climb), warmup_target=peak, warmup_steps=climb)
+
+    climb = max(1, steps // 5)
+    return keras.optimizers.schedules.CosineDecay(
+        peak / 10, max(1, steps - climb), warmup_target=peak, warmup_steps=climb
+    )
 
 # %% ../nbs/16_compact.ipynb #25b4fcdf
-def with_evidence(model # of `compact_cnn`
-                  ): # keras.Model: images in; score (n, 1) and evidence (n, h, w, 1) out
+def with_evidence(
+    model,  # of `compact_cnn`
+):  # keras.Model: images in; score (n, 1) and evidence (n, h, w, 1) out
     "Let a compact network give its map of evidence beside the score."
     import keras
-    return keras.Model(model.input, {"score": model.output, "evidence": model.get_layer("evidence").output})
+
+    return keras.Model(
+        model.input, {"score": model.output, "evidence": model.get_layer("evidence").output}
+    )
 
 
 PRECISIONS = ("float32", "float16", "int8")  # of weights; int8: of what is computed, too
 
 
-def export_litert(model,                # of `compact_cnn`
-                  to: str|Path,         # .tflite file; appears only when whole
-                  precision: str="int8", # one of `PRECISIONS`
-                  calibration: np.ndarray|None=None # RGB, uint8, (n, size, size, 3): training cells that show int8 its ranges
-                  ) -> Path: # the file
+def export_litert(
+    model,  # of `compact_cnn`
+    to: str | Path,  # .tflite file; appears only when whole
+    precision: str = "int8",  # one of `PRECISIONS`
+    calibration: np.ndarray
+    | None = None,  # RGB, uint8, (n, size, size, 3): training cells that show int8 its ranges
+) -> Path:  # the file
     "Export a network to LiteRT; raise `ValueError` for an unknown precision, and for int8 without cells to calibrate on."
     import tensorflow as tf
-    if precision not in PRECISIONS: raise ValueError(f"precision={precision!r}: use one of {', '.join(map(repr, PRECISIONS))}")
+
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision={precision!r}: use one of {', '.join(map(repr, PRECISIONS))}")
     if precision == "int8" and (calibration is None or not len(calibration)):
-        raise ValueError("int8 needs calibration=…: some hundred training cells, RGB uint8, as load_images gives them")
-    with _quietly(): converter = tf.lite.TFLiteConverter.from_keras_model(with_evidence(model))
-    if precision != "float32": converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if precision == "float16": converter.target_spec.supported_types = [tf.float16]
-    if precision == "int8": converter.representative_dataset = lambda: ([np.asarray(x, np.float32)[None]] for x in calibration)
-    with _quietly(), whole_file(to) as part: part.write_bytes(converter.convert())
+        raise ValueError(
+            "int8 needs calibration=…: some hundred training cells, RGB uint8, as load_images gives them"
+        )
+    with _quietly():
+        converter = tf.lite.TFLiteConverter.from_keras_model(with_evidence(model))
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision == "int8":
+        converter.representative_dataset = lambda: (
+            [np.asarray(x, np.float32)[None]] for x in calibration
+        )
+    with _quietly(), whole_file(to) as part:
+        part.write_bytes(converter.convert())
     return Path(to)
 
 
@@ -94,126 +136,200 @@ def export_litert(model,                # of `compact_cnn`
 def _quietly():
     "Keep what exporters tell of their work away; errors still come."
     nowhere, least = io.StringIO(), logging.root.manager.disable
-    with hushed(), warnings.catch_warnings(), contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+    with (
+        hushed(),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)
-        try: yield
-        finally: logging.disable(least)
+        try:
+            yield
+        finally:
+            logging.disable(least)
 
 
-def export_onnx(model,       # of `compact_cnn`
-                to: str|Path # .onnx file; appears only when whole
-                ) -> Path: # the file
+def export_onnx(
+    model,  # of `compact_cnn`
+    to: str | Path,  # .onnx file; appears only when whole
+) -> Path:  # the file
     "Export a network to ONNX, in float32; raise `ModuleNotFoundError` without the package tf2onnx."
     from importlib.util import find_spec
     from tempfile import TemporaryDirectory
-    if find_spec("tf2onnx") is None: raise ModuleNotFoundError('ONNX needs a package more: pip install "malaria_nb[export]"')
+
+    if find_spec("tf2onnx") is None:
+        raise ModuleNotFoundError('ONNX needs a package more: pip install "malaria_nb[export]"')
     both = with_evidence(model)
-    both(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras exports only what has been called
+    both(
+        np.zeros((1, *model.input_shape[1:]), np.float32)
+    )  # Keras exports only what has been called
     with TemporaryDirectory() as folder:
-        with _quietly(): both.export(f"{folder}/model.onnx", format="onnx", verbose=False)
-        with whole_file(to) as part: part.write_bytes(Path(folder, "model.onnx").read_bytes())
+        with _quietly():
+            both.export(f"{folder}/model.onnx", format="onnx", verbose=False)
+        with whole_file(to) as part:
+            part.write_bytes(Path(folder, "model.onnx").read_bytes())
     return Path(to)
 
 # %% ../nbs/16_compact.ipynb #db2a32a1
-def read_picture(path: str|Path # file of a picture that OpenCV reads, with 8 bits a channel
-                 ) -> np.ndarray: # RGB, uint8, (h, w, 3), as stored; black where it is transparent
+def read_picture(
+    path: str | Path,  # file of a picture that OpenCV reads, with 8 bits a channel
+) -> np.ndarray:  # RGB, uint8, (h, w, 3), as stored; black where it is transparent
     "Decode a picture; raise `ValueError` with what is wrong."
-    try: data = Path(path).read_bytes()
-    except OSError as e: raise ValueError(e.strerror.lower() if e.strerror else str(e)) from None
+    try:
+        data = Path(path).read_bytes()
+    except OSError as e:
+        raise ValueError(e.strerror.lower() if e.strerror else str(e)) from None
     # before version 5, OpenCV fills what is missing of a JPEG with grey; its end marker must follow its last scan
-    if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"): raise ValueError("a JPEG that is cut short")
-    try: picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    except cv2.error: raise ValueError("more pixels than OpenCV decodes: cut the cells out, one a file") from None
-    if picture is None: raise ValueError("no picture that can be read")
-    if picture.dtype != np.uint8: raise ValueError(f"{picture.dtype} values: save it with 8 bits a channel")
-    if picture.ndim == 2: return cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
-    if picture.shape[2] == 4: picture = ((picture[..., :3].astype(np.uint16)*picture[..., 3:] + 127)//255).astype(np.uint8)
+    if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+        raise ValueError("a JPEG that is cut short")
+    try:
+        picture = (
+            cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+        )
+    except cv2.error:
+        raise ValueError("more pixels than OpenCV decodes: cut the cells out, one a file") from None
+    if picture is None:
+        raise ValueError("no picture that can be read")
+    if picture.dtype != np.uint8:
+        raise ValueError(f"{picture.dtype} values: save it with 8 bits a channel")
+    if picture.ndim == 2:
+        return cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
+    if picture.shape[2] == 4:
+        picture = ((picture[..., :3].astype(np.uint16) * picture[..., 3:] + 127) // 255).astype(
+            np.uint8
+        )
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 # %% ../nbs/16_compact.ipynb #1a8c1cc1
-_BLACK = 30 # levels up to this count as black; JPEG never leaves a ground at 0
+_BLACK = 30  # levels up to this count as black; JPEG never leaves a ground at 0
 
 
-def on_black(picture: np.ndarray # RGB, uint8, (h, w, 3)
-             ) -> bool: # whether at least a quarter of its border is black
+def on_black(
+    picture: np.ndarray,  # RGB, uint8, (h, w, 3)
+) -> bool:  # whether at least a quarter of its border is black
     "Tell a cell that was cut out along its outline from one with its ground around it."
     border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
-    return bool((border.max(-1) <= _BLACK).mean() >= .25)
+    return bool((border.max(-1) <= _BLACK).mean() >= 0.25)
 
 
-def black_outside(crop: np.ndarray # RGB, uint8, (h, w, 3): a cell on a lighter ground
-                  ) -> np.ndarray: # the same, black outside the largest dark piece
+def black_outside(
+    crop: np.ndarray,  # RGB, uint8, (h, w, 3): a cell on a lighter ground
+) -> np.ndarray:  # the same, black outside the largest dark piece
     "Cut a cell out of its box as this data set's cells are: Otsu's threshold on green, the largest piece, its holes filled."
     grey = cv2.GaussianBlur(np.ascontiguousarray(crop[..., 1]), (5, 5), 0)
     dark = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)[1]
     outlines = cv2.findContours(dark, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
-    if not outlines: return crop.copy()
+    if not outlines:
+        return crop.copy()
     mask = np.zeros(dark.shape, np.uint8)
     cv2.drawContours(mask, [max(outlines, key=cv2.contourArea)], -1, 1, cv2.FILLED)
-    return (crop*mask[..., None]).astype(np.uint8)
+    return (crop * mask[..., None]).astype(np.uint8)
 
 
-def _unlike(picture): # what the model doesn't know about it; "" when it looks like a cell of the data set
-    if not on_black(picture): return "not a cell on black ground, as the model knows them"
+def _unlike(
+    picture,
+):  # what the model doesn't know about it; "" when it looks like a cell of the data set
+    if not on_black(picture):
+        return "not a cell on black ground, as the model knows them"
     grey = (picture[..., 0] == picture[..., 1]).all() and (picture[..., 1] == picture[..., 2]).all()
     return "no colour, and the model reads the stain's" if grey else ""
 
 # %% ../nbs/16_compact.ipynb #9bfd57cb
 MODEL = Path(malaria_nb.__file__).with_name("compact.tflite")
 SHA256 = "74f88da44b3870cfd5b8186798e53c3253aa1c70eefe8c1d84a8bbac731d5b7a"
-_BATCH = 64 # cells at a time
+_BATCH = 64  # cells at a time
 
 
 class CompactModel:
     "The small model that comes with the package; not for two threads at a time."
-    def __init__(self, file: str|Path=MODEL,      # LiteRT model: RGB 0–255 to a score and a map of evidence
-                 sha256: str|None=SHA256,         # what its bytes must hash to; None trusts any, such as one of your own
-                 threads: int=1):                 # of the interpreter; more than one pays for larger models only
+
+    def __init__(
+        self,
+        file: str | Path = MODEL,  # LiteRT model: RGB 0–255 to a score and a map of evidence
+        sha256: str
+        | None = SHA256,  # what its bytes must hash to; None trusts any, such as one of your own
+        threads: int = 1,
+    ):  # of the interpreter; more than one pays for larger models only
         reinstall = "reinstall malaria_nb (in a clone: git checkout malaria_nb/compact.tflite)"
-        try: data = Path(file).read_bytes()
-        except FileNotFoundError: raise FileNotFoundError(2, f"the model is missing, {reinstall}", str(file)) from None
-        if sha256 and hashlib.sha256(data).hexdigest() != sha256: raise ValueError(f"{file} is not the model that belongs here: {reinstall}")
-        try: from ai_edge_litert.interpreter import Interpreter
-        except ImportError as e: raise ImportError(f"the compact model needs LiteRT ({e}): pip install ai-edge-litert") from e
+        try:
+            data = Path(file).read_bytes()
+        except FileNotFoundError:
+            raise FileNotFoundError(2, f"the model is missing, {reinstall}", str(file)) from None
+        if sha256 and hashlib.sha256(data).hexdigest() != sha256:
+            raise ValueError(f"{file} is not the model that belongs here: {reinstall}")
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as e:
+            raise ImportError(
+                f"the compact model needs LiteRT ({e}): pip install ai-edge-litert"
+            ) from e
         with hushed():
             self._net = Interpreter(model_content=data, num_threads=threads)
             self._net.allocate_tensors()
-        inputs, maps = self._net.get_input_details(), [d for d in self._net.get_output_details() if len(d["shape"]) == 4]
+        inputs, maps = (
+            self._net.get_input_details(),
+            [d for d in self._net.get_output_details() if len(d["shape"]) == 4],
+        )
         shape = tuple(inputs[0]["shape"])
         if len(inputs) != 1 or shape[1:] != (shape[1], shape[1], 3) or len(maps) != 1:
-            raise ValueError(f"{file}: a compact model has one input (n, side, side, 3), and a map of evidence (n, h, w, 1) among its outputs")
+            raise ValueError(
+                f"{file}: a compact model has one input (n, side, side, 3), and a map of evidence (n, h, w, 1) among its outputs"
+            )
         self._cells, self._evidence = inputs[0]["index"], maps[0]["index"]
         self.size, self.map_shape = int(shape[1]), tuple(int(n) for n in maps[0]["shape"][1:3])
 
-    def fit_in(self, image: np.ndarray # RGB, uint8, (h, w, 3)
-               ) -> np.ndarray: # RGB, uint8, (size, size, 3)
+    def fit_in(
+        self,
+        image: np.ndarray,  # RGB, uint8, (h, w, 3)
+    ) -> np.ndarray:  # RGB, uint8, (size, size, 3)
         "Resize a picture to what the model reads, as `load_images` does; raise `ValueError` unless it is RGB uint8."
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ValueError(f"an image is {image.dtype} of shape {image.shape}: give RGB uint8 (h, w, 3)")
-        return cv2.resize(np.ascontiguousarray(image), (self.size, self.size), interpolation=cv2.INTER_AREA)
+            raise ValueError(
+                f"an image is {image.dtype} of shape {image.shape}: give RGB uint8 (h, w, 3)"
+            )
+        return cv2.resize(
+            np.ascontiguousarray(image), (self.size, self.size), interpolation=cv2.INTER_AREA
+        )
 
-    def predict(self, images: Sequence # RGB, uint8: array (n, h, w, 3), or a list of (h, w, 3) of any sizes
-                ) -> tuple[np.ndarray, np.ndarray]: # scores (n,), 0–1; evidence (n, *map_shape), above 0 for parasitized
+    def predict(
+        self,
+        images: Sequence,  # RGB, uint8: array (n, h, w, 3), or a list of (h, w, 3) of any sizes
+    ) -> tuple[
+        np.ndarray, np.ndarray
+    ]:  # scores (n,), 0–1; evidence (n, *map_shape), above 0 for parasitized
         "Score images, 64 at a time."
         maps = [np.zeros((0, *self.map_shape), np.float32)]
         for i in range(0, len(images), _BATCH):
-            some = np.stack([self.fit_in(np.asarray(x)) for x in images[i:i + _BATCH]]).astype(np.float32)
+            some = np.stack([self.fit_in(np.asarray(x)) for x in images[i : i + _BATCH]]).astype(
+                np.float32
+            )
             self._net.resize_tensor_input(self._cells, some.shape)
             self._net.allocate_tensors()
             self._net.set_tensor(self._cells, some)
             self._net.invoke()
             maps.append(self._net.get_tensor(self._evidence)[..., 0])
         maps = np.concatenate(maps)
-        return 1/(1 + np.exp(-maps.mean((1, 2)))), maps
+        return 1 / (1 + np.exp(-maps.mean((1, 2)))), maps
 
 # %% ../nbs/16_compact.ipynb #ef6a5513
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp") # what a folder is searched for
-_DRAWN = ".evidence.png" # how the name of a drawing ends: no search takes one for a cell
+SUFFIXES = (
+    ".bmp",
+    ".jpeg",
+    ".jpg",
+    ".png",
+    ".tif",
+    ".tiff",
+    ".webp",
+)  # what a folder is searched for
+_DRAWN = ".evidence.png"  # how the name of a drawing ends: no search takes one for a cell
 
 
-def find_pictures(paths: Iterable[str|Path] # files, and folders to search with all below them
-                  ) -> list[tuple[Path, str, str]]: # file, its name below the folder given, why there is none ("" when there is)
+def find_pictures(
+    paths: Iterable[str | Path],  # files, and folders to search with all below them
+) -> list[
+    tuple[Path, str, str]
+]:  # file, its name below the folder given, why there is none ("" when there is)
     "List each picture once, a folder's in sorted order; leave out hidden files, and drawings of evidence."
     found = {}
     for path in map(Path, paths):
@@ -223,49 +339,71 @@ def find_pictures(paths: Iterable[str|Path] # files, and folders to search with 
         closed, files = [], []
         for folder, below, names in os.walk(path, onerror=closed.append):
             below[:] = (n for n in below if not n.startswith("."))
-            files += (Path(folder)/n for n in names if n.lower().endswith(SUFFIXES) and not n.startswith(".") and not n.endswith(_DRAWN))
-        for e in closed: found[os.path.abspath(e.filename)] = Path(e.filename), "", e.strerror.lower()
-        for file in sorted(files): found.setdefault(os.path.abspath(file), (file, file.relative_to(path).as_posix(), ""))
-        if not files and not closed: found[os.path.abspath(path)] = path, "", f"a folder without pictures ({' '.join(SUFFIXES)})"
+            files += (
+                Path(folder) / n
+                for n in names
+                if n.lower().endswith(SUFFIXES) and not n.startswith(".") and not n.endswith(_DRAWN)
+            )
+        for e in closed:
+            found[os.path.abspath(e.filename)] = Path(e.filename), "", e.strerror.lower()
+        for file in sorted(files):
+            found.setdefault(os.path.abspath(file), (file, file.relative_to(path).as_posix(), ""))
+        if not files and not closed:
+            found[os.path.abspath(path)] = (
+                path,
+                "",
+                f"a folder without pictures ({' '.join(SUFFIXES)})",
+            )
     return list(found.values())
 
 
 @dataclass(frozen=True)
 class Prediction:
     "What became of one file."
+
     file: Path
-    name: str     # below the folder that was given
+    name: str  # below the folder that was given
     score: float  # probability of parasitized, 0–1; NaN when it was skipped
     problem: str  # why it was skipped, or what about it the model doesn't know; "" when nothing
-    evidence: np.ndarray|None=None # float32, (h, w): above 0 for parasitized; None when it was skipped
+    evidence: np.ndarray | None = (
+        None  # float32, (h, w): above 0 for parasitized; None when it was skipped
+    )
 
     @property
-    def skipped(self) -> bool: return np.isnan(self.score)
+    def skipped(self) -> bool:
+        return np.isnan(self.score)
 
 
-def cell_picture(file: str|Path,      # picture of a single cell
-                 cut_out: bool=False  # blacken the ground of a cell that isn't on black
-                 ) -> np.ndarray: # RGB, uint8, (h, w, 3)
+def cell_picture(
+    file: str | Path,  # picture of a single cell
+    cut_out: bool = False,  # blacken the ground of a cell that isn't on black
+) -> np.ndarray:  # RGB, uint8, (h, w, 3)
     "Read what is to be scored; raise `ValueError` where there is no cell."
     picture = read_picture(file)
-    if picture.max() <= _BLACK: raise ValueError("black all over: there is no cell in it")
+    if picture.max() <= _BLACK:
+        raise ValueError("black all over: there is no cell in it")
     return black_outside(picture) if cut_out and not on_black(picture) else picture
 
 
-def predict_files(paths: Iterable[str|Path],      # files, and folders to search with all below them
-                  model: CompactModel|None=None,  # None takes the one that comes with the package
-                  cut_out: bool=False             # blacken the ground of a cell that isn't on black
-                  ) -> Iterator[Prediction]:      # in the order of `find_pictures`
+def predict_files(
+    paths: Iterable[str | Path],  # files, and folders to search with all below them
+    model: CompactModel | None = None,  # None takes the one that comes with the package
+    cut_out: bool = False,  # blacken the ground of a cell that isn't on black
+) -> Iterator[Prediction]:  # in the order of `find_pictures`
     "Score pictures of single cells, with a line for each that can't be."
     model = model or CompactModel()
+
     def prepared(found):
         file, name, problem = found
         try:
-            if problem: raise ValueError(problem)
+            if problem:
+                raise ValueError(problem)
             picture = cell_picture(file, cut_out)
             return file, name, _unlike(picture), model.fit_in(picture)
-        except (ValueError, cv2.error) as e: return file, name, str(e), None
-    with contextlib.closing(ahead(prepared, find_pictures(paths), 2*_BATCH)) as cells:
+        except (ValueError, cv2.error) as e:
+            return file, name, str(e), None
+
+    with contextlib.closing(ahead(prepared, find_pictures(paths), 2 * _BATCH)) as cells:
         while some := list(islice(cells, _BATCH)):
             scored = zip(*model.predict([image for *_, image in some if image is not None]))
             for file, name, problem, image in some:
@@ -277,40 +415,65 @@ def _signs(panel, evidence, most):
     "Write each square's sign on its middle, as wide as it is strong, light on dark and dark on light."
     (h, w), (height, width) = evidence.shape, panel.shape[:2]
     for (i, j), e in np.ndenumerate(evidence):
-        x, y, reach = int((j + .5)*width/w), int((i + .5)*height/h), int(.35*min(height/h, width/w)*abs(e)/most)
-        if not reach: continue
-        ink = (0,)*3 if e > 0 else (255,)*3  # cividis is light above 0
+        x, y, reach = (
+            int((j + 0.5) * width / w),
+            int((i + 0.5) * height / h),
+            int(0.35 * min(height / h, width / w) * abs(e) / most),
+        )
+        if not reach:
+            continue
+        ink = (0,) * 3 if e > 0 else (255,) * 3  # cividis is light above 0
         cv2.line(panel, (x - reach, y), (x + reach, y), ink, 2)
-        if e > 0: cv2.line(panel, (x, y - reach), (x, y + reach), ink, 2)
+        if e > 0:
+            cv2.line(panel, (x, y - reach), (x, y + reach), ink, 2)
 
 
-def draw_evidence(picture: np.ndarray,  # RGB, uint8, (h, w, 3): what was scored
-                  evidence: np.ndarray, # (h, w) of the model: above 0 for parasitized
-                  score: float,         # probability of parasitized, 0–1
-                  side: int=288         # of each of the two panels, pixels
-                  ) -> np.ndarray:      # RGB, uint8, (side + 72, 2·side + 12, 3)
+def draw_evidence(
+    picture: np.ndarray,  # RGB, uint8, (h, w, 3): what was scored
+    evidence: np.ndarray,  # (h, w) of the model: above 0 for parasitized
+    score: float,  # probability of parasitized, 0–1
+    side: int = 288,  # of each of the two panels, pixels
+) -> np.ndarray:  # RGB, uint8, (side + 72, 2·side + 12, 3)
     "Draw a cell beside its evidence, with a line where the evidence is 0."
-    most = float(np.abs(evidence).max()) or 1.
-    def colours(values): # −1 to 1
-        levels = np.rint(127.5*(np.clip(values, -1, 1) + 1)).astype(np.uint8)
+    most = float(np.abs(evidence).max()) or 1.0
+
+    def colours(values):  # −1 to 1
+        levels = np.rint(127.5 * (np.clip(values, -1, 1) + 1)).astype(np.uint8)
         return cv2.applyColorMap(levels, cv2.COLORMAP_CIVIDIS)[..., ::-1]
-    smooth = cv2.resize(np.asarray(evidence, np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
+
+    smooth = cv2.resize(
+        np.asarray(evidence, np.float32), (side, side), interpolation=cv2.INTER_LINEAR
+    )
     enlarges = max(picture.shape[:2]) < side
-    cell = cv2.resize(np.ascontiguousarray(picture), (side, side), interpolation=cv2.INTER_CUBIC if enlarges else cv2.INTER_AREA)
-    panels = [cell, np.ascontiguousarray(colours(smooth/most))]
+    cell = cv2.resize(
+        np.ascontiguousarray(picture),
+        (side, side),
+        interpolation=cv2.INTER_CUBIC if enlarges else cv2.INTER_AREA,
+    )
+    panels = [cell, np.ascontiguousarray(colours(smooth / most))]
     _signs(panels[1], evidence, most)
-    lines = cv2.findContours((smooth > 0).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)[0]
+    lines = cv2.findContours((smooth > 0).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)[
+        0
+    ]
     for panel in panels:
-        for ink, width in (((0,)*3, 3), ((255,)*3, 1)): cv2.drawContours(panel, lines, -1, ink, width)
-    out = np.full((side + 72, 2*side + 12, 3), 255, np.uint8)
-    out[:side, :side], out[:side, side + 12:] = panels
-    out[side + 10:side + 24, side + 12:] = colours(np.linspace(-1, 1, side)[None])
-    def write(text, x, y, size=.45): cv2.putText(out, text, (int(x), y), cv2.FONT_HERSHEY_SIMPLEX, size, (0,)*3, 1, cv2.LINE_AA)
-    def wide(text): return cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, .45, 1)[0][0]
+        for ink, width in (((0,) * 3, 3), ((255,) * 3, 1)):
+            cv2.drawContours(panel, lines, -1, ink, width)
+    out = np.full((side + 72, 2 * side + 12, 3), 255, np.uint8)
+    out[:side, :side], out[:side, side + 12 :] = panels
+    out[side + 10 : side + 24, side + 12 :] = colours(np.linspace(-1, 1, side)[None])
+
+    def write(text, x, y, size=0.45):
+        cv2.putText(
+            out, text, (int(x), y), cv2.FONT_HERSHEY_SIMPLEX, size, (0,) * 3, 1, cv2.LINE_AA
+        )
+
+    def wide(text):
+        return cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)[0][0]
+
     plus = f"for +{most:.3g}"
     write(f"score of parasitized {score:.3f}", 4, side + 26)
     write(f"against -{most:.3g}", side + 12, side + 42)
-    write("0", 1.5*side + 8, side + 42)
-    write(plus, 2*side + 12 - wide(plus), side + 42)
-    write("line: evidence is 0 / a teaching tool, not a medical device", 4, side + 64, .4)
+    write("0", 1.5 * side + 8, side + 42)
+    write(plus, 2 * side + 12 - wide(plus), side + 42)
+    write("line: evidence is 0 / a teaching tool, not a medical device", 4, side + 64, 0.4)
     return out

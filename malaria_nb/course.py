@@ -18,14 +18,18 @@ from pathlib import Path
 import platformdirs
 
 # %% ../nbs/93_course.ipynb #2da1ebc9
-def home() -> Path: # folder for downloads, decoded images, checkpoints and weights
+def home() -> Path:  # folder for downloads, decoded images, checkpoints and weights
     "Return the course's cache folder: `MALARIA_NB_HOME`, or the user's cache folder of this system."
-    return Path(os.environ.get("MALARIA_NB_HOME") or platformdirs.user_cache_dir("malaria_nb", appauthor=False)).expanduser()
+    return Path(
+        os.environ.get("MALARIA_NB_HOME")
+        or platformdirs.user_cache_dir("malaria_nb", appauthor=False)
+    ).expanduser()
 
 # %% ../nbs/93_course.ipynb #c68534b9
 @contextmanager
-def whole_file(path: str|Path # file to make, or to put something new into
-               ) -> Iterator[Path]: # where to write meanwhile: beside `path`, hidden, with the same suffix
+def whole_file(
+    path: str | Path,  # file to make, or to put something new into
+) -> Iterator[Path]:  # where to write meanwhile: beside `path`, hidden, with the same suffix
     "Let a file appear whole when the block ends, or stay as it was when the block fails."
     path = Path(path)
     part = path.with_name(f".{path.stem}.part{path.suffix}")
@@ -33,54 +37,70 @@ def whole_file(path: str|Path # file to make, or to put something new into
         yield part
         os.replace(part, path)
     finally:
-        with suppress(OSError): part.unlink()  # gone after a rename; where its folder isn't one, it never was
+        with suppress(OSError):
+            part.unlink()  # gone after a rename; where its folder isn't one, it never was
 
 # %% ../nbs/93_course.ipynb #3098fbc3
-def ahead(function: Callable,      # of one item; called in threads
-          items: Iterable,         # taken one by one
-          n: int,                  # results that may wait to be asked for
-          workers: int|None=None   # threads; None takes one a core
-          ) -> Iterator: # results, in the order of the items
+def ahead(
+    function: Callable,  # of one item; called in threads
+    items: Iterable,  # taken one by one
+    n: int,  # results that may wait to be asked for
+    workers: int | None = None,  # threads; None takes one a core
+) -> Iterator:  # results, in the order of the items
     "Map in threads, never more than `n` ahead of who asks; raise what `function` raises."  # Python 3.14's pool.map can: buffersize=n
     pool, waiting = ThreadPoolExecutor(workers or os.cpu_count()), deque()
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
-            if len(waiting) > n: yield waiting.popleft().result()
-        while waiting: yield waiting.popleft().result()
-    finally: pool.shutdown(cancel_futures=True)
+            if len(waiting) > n:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 # %% ../nbs/93_course.ipynb #fd467e57
 @dataclass(frozen=True)
 class Scale:
     "The sizes that differ between a quick and a full run."
-    name: str       # "quick" or "full"
+
+    name: str  # "quick" or "full"
     synthetic: int  # synthetic cells drawn
-    real: int|None  # real cells sampled, spread over all patients; None takes every cell
-    size: int       # side of a decoded image, pixels
-    batch: int      # cells a training step
-    basic: int      # epochs of the basic CNN, at most
-    head: int       # epochs of the head on frozen features, at most
-    finetune: int   # epochs of fine-tuning, at most
+    real: int | None  # real cells sampled, spread over all patients; None takes every cell
+    size: int  # side of a decoded image, pixels
+    batch: int  # cells a training step
+    basic: int  # epochs of the basic CNN, at most
+    head: int  # epochs of the head on frozen features, at most
+    finetune: int  # epochs of fine-tuning, at most
 
 # %% ../nbs/93_course.ipynb #35d3274f
-SCALES = {s.name: s for s in (
-    Scale("quick", synthetic=1_000, real=4_000, size=64, batch=16, basic=10, head=20, finetune=2),
-    Scale("full", synthetic=27_558, real=None, size=125, batch=64, basic=25, head=25, finetune=25))}
+SCALES = {
+    s.name: s
+    for s in (
+        Scale(
+            "quick", synthetic=1_000, real=4_000, size=64, batch=16, basic=10, head=20, finetune=2
+        ),
+        Scale(
+            "full", synthetic=27_558, real=None, size=125, batch=64, basic=25, head=25, finetune=25
+        ),
+    )
+}
 
 # %% ../nbs/93_course.ipynb #f81109d4
 @dataclass(frozen=True)
 class Settings:
     "What this run of the course uses."
-    cells: str    # "synthetic", "nih" or a folder
+
+    cells: str  # "synthetic", "nih" or a folder
     scale: Scale  # sizes and epochs
     weights: str  # "imagenet", "random" or a path
 
     @property
-    def synthetic(self) -> bool: return self.cells == "synthetic"
+    def synthetic(self) -> bool:
+        return self.cells == "synthetic"
 
     @property
-    def n_cells(self) -> int|None: # cells to use; None for all
+    def n_cells(self) -> int | None:  # cells to use; None for all
         return self.scale.synthetic if self.synthetic else self.scale.real
 
     def __str__(self):
@@ -88,8 +108,9 @@ class Settings:
         return f"{n} {cells_name(self.cells)} cells · {self.scale.name} scale · {self.scale.size} × {self.scale.size} px"
 
 
-def cells_name(cells: str # a value of `MALARIA_NB_CELLS`
-               ) -> str:
+def cells_name(
+    cells: str,  # a value of `MALARIA_NB_CELLS`
+) -> str:
     "Name a source of cells as it is printed beside every number: never a path."
     return {"synthetic": "synthetic", "nih": "real (NIH/NLM)"}.get(cells, f"{Path(cells).name}'s")
 
@@ -98,7 +119,9 @@ def settings() -> Settings:
     "Read the course's settings from the environment; raise `ValueError` for a value that means nothing."
     cells = os.environ.get("MALARIA_NB_CELLS") or "synthetic"
     if cells not in ("synthetic", "nih") and not Path(cells).expanduser().is_dir():
-        raise ValueError(f"MALARIA_NB_CELLS={cells!r}: use 'synthetic', 'nih', or a folder that exists")
+        raise ValueError(
+            f"MALARIA_NB_CELLS={cells!r}: use 'synthetic', 'nih', or a folder that exists"
+        )
     scale = os.environ.get("MALARIA_NB_SCALE") or "quick"
     if scale not in SCALES:
         raise ValueError(f"MALARIA_NB_SCALE={scale!r}: use one of {', '.join(map(repr, SCALES))}")
@@ -108,68 +131,117 @@ def settings() -> Settings:
 # chapter: minutes and GB of memory, at the quick scale on 2 CPU cores with real cells, each after the ones before it.
 # tools/costs.py writes this table, and the line in each chapter, from a timing run.
 COSTS = {
-    "index": (0.1, 0.2), "00_motivation": (0.2, 0.2), "01_dataset": (0.5, 0.3), "02_images": (0.6, 1.1),
-    "03_cnn": (0.3, 1.2), "04_training": (2.5, 1.9), "05_transfer": (5.3, 3.1), "06_evaluation": (1.8, 1.0),
-    "10_leakage": (0.4, 0.3), "11_calibration": (0.4, 0.2), "12_labels": (0.5, 1.0), "13_explain": (2.8, 2.0),
-    "14_smear": (1.1, 1.8), "15_external": (3.7, 1.6), "16_compact": (1.0, 1.5), "90_synthetic": (0.5, 0.3), "91_experiments": (0.5, 1.1),
-    "92_command_line": (0.3, 0.8), "93_course": (0.1, 0.1), "94_notebooks": (0.2, 0.2), "95_exercises": (0.2, 0.1),
-    "96_checks": (0.1, 0.2), "97_cards": (0.1, 0.1),
+    "index": (0.1, 0.2),
+    "00_motivation": (0.2, 0.2),
+    "01_dataset": (0.5, 0.3),
+    "02_images": (0.6, 1.1),
+    "03_cnn": (0.3, 1.2),
+    "04_training": (2.5, 1.9),
+    "05_transfer": (5.3, 3.1),
+    "06_evaluation": (1.8, 1.0),
+    "10_leakage": (0.4, 0.3),
+    "11_calibration": (0.4, 0.2),
+    "12_labels": (0.5, 1.0),
+    "13_explain": (2.8, 2.0),
+    "14_smear": (1.1, 1.8),
+    "15_external": (3.7, 1.6),
+    "16_compact": (1.0, 1.5),
+    "90_synthetic": (0.5, 0.3),
+    "91_experiments": (0.5, 1.1),
+    "92_command_line": (0.3, 0.8),
+    "93_course": (0.1, 0.1),
+    "94_notebooks": (0.2, 0.2),
+    "95_exercises": (0.2, 0.1),
+    "96_checks": (0.1, 0.2),
+    "97_cards": (0.1, 0.1),
 }
 
 
-def cost(*chapters: str,     # file names of chapters, without .ipynb
-         scale: str="quick"  # "quick" or "full"
-         ) -> str:
+def cost(
+    *chapters: str,  # file names of chapters, without .ipynb
+    scale: str = "quick",  # "quick" or "full"
+) -> str:
     "Say what chapters cost, one after the other; of the full scale, who knows."
-    if scale == "full": return "hours where networks train: malaria-nb experiment list says what each took"
+    if scale == "full":
+        return "hours where networks train: malaria-nb experiment list says what each took"
     known = [COSTS[c] for c in chapters if c in COSTS] or [(0, 0)]
     minutes, memory = sum(m for m, _ in known), max(gb for _, gb in known)
-    time = "under a minute" if minutes < 1 else f"about {minutes:.0f} minute{'s'*(round(minutes) != 1)}"
+    time = (
+        "under a minute"
+        if minutes < 1
+        else f"about {minutes:.0f} minute{'s' * (round(minutes) != 1)}"
+    )
     return f"{time} on 2 CPU cores, {memory:.1f} GB of memory"
 
 
 # chapters that read the course's cells at its scale, and that need Keras
-_CELLS = ("02_images", "03_cnn", "04_training", "05_transfer", "06_evaluation",
-          "12_labels", "13_explain", "14_smear", "15_external", "16_compact", "91_experiments")
+_CELLS = (
+    "02_images",
+    "03_cnn",
+    "04_training",
+    "05_transfer",
+    "06_evaluation",
+    "12_labels",
+    "13_explain",
+    "14_smear",
+    "15_external",
+    "16_compact",
+    "91_experiments",
+)
 
 
 @contextmanager
-def hushed() -> Iterator[int]: # a file descriptor that still reaches stderr
+def hushed() -> Iterator[int]:  # a file descriptor that still reaches stderr
     "Keep what libraries written in C say away from stderr, for the whole process."
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
-    try: yield kept
+    try:
+        yield kept
     finally:
         os.dup2(kept, 2)
-        for fd in (kept, nowhere): os.close(fd)
+        for fd in (kept, nowhere):
+            os.close(fd)
 
 
 def _import_keras():
     "Import Keras without TensorFlow's start-up messages."
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # 2 would let through that there is no GPU
-    with hushed(): import keras
+    with hushed():
+        import keras
 
 
-def start(chapter: str # file name of the chapter, without .ipynb
-          ) -> Settings:
+def start(
+    chapter: str,  # file name of the chapter, without .ipynb
+) -> Settings:
     "Print a chapter's cost, and its cells and scale where it reads them; return the settings."
     s = settings()
-    if chapter in _CELLS: _import_keras()
-    print(f"{s} · "*(chapter in _CELLS) + cost(chapter, scale=s.scale.name))
+    if chapter in _CELLS:
+        _import_keras()
+    print(f"{s} · " * (chapter in _CELLS) + cost(chapter, scale=s.scale.name))
     return s
 
 # %% ../nbs/93_course.ipynb #f2d333d3
 CLASSES = ("uninfected", "parasitized")  # the name of label 0 and of label 1
-COLORS = {"uninfected": "#0072B2", "parasitized": "#D55E00", "train": "#555555", "valid": "#009E73", "test": "#CC79A7"}
+COLORS = {
+    "uninfected": "#0072B2",
+    "parasitized": "#D55E00",
+    "train": "#555555",
+    "valid": "#009E73",
+    "test": "#CC79A7",
+}
 
 # %% ../nbs/93_course.ipynb #24b3a364
-def show(fig,      # matplotlib figure
-         alt: str, # what the figure shows, in a sentence
-         dpi: int=90):
+def show(
+    fig,  # matplotlib figure
+    alt: str,  # what the figure shows, in a sentence
+    dpi: int = 90,
+):
     "Display `fig` with its alt text and close it."
     from io import BytesIO
-    from IPython.display import Image, display
+
     import matplotlib.pyplot as plt
+    from IPython.display import Image, display
+
     png = BytesIO()
     fig.savefig(png, format="png", dpi=dpi, bbox_inches="tight")
     plt.close(fig)

@@ -8,7 +8,17 @@ __all__ = ['URL', 'SIZE', 'SHA256', 'N_CELLS', 'FOLDERS', 'MAX_SIDE', 'SPLITS', 
            'shared_groups', 'split_cells', 'group_folds', 'sample_cells', 'course_cells', 'fingerprint']
 
 # %% ../nbs/01_dataset.ipynb #e5e8bcf6
-import errno, hashlib, json, os, re, shutil, struct, sys, time, zipfile, zlib
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import struct
+import sys
+import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -27,8 +37,9 @@ N_CELLS = 27_558
 
 # %% ../nbs/01_dataset.ipynb #f25314c8
 @contextmanager
-def writing(folder: str|Path # where the block writes; made if it isn't there
-            ) -> Iterator[Path]:
+def writing(
+    folder: str | Path,  # where the block writes; made if it isn't there
+) -> Iterator[Path]:
     "Turn the errors of a full or protected disk into ones that say how to mend them."
     folder = Path(folder)
     elsewhere = "or choose another folder with MALARIA_NB_HOME"
@@ -37,11 +48,16 @@ def writing(folder: str|Path # where the block writes; made if it isn't there
         yield folder
     except OSError as e:
         if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            raise PermissionError(e.errno, f"can't write in {folder} ({e.strerror}): "
-                                           f"give yourself permission, {elsewhere}") from e
+            raise PermissionError(
+                e.errno,
+                f"can't write in {folder} ({e.strerror}): give yourself permission, {elsewhere}",
+            ) from e
         if e.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OSError(e.errno, f"the disk that holds {folder} is full: free some space, {elsewhere}; "
-                                   "what was finished is kept") from e
+            raise OSError(
+                e.errno,
+                f"the disk that holds {folder} is full: free some space, {elsewhere}; "
+                "what was finished is kept",
+            ) from e
         raise
 
 # %% ../nbs/01_dataset.ipynb #436b20b0
@@ -49,74 +65,111 @@ class _Refused(ConnectionError):
     "An answer that will be the same next time."
 
 
-def _receive(url: str, part: Path, size: int|None, timeout: tuple[float, float], progress: bool):
+def _receive(url: str, part: Path, size: int | None, timeout: tuple[float, float], progress: bool):
     "Add to `part` what is missing of `url`; raise `ConnectionError` if it stops before the end."
     import requests
     from tqdm.auto import tqdm
+
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(url, headers=headers, stream=True, timeout=timeout) as reply:
         # "bytes 500-999/1000" gives span[1] = "500", the first byte sent, and span[2] = "1000", the length of all
-        span = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", reply.headers.get("Content-Range", ""))
+        span = re.fullmatch(
+            r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", reply.headers.get("Content-Range", "")
+        )
         if reply.status_code == 416:  # nothing comes after `have`: it is all there, or too much
-            if span and span[2] == str(have): return
+            if span and span[2] == str(have):
+                return
             part.unlink()
             raise ConnectionError(f"the server has no byte {have:,}; starting again")
         if reply.status_code not in (200, 206):
             again = reply.status_code in (408, 425, 429) or reply.status_code >= 500
-            raise (ConnectionError if again else _Refused)(f"the server answered {reply.status_code} {reply.reason}")
+            raise (ConnectionError if again else _Refused)(
+                f"the server answered {reply.status_code} {reply.reason}"
+            )
         if reply.status_code == 206 and not (span and span[1] == str(have)):
             part.unlink()
-            raise ConnectionError(f"asked for byte {have:,} on, the server sent {reply.headers.get('Content-Range')}; "
-                                  "starting again")
-        if reply.status_code == 200: have = 0
+            raise ConnectionError(
+                f"asked for byte {have:,} on, the server sent {reply.headers.get('Content-Range')}; "
+                "starting again"
+            )
+        if reply.status_code == 200:
+            have = 0
         length = reply.headers.get("Content-Length")
         total = have + int(length) if length else size
-        if size and total != size: raise _Refused(f"the server's file has {total:,} bytes, expected {size:,}")
-        bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=not progress)
+        if size and total != size:
+            raise _Refused(f"the server's file has {total:,} bytes, expected {size:,}")
+        bar = tqdm(
+            total=total,
+            initial=have,
+            unit="B",
+            unit_scale=True,
+            desc=part.stem,
+            disable=not progress,
+        )
         with bar, open(part, "ab" if have else "wb", buffering=0) as f:
             for chunk in reply.iter_content(1 << 16):
                 have += len(chunk)
-                if total and have > total: raise _Refused(f"the server sends more than the announced {total:,} bytes")
+                if total and have > total:
+                    raise _Refused(f"the server sends more than the announced {total:,} bytes")
                 f.write(chunk)
                 bar.update(len(chunk))
-    if total and have < total: raise ConnectionError(f"the connection ended after {have:,} of {total:,} bytes")
+    if total and have < total:
+        raise ConnectionError(f"the connection ended after {have:,} of {total:,} bytes")
 
 # %% ../nbs/01_dataset.ipynb #d6a227cb
-def _download(url: str, part: Path, size: int|None, timeout: tuple[float, float], retries: int, pause: float,
-              progress: bool):
+def _download(
+    url: str,
+    part: Path,
+    size: int | None,
+    timeout: tuple[float, float],
+    retries: int,
+    pause: float,
+    progress: bool,
+):
     "Fetch `url` into `part`, trying again after a dropped or stalled connection."
     import requests
+
     failures, best = 0, part.stat().st_size if part.exists() else 0
     while True:
-        try: return _receive(url, part, size, timeout, progress)
-        except _Refused: raise
+        try:
+            return _receive(url, part, size, timeout, progress)
+        except _Refused:
+            raise
         except (ConnectionError, requests.RequestException) as e:
             have = part.stat().st_size if part.exists() else 0
             failures, best = 0 if have > best else failures + 1, max(have, best)
             if failures > retries:
-                raise ConnectionError(f"{e}; gave up after {failures} tries without a new byte") from e
-            time.sleep(min(30, pause*2**failures))
+                raise ConnectionError(
+                    f"{e}; gave up after {failures} tries without a new byte"
+                ) from e
+            time.sleep(min(30, pause * 2**failures))
 
 
 def _sha256(path: Path) -> str:
-    with open(path, "rb") as f: return hashlib.file_digest(f, "sha256").hexdigest()
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 # %% ../nbs/01_dataset.ipynb #82d9e945
-def _fetch_archive(url: str, archive: Path, sha256: str, size: int|None, **how) -> Path:
+def _fetch_archive(url: str, archive: Path, sha256: str, size: int | None, **how) -> Path:
     "Bring `url` to `archive`, verified; raise `ValueError` if its hash is not `sha256`."
-    if archive.exists() and _sha256(archive) == sha256: return archive
+    if archive.exists() and _sha256(archive) == sha256:
+        return archive
     part = archive.with_name(archive.name + ".part")
-    if size and part.exists() and part.stat().st_size > size: part.unlink()
+    if size and part.exists() and part.stat().st_size > size:
+        part.unlink()
     for _ in range(2 if part.exists() else 1):
-        if not (size and part.exists() and part.stat().st_size == size): _download(url, part, size, **how)
+        if not (size and part.exists() and part.stat().st_size == size):
+            _download(url, part, size, **how)
         found = _sha256(part)
         if found == sha256:
             os.replace(part, archive)
             return archive
         part.unlink()
-    raise ValueError(f"{url}: the file has SHA-256 {found}, expected {sha256}. It was damaged or changed, and is "
-                     "removed: try another mirror, or, if this is the archive you want, pass its sha256")
+    raise ValueError(
+        f"{url}: the file has SHA-256 {found}, expected {sha256}. It was damaged or changed, and is "
+        "removed: try another mirror, or, if this is the archive you want, pass its sha256"
+    )
 
 # %% ../nbs/01_dataset.ipynb #3b9440bb
 FOLDERS = ("Uninfected", "Parasitized")  # the class folder of label 0 and of label 1
@@ -130,51 +183,75 @@ def _members(archive: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
     cells = [m for m in archive.infolist() if _MEMBER.fullmatch(m.filename)]
     for folder in FOLDERS:
         if not any(m.filename.split("/")[1] == folder for m in cells):
-            raise ValueError(f"{name}: no cell_images/{folder}/*.png in it. Give the archive as it was published")
+            raise ValueError(
+                f"{name}: no cell_images/{folder}/*.png in it. Give the archive as it was published"
+            )
     if len({m.filename for m in cells}) < len(cells):
         raise ValueError(f"{name}: has cells twice under one name. Fetch it again")
     for m in cells:
-        if m.flag_bits & 1: raise ValueError(f"{name}: {m.filename} is encrypted. Give an archive without a password")
+        if m.flag_bits & 1:
+            raise ValueError(
+                f"{name}: {m.filename} is encrypted. Give an archive without a password"
+            )
         if m.file_size > _MAX_BYTES:
-            raise ValueError(f"{name}: {m.filename} claims {m.file_size:,} bytes, too many for a cell. Fetch it again")
+            raise ValueError(
+                f"{name}: {m.filename} claims {m.file_size:,} bytes, too many for a cell. Fetch it again"
+            )
     if sum(m.compress_size for m in cells) > os.path.getsize(archive.filename):
-        raise ValueError(f"{name}: its cells overlap, which no honest archive's do. Fetch it again from another place")
+        raise ValueError(
+            f"{name}: its cells overlap, which no honest archive's do. Fetch it again from another place"
+        )
     return cells
 
 # %% ../nbs/01_dataset.ipynb #07d58d92
 def _unpack(path: Path, to: Path, sha256: str, progress: bool):
     "Unpack the cells of the archive `path` to `to`, which appears when all are written."
     from tqdm.auto import tqdm
+
     part = to.with_name(to.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     try:
         with zipfile.ZipFile(path) as archive:
             cells = _members(archive, path.name)
             need, free = sum(m.file_size for m in cells), shutil.disk_usage(to.parent).free
-            if need > free: raise OSError(errno.ENOSPC, f"{need:,} bytes to unpack, {free:,} free")
-            for folder in FOLDERS: (part/folder).mkdir(parents=True)
+            if need > free:
+                raise OSError(errno.ENOSPC, f"{need:,} bytes to unpack, {free:,} free")
+            for folder in FOLDERS:
+                (part / folder).mkdir(parents=True)
             for m in tqdm(cells, desc="unpacking", unit=" cells", disable=not progress):
-                with archive.open(m) as cell: data = cell.read(m.file_size)
-                if len(data) != m.file_size: raise EOFError(f"{m.filename} is cut short")
-                (part/m.filename.partition("/")[2]).write_bytes(data)
-        (part/"source.json").write_text(json.dumps({"sha256": sha256, "cells": len(cells)}))
+                with archive.open(m) as cell:
+                    data = cell.read(m.file_size)
+                if len(data) != m.file_size:
+                    raise EOFError(f"{m.filename} is cut short")
+                (part / m.filename.partition("/")[2]).write_bytes(data)
+        (part / "source.json").write_text(json.dumps({"sha256": sha256, "cells": len(cells)}))
         os.replace(part, to)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as e:
         raise ValueError(f"{path}: not a whole zip archive ({e}). Fetch it again") from e
-    finally: shutil.rmtree(part, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 # %% ../nbs/01_dataset.ipynb #288ce8c3
 def _count(folder: Path) -> int:
-    return sum(e.name.lower().endswith(".png") for f in FOLDERS if (folder/f).is_dir() for e in os.scandir(folder/f))
+    return sum(
+        e.name.lower().endswith(".png")
+        for f in FOLDERS
+        if (folder / f).is_dir()
+        for e in os.scandir(folder / f)
+    )
 
 
 def _there(folder: Path, sha256: str) -> bool:
     "Tell whether `folder` holds the cells of the archive `sha256`; raise `ValueError` if it holds others, or not all."
-    if not folder.exists(): return False
-    note = folder/"source.json"
-    made_from = json.loads(note.read_text()) if note.exists() else {"sha256": SHA256, "cells": N_CELLS}
+    if not folder.exists():
+        return False
+    note = folder / "source.json"
+    made_from = (
+        json.loads(note.read_text()) if note.exists() else {"sha256": SHA256, "cells": N_CELLS}
+    )
     mend = "Move that folder away to fetch them again, or choose another with `to`"
-    if made_from["sha256"] != sha256: raise ValueError(f"{folder} holds cells of another archive. {mend}")
+    if made_from["sha256"] != sha256:
+        raise ValueError(f"{folder} holds cells of another archive. {mend}")
     if (n := _count(folder)) != made_from["cells"]:
         raise ValueError(f"{folder} holds {n:,} cells, expected {made_from['cells']:,}. {mend}")
     return True
@@ -184,112 +261,176 @@ def _there(folder: Path, sha256: str) -> bool:
 def _one_at_a_time(lock: Path):
     "Hold `lock`; a second process says that it waits. The system drops the lock of a process that dies."
     from filelock import FileLock, Timeout
+
     held = FileLock(lock)
-    try: held.acquire(timeout=0)
+    try:
+        held.acquire(timeout=0)
     except Timeout:
         print(f"another process is fetching to {lock.parent}; waiting for it", file=sys.stderr)
         held.acquire()
-    try: yield
-    finally: held.release()
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def _install(to: Path, sha256: str, get: Callable[[], Path], progress: bool) -> Path:
     "Return `to`/cell_images, unpacked from the archive that `get` brings unless it is there."
-    done = to/"cell_images"
-    if _there(done, sha256): return done
-    with writing(to), _one_at_a_time(to/"fetch.lock"):
-        if _there(done, sha256): return done
+    done = to / "cell_images"
+    if _there(done, sha256):
+        return done
+    with writing(to), _one_at_a_time(to / "fetch.lock"):
+        if _there(done, sha256):
+            return done
         archive = get()
         _unpack(archive, done, sha256, progress)
-        if archive.parent == to: archive.unlink()  # ours, and no longer needed
+        if archive.parent == to:
+            archive.unlink()  # ours, and no longer needed
     return done
 
 # %% ../nbs/01_dataset.ipynb #732b011c
-def class_root(root: str|Path # folder laid out like the official archive
-               ) -> Path: # the folder that holds `Parasitized/` and `Uninfected/`: `root` or its `cell_images/`
+def class_root(
+    root: str | Path,  # folder laid out like the official archive
+) -> Path:  # the folder that holds `Parasitized/` and `Uninfected/`: `root` or its `cell_images/`
     "Find the two class folders; raise `FileNotFoundError` if either is missing or both are empty."
     root = Path(root).expanduser()
     both = f"Give a folder with {FOLDERS[1]}/ and {FOLDERS[0]}/ in it, or fetch the cells again"
-    if not root.is_dir(): raise FileNotFoundError(f"{root}: no such folder. {both}")
-    folder = next((f for f in (root, root/"cell_images") if any((f/c).is_dir() for c in FOLDERS)), root)
-    missing = " and no ".join(f"{c}/" for c in FOLDERS if not (folder/c).is_dir())
-    if missing: raise FileNotFoundError(f"{folder} has no {missing}. {both}")
-    if not _count(folder): raise FileNotFoundError(f"{folder}: the class folders are there, and no PNG in them. {both}")
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder. {both}")
+    folder = next(
+        (f for f in (root, root / "cell_images") if any((f / c).is_dir() for c in FOLDERS)), root
+    )
+    missing = " and no ".join(f"{c}/" for c in FOLDERS if not (folder / c).is_dir())
+    if missing:
+        raise FileNotFoundError(f"{folder} has no {missing}. {both}")
+    if not _count(folder):
+        raise FileNotFoundError(
+            f"{folder}: the class folders are there, and no PNG in them. {both}"
+        )
     return folder
 
 # %% ../nbs/01_dataset.ipynb #d9781f2c
-def _fetch_one(source: str, to: Path|None, sha256: str|None, size: int|None, progress: bool, how: dict) -> Path:
+def _fetch_one(
+    source: str, to: Path | None, sha256: str | None, size: int | None, progress: bool, how: dict
+) -> Path:
     if re.match(r"https?://", source, re.IGNORECASE):
         sha256, size = (sha256, size) if sha256 else (SHA256, SIZE)
-        to = to or home()/("nih" if sha256 == SHA256 else f"cells-{sha256[:12]}")
-        get = lambda: _fetch_archive(source, to/"cell_images.zip", sha256, size, progress=progress, **how)
+        to = to or home() / ("nih" if sha256 == SHA256 else f"cells-{sha256[:12]}")
+        get = lambda: _fetch_archive(
+            source, to / "cell_images.zip", sha256, size, progress=progress, **how
+        )
         return _install(to, sha256, get, progress)
     path = Path(source).expanduser()
-    if path.is_dir(): return class_root(path)
-    if not path.is_file(): raise FileNotFoundError(f"{source}: no such file or folder, and not an http address. "
-                                                   "Give a zip file, a folder of cells, or an https address")
+    if path.is_dir():
+        return class_root(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{source}: no such file or folder, and not an http address. "
+            "Give a zip file, a folder of cells, or an https address"
+        )
     found = _sha256(path)
     if sha256 and found != sha256:
         raise ValueError(f"{path}: its SHA-256 is {found}, expected {sha256}. Fetch it again")
-    return _install(to or home()/("nih" if found == SHA256 else f"cells-{found[:12]}"), found, lambda: path, progress)
+    return _install(
+        to or home() / ("nih" if found == SHA256 else f"cells-{found[:12]}"),
+        found,
+        lambda: path,
+        progress,
+    )
 
 
-def fetch_cells(source: str|Path|Sequence[str|Path]|None=None, # address, zip file or folder, or several to try in order
-                to: str|Path|None=None, # where an archive is unpacked; None: a folder of `home()`
-                sha256: str|None=None,  # of the archive; None: the official one's for an address, any for a zip file
-                size: int|None=None,    # bytes of the archive at an address, if `sha256` is given and it is known
-                timeout: tuple[float, float]=(10, 60), # seconds to connect, and without a byte until a line has stalled
-                retries: int=4,         # tries in a row that bring no new byte before the next mirror's turn
-                pause: float=1.,        # seconds before the first new try; doubles each time, 30 at most
-                progress: bool=True     # show bars
-                ) -> Path: # folder that holds `Parasitized/` and `Uninfected/`
+def fetch_cells(
+    source: str
+    | Path
+    | Sequence[str | Path]
+    | None = None,  # address, zip file or folder, or several to try in order
+    to: str | Path | None = None,  # where an archive is unpacked; None: a folder of `home()`
+    sha256: str
+    | None = None,  # of the archive; None: the official one's for an address, any for a zip file
+    size: int
+    | None = None,  # bytes of the archive at an address, if `sha256` is given and it is known
+    timeout: tuple[float, float] = (
+        10,
+        60,
+    ),  # seconds to connect, and without a byte until a line has stalled
+    retries: int = 4,  # tries in a row that bring no new byte before the next mirror's turn
+    pause: float = 1.0,  # seconds before the first new try; doubles each time, 30 at most
+    progress: bool = True,  # show bars
+) -> Path:  # folder that holds `Parasitized/` and `Uninfected/`
     "Bring the cells here, whole; raise `ConnectionError`, `ValueError` or `FileNotFoundError` if no source has them."
-    sources = [URL] if source is None else [source] if isinstance(source, (str, Path)) else list(source)
-    if not sources: raise ValueError("no source given: leave it out for the official archive")
+    sources = (
+        [URL] if source is None else [source] if isinstance(source, (str, Path)) else list(source)
+    )
+    if not sources:
+        raise ValueError("no source given: leave it out for the official archive")
     errors, how = [], dict(timeout=timeout, retries=retries, pause=pause)
     for one in map(str, sources):
-        try: return _fetch_one(one, Path(to).expanduser() if to else None, sha256, size, progress, how)
-        except (ConnectionError, FileNotFoundError, ValueError) as e: errors.append(e)
+        try:
+            return _fetch_one(
+                one, Path(to).expanduser() if to else None, sha256, size, progress, how
+            )
+        except (ConnectionError, FileNotFoundError, ValueError) as e:
+            errors.append(e)
     last = errors[-1]
-    if len(errors) > 1: raise type(last)("; ".join(map(str, errors))) from last
+    if len(errors) > 1:
+        raise type(last)("; ".join(map(str, errors))) from last
     if isinstance(last, ConnectionError):
-        raise ConnectionError(f"{sources[0]}: {last}. What came is kept and the next start goes on from there; "
-                              "or fetch the archive elsewhere and give the zip file or its folder") from last
+        raise ConnectionError(
+            f"{sources[0]}: {last}. What came is kept and the next start goes on from there; "
+            "or fetch the archive elsewhere and give the zip file or its folder"
+        ) from last
     raise last
 
 # %% ../nbs/01_dataset.ipynb #8792b74b
-def course_folder(s: Settings # which cells
-                  ) -> Path: # folder that holds `Parasitized/` and `Uninfected/`
+def course_folder(
+    s: Settings,  # which cells
+) -> Path:  # folder that holds `Parasitized/` and `Uninfected/`
     "Return the folder of this run's cells: drawn if synthetic, fetched if real, checked if it's your own."
     if s.synthetic:
         from malaria_nb.synthetic import DRAWING, synthetic_cells
-        with writing(home()): return synthetic_cells(home()/f"synthetic-{s.n_cells}-v{DRAWING}", s.n_cells)
+
+        with writing(home()):
+            return synthetic_cells(home() / f"synthetic-{s.n_cells}-v{DRAWING}", s.n_cells)
     return fetch_cells(None if s.cells == "nih" else s.cells)
 
 # %% ../nbs/01_dataset.ipynb #a0ba5079
-_NAME = re.compile(r"""
+_NAME = re.compile(
+    r"""
     (?P<photo>
         (?P<smear>
             (?P<patient> C\d+ )  # C33
             \w*? )              # P1thinF
         _IMG_ \w+? )            # 20150619_114756a
-    _cell_ \d+ \.png""", re.IGNORECASE | re.VERBOSE)  # VERBOSE: blanks and comments don't count
+    _cell_ \d+ \.png""",
+    re.IGNORECASE | re.VERBOSE,
+)  # VERBOSE: blanks and comments don't count
 
 
 class BadCell(ValueError):
     "A cell that can't be used: `file`, what its `problem` is, and what would `mend` it."
-    def __init__(self, file: str, problem: str, mend: str="Fetch the cells again, or take the file out of the folder"):
+
+    def __init__(
+        self,
+        file: str,
+        problem: str,
+        mend: str = "Fetch the cells again, or take the file out of the folder",
+    ):
         super().__init__(f"{file}: {problem}. {mend}")
         self.file, self.problem, self.mend = file, problem, mend
 
 
-def parse_name(file: str|Path # a cell's file name, with or without folders
-               ) -> dict[str, str]: # `patient` (the C-number), `smear` and `photo`
+def parse_name(
+    file: str | Path,  # a cell's file name, with or without folders
+) -> dict[str, str]:  # `patient` (the C-number), `smear` and `photo`
     "Read patient, smear and photograph from a cell's file name; raise `ValueError` if it isn't named that way."
     match = _NAME.fullmatch(str(file).replace("\\", "/").rpartition("/")[2])
     if not match:
-        raise BadCell(str(file), "the name says neither patient nor photograph, expected one like "
-                      "C33P1thinF_IMG_20150619_114756a_cell_179.png", "Rename the file, or take it out of the folder")
+        raise BadCell(
+            str(file),
+            "the name says neither patient nor photograph, expected one like "
+            "C33P1thinF_IMG_20150619_114756a_cell_179.png",
+            "Rename the file, or take it out of the folder",
+        )
     return {k: match[k] for k in ("patient", "smear", "photo")}
 
 # %% ../nbs/01_dataset.ipynb #3746d7e8
@@ -300,19 +441,33 @@ _KINDS = {0: "greyscale", 2: "RGB", 3: "palette", 4: "greyscale with alpha", 6: 
 
 def _png_size(head: bytes, name: str) -> tuple[int, int]:
     "Read (height, width) from a PNG's first 33 bytes; raise `ValueError` unless it is 8-bit RGB of a sane size."
-    if not head: raise BadCell(name, "the file is empty")
-    if head[:8] != _SIGNATURE: raise BadCell(name, f"not a PNG, its first bytes are {head[:8]!r}")
-    if len(head) < 33: raise BadCell(name, "cut short in its header")
+    if not head:
+        raise BadCell(name, "the file is empty")
+    if head[:8] != _SIGNATURE:
+        raise BadCell(name, f"not a PNG, its first bytes are {head[:8]!r}")
+    if len(head) < 33:
+        raise BadCell(name, "cut short in its header")
     if head[8:16] != b"\0\0\0\rIHDR" or zlib.crc32(head[12:29]) != int.from_bytes(head[29:33]):
         raise BadCell(name, "its header is damaged")
-    width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", head[16:29])  # two of 4 bytes, five of one
+    width, height, depth, colour, _, _, interlace = struct.unpack(
+        ">IIBBBBB", head[16:29]
+    )  # two of 4 bytes, five of one
     if (depth, colour) != (8, 2):
-        raise BadCell(name, f"{depth}-bit {_KINDS.get(colour, f'colour type {colour}')}, expected 8-bit RGB",
-                      "Convert it to 8-bit RGB, or take it out of the folder")
-    if interlace: raise BadCell(name, "interlaced", "Save it again without interlacing, or take it out of the folder")
+        raise BadCell(
+            name,
+            f"{depth}-bit {_KINDS.get(colour, f'colour type {colour}')}, expected 8-bit RGB",
+            "Convert it to 8-bit RGB, or take it out of the folder",
+        )
+    if interlace:
+        raise BadCell(
+            name, "interlaced", "Save it again without interlacing, or take it out of the folder"
+        )
     if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
-        raise BadCell(name, f"{width:,} × {height:,} px, expected 1 to {MAX_SIDE:,} a side",
-                      "Cut out the cell, or take the file out of the folder")
+        raise BadCell(
+            name,
+            f"{width:,} × {height:,} px, expected 1 to {MAX_SIDE:,} a side",
+            "Cut out the cell, or take the file out of the folder",
+        )
     return height, width
 
 # %% ../nbs/01_dataset.ipynb #70783c81
@@ -320,156 +475,241 @@ def _png_rows(data: bytes, name: str) -> tuple[tuple[int, int], bytes]:
     height, width = _png_size(data[:33], name)
     at, kind, packed = 8, b"", []
     while kind != b"IEND":  # block by block
-        size, kind = int.from_bytes(data[at:at+4]), data[at+4:at+8]
+        size, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
         end = at + 12 + size
-        if end > len(data): raise BadCell(name, f"cut short after {len(data):,} bytes")
-        if zlib.crc32(data[at+4:end-4]) != int.from_bytes(data[end-4:end]):
+        if end > len(data):
+            raise BadCell(name, f"cut short after {len(data):,} bytes")
+        if zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
             raise BadCell(name, f"damaged between bytes {at:,} and {end:,}: the checksum is wrong")
-        if kind == b"IDAT": packed.append(data[at+8:end-4])
+        if kind == b"IDAT":
+            packed.append(data[at + 8 : end - 4])
         at = end
-    expected = height*(1 + 3*width)  # a row is one byte, which tells how it is packed, and three bytes a pixel
-    try: rows = zlib.decompressobj().decompress(b"".join(packed), expected + 1)
-    except zlib.error as e: raise BadCell(name, f"its pixels can't be unpacked ({e})") from e
-    if len(rows) != expected: raise BadCell(name, f"its pixels don't fill {width} × {height} px")
-    if max(rows[::1 + 3*width]) > 4: raise BadCell(name, "a row of its pixels is packed in a way that PNG doesn't know")
+    expected = height * (
+        1 + 3 * width
+    )  # a row is one byte, which tells how it is packed, and three bytes a pixel
+    try:
+        rows = zlib.decompressobj().decompress(b"".join(packed), expected + 1)
+    except zlib.error as e:
+        raise BadCell(name, f"its pixels can't be unpacked ({e})") from e
+    if len(rows) != expected:
+        raise BadCell(name, f"its pixels don't fill {width} × {height} px")
+    if max(rows[:: 1 + 3 * width]) > 4:
+        raise BadCell(name, "a row of its pixels is packed in a way that PNG doesn't know")
     return (height, width), rows
 
 
-def check_png(data: bytes,          # a whole file
-              name: str="the image" # what the error calls it
-              ) -> tuple[int, int]: # (height, width) in pixels
+def check_png(
+    data: bytes,  # a whole file
+    name: str = "the image",  # what the error calls it
+) -> tuple[int, int]:  # (height, width) in pixels
     "Check that `data` is one whole 8-bit RGB PNG, every checksum and row of it; raise `ValueError` if not."
     return _png_rows(data, name)[0]
 
 # %% ../nbs/01_dataset.ipynb #fff58141
 def _listing(folder: Path) -> list[tuple[str, os.DirEntry]]:
     "List the PNG files of the class folders as (file, entry), sorted."
-    return sorted(((f"{f}/{e.name}", e) for f in FOLDERS for e in os.scandir(folder/f)
-                   if e.name.lower().endswith(".png") and not e.name.startswith(".")), key=lambda x: x[0])
+    return sorted(
+        (
+            (f"{f}/{e.name}", e)
+            for f in FOLDERS
+            for e in os.scandir(folder / f)
+            if e.name.lower().endswith(".png") and not e.name.startswith(".")
+        ),
+        key=lambda x: x[0],
+    )
 
 
-def index_cells(root: str|Path # folder laid out like the official archive
-                ) -> pd.DataFrame: # one row a cell: file, label, patient, smear, photo, height, width
+def index_cells(
+    root: str | Path,  # folder laid out like the official archive
+) -> pd.DataFrame:  # one row a cell: file, label, patient, smear, photo, height, width
     "Make the cells table from file names and PNG headers; raise `ValueError` for a file that is no cell."
     listing = _listing(class_root(root))
     files = [file for file, _ in listing]
     names = pd.DataFrame([parse_name(file) for file in files])
     height, width = _sizes(listing).T
-    return pd.DataFrame({"file": files, "label": [int(file.startswith(FOLDERS[1])) for file in files], **names,
-                         "height": height, "width": width})
+    return pd.DataFrame(
+        {
+            "file": files,
+            "label": [int(file.startswith(FOLDERS[1])) for file in files],
+            **names,
+            "height": height,
+            "width": width,
+        }
+    )
 
 # %% ../nbs/01_dataset.ipynb #e53732c6
 def _header(file: str, path: str) -> tuple[int, int]:
-    with open(path, "rb") as f: return _png_size(f.read(33), file)
+    with open(path, "rb") as f:
+        return _png_size(f.read(33), file)
 
 
 def _sizes(listing: list[tuple[str, os.DirEntry]]) -> np.ndarray:
     "Return (height, width) of every file, remembered in `home()` while no file changes."
     stamps = "\n".join(f"{file} {e.stat().st_size} {e.stat().st_mtime_ns}" for file, e in listing)
-    note = home()/"index"/f"{hashlib.sha256(stamps.encode()).hexdigest()[:16]}.npy"
+    note = home() / "index" / f"{hashlib.sha256(stamps.encode()).hexdigest()[:16]}.npy"
     with suppress(OSError, ValueError, EOFError):
         sizes = np.load(note)
-        if sizes.shape == (len(listing), 2): return sizes
+        if sizes.shape == (len(listing), 2):
+            return sizes
     sizes = np.array([_header(file, e.path) for file, e in listing])
     with suppress(OSError):  # it saves time only: without a note the table is the same
         note.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(note) as part: np.save(part, sizes)
+        with whole_file(note) as part:
+            np.save(part, sizes)
     return sizes
 
 # %% ../nbs/01_dataset.ipynb #237d7c93
 def _audit_one(root: Path, file: str) -> tuple[tuple[int, int], bytes]:
     "Return a file's size and a hash of its pixels; raise `BadCell`."
     parse_name(file)
-    try: data = (root/file).read_bytes()
+    try:
+        data = (root / file).read_bytes()
     except OSError as e:
-        raise BadCell(file, f"can't be read ({e.strerror})", "Fetch the cells again, or index the folder again") from e
+        raise BadCell(
+            file,
+            f"can't be read ({e.strerror})",
+            "Fetch the cells again, or index the folder again",
+        ) from e
     size, rows = _png_rows(data, file)
     return size, hashlib.sha256(repr(size).encode() + rows).digest()
 
 
-def audit_cells(cells: pd.DataFrame|None, # a cells table; None takes every PNG below `root`, badly named ones too
-                root: str|Path,           # folder the table was indexed from
-                workers: int|None=None,   # threads; None: one a core
-                progress: bool=True       # show a bar
-                ) -> pd.DataFrame: # one row a problem: file, problem, mend
+def audit_cells(
+    cells: pd.DataFrame
+    | None,  # a cells table; None takes every PNG below `root`, badly named ones too
+    root: str | Path,  # folder the table was indexed from
+    workers: int | None = None,  # threads; None: one a core
+    progress: bool = True,  # show a bar
+) -> pd.DataFrame:  # one row a problem: file, problem, mend
     "Read every file whole and list what is wrong: damage, wrong kinds, sizes that changed, cells that are there twice."
     from tqdm.auto import tqdm
+
     root, look = class_root(root), "Look at both and keep the one that is right"
-    if cells is None: table = [(file, None) for file, _ in _listing(root)]
-    else: table = list(zip(cells.file, zip(cells.height, cells.width)))
+    if cells is None:
+        table = [(file, None) for file, _ in _listing(root)]
+    else:
+        table = list(zip(cells.file, zip(cells.height, cells.width)))
     problems, pixels, names = [], {}, {}
 
     def check(row):
-        try: return _audit_one(root, row[0])
-        except BadCell as e: return e
+        try:
+            return _audit_one(root, row[0])
+        except BadCell as e:
+            return e
 
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        found = tqdm(pool.map(check, table), total=len(table), desc="audit", unit=" cells", disable=not progress)
+        found = tqdm(
+            pool.map(check, table),
+            total=len(table),
+            desc="audit",
+            unit=" cells",
+            disable=not progress,
+        )
         for (file, size), result in zip(table, found):
             if isinstance(result, BadCell):
                 problems.append((file, result.problem, result.mend))
                 continue
             if size not in (None, result[0]):
-                problems.append((file, f"(height, width) is {result[0]}, the table says ({size[0]}, {size[1]})",
-                                 "Index the folder again"))
+                problems.append(
+                    (
+                        file,
+                        f"(height, width) is {result[0]}, the table says ({size[0]}, {size[1]})",
+                        "Index the folder again",
+                    )
+                )
             # the first file with these pixels, and the first with this name: `file` itself unless there was one before
-            twin, namesake = pixels.setdefault(result[1], file), names.setdefault(file.partition("/")[2], file)
+            twin, namesake = (
+                pixels.setdefault(result[1], file),
+                names.setdefault(file.partition("/")[2], file),
+            )
             if twin != file:
-                other = "" if twin.split("/")[0] == file.split("/")[0] else ", which has the other label"
+                other = (
+                    ""
+                    if twin.split("/")[0] == file.split("/")[0]
+                    else ", which has the other label"
+                )
                 problems.append((file, f"same picture as {twin}{other}", look))
-            elif namesake != file: problems.append((file, f"same name as {namesake}, which has the other label", look))
+            elif namesake != file:
+                problems.append((file, f"same name as {namesake}, which has the other label", look))
     return pd.DataFrame(problems, columns=["file", "problem", "mend"])
 
 # %% ../nbs/01_dataset.ipynb #8ac75c54
 SPLITS = ("train", "valid", "test")
 
 
-def describe_cells(cells: pd.DataFrame, # a cells table
-                   by: str="label"      # one row for each value of this column: "label", or "split" after splitting
-                   ) -> pd.DataFrame: # rows: the values and "all"; columns: counts, and cells a patient
+def describe_cells(
+    cells: pd.DataFrame,  # a cells table
+    by: str = "label",  # one row for each value of this column: "label", or "split" after splitting
+) -> pd.DataFrame:  # rows: the values and "all"; columns: counts, and cells a patient
     "Count cells, patients, smears and photographs, and the cells of one patient."
-    if by not in cells: raise ValueError(f"by={by!r}: no such column; the table has {', '.join(cells)}")
-    values = [v for v in SPLITS if (cells[by] == v).any()] if by == "split" else sorted(cells[by].unique())
-    groups = {CLASSES[v] if by == "label" else v: cells[cells[by] == v] for v in values} | {"all": cells}
+    if by not in cells:
+        raise ValueError(f"by={by!r}: no such column; the table has {', '.join(cells)}")
+    values = (
+        [v for v in SPLITS if (cells[by] == v).any()]
+        if by == "split"
+        else sorted(cells[by].unique())
+    )
+    groups = {CLASSES[v] if by == "label" else v: cells[cells[by] == v] for v in values} | {
+        "all": cells
+    }
+
     def counts(part):
         each = part.groupby("patient").size()
-        return {"cells": len(part), "parasitized %": round(100*part.label.mean(), 1), "patients": len(each),
-                "smears": part.smear.nunique(), "photographs": part.photo.nunique(),
-                "median cells a patient": each.median(), "fewest": each.min(), "most": each.max()}
+        return {
+            "cells": len(part),
+            "parasitized %": round(100 * part.label.mean(), 1),
+            "patients": len(each),
+            "smears": part.smear.nunique(),
+            "photographs": part.photo.nunique(),
+            "median cells a patient": each.median(),
+            "fewest": each.min(),
+            "most": each.max(),
+        }
+
     return pd.DataFrame({name: counts(part) for name, part in groups.items()}).T.astype(
-        {k: int for k in ("cells", "patients", "smears", "photographs", "fewest", "most")})
+        {k: int for k in ("cells", "patients", "smears", "photographs", "fewest", "most")}
+    )
 
 # %% ../nbs/01_dataset.ipynb #c56bf66d
-def shared_groups(split: pd.DataFrame # a cells table with its `split`
-                  ) -> pd.DataFrame: # a row each for patient, smear and photo: how many, and the share of test cells
+def shared_groups(
+    split: pd.DataFrame,  # a cells table with its `split`
+) -> pd.DataFrame:  # a row each for patient, smear and photo: how many, and the share of test cells
     "Count the test's patients, smears and photographs that training has seen, and the share of test cells they hold."
     train, test = split[split.split == "train"], split[split.split == "test"]
     rows = {}
     for group in ("patient", "smear", "photo"):
         seen = test[group].isin(train[group])
-        rows[group] = {"in the test": test[group].nunique(), "also in training": test[group][seen].nunique(),
-                       "share of test cells": seen.mean()}
+        rows[group] = {
+            "in the test": test[group].nunique(),
+            "also in training": test[group][seen].nunique(),
+            "share of test cells": seen.mean(),
+        }
     return pd.DataFrame(rows).T.astype({"in the test": int, "also in training": int})
 
 # %% ../nbs/01_dataset.ipynb #23793fbc
 def _part_sizes(fractions: Sequence[float], n: int) -> np.ndarray:
     "Cut `n` groups into whole numbers near `fractions`, at least one for every fraction above 0."
     # cut at the rounded running totals, so that the sizes add up to n
-    sizes = np.diff(np.floor(np.cumsum(fractions)*n + 1e-6).astype(int), prepend=0)
+    sizes = np.diff(np.floor(np.cumsum(fractions) * n + 1e-6).astype(int), prepend=0)
     for i in np.flatnonzero((sizes == 0) & (np.asarray(fractions) > 0)):
         sizes[sizes.argmax()] -= 1
         sizes[i] += 1
     return sizes
 
 
-def _deal(counts: np.ndarray, fractions: Sequence[float], rng: np.random.Generator, swaps: int=5_000) -> np.ndarray:
+def _deal(
+    counts: np.ndarray, fractions: Sequence[float], rng: np.random.Generator, swaps: int = 5_000
+) -> np.ndarray:
     "Deal groups, each with `counts` (groups, classes) of cells, into parts; return the part of each group."
-    part = np.repeat(np.arange(len(fractions)), _part_sizes(fractions, len(counts)))[rng.permutation(len(counts))]
+    part = np.repeat(np.arange(len(fractions)), _part_sizes(fractions, len(counts)))[
+        rng.permutation(len(counts))
+    ]
     wanted = np.outer(fractions, counts.sum(0))  # cells of each class in each part
     sums = np.stack([counts[part == i].sum(0) for i in range(len(fractions))])
     miss = np.abs(sums - wanted).sum()
     for a, b in rng.integers(len(counts), size=(swaps, 2)):
-        if part[a] == part[b]: continue
+        if part[a] == part[b]:
+            continue
         trial = sums.copy()
         trial[part[a]] += counts[b] - counts[a]
         trial[part[b]] += counts[a] - counts[b]
@@ -482,9 +722,12 @@ def _deal(counts: np.ndarray, fractions: Sequence[float], rng: np.random.Generat
 _GROUPS = {"cell": "file", "photo": "photo", "patient": "patient"}
 
 
-def _assign(cells: pd.DataFrame, by: str, fractions: Sequence[float], seed: int, balance: bool) -> np.ndarray:
+def _assign(
+    cells: pd.DataFrame, by: str, fractions: Sequence[float], seed: int, balance: bool
+) -> np.ndarray:
     "Return the part of every row. It depends on the table's content and the seed, not on the order of rows."
-    if by not in _GROUPS: raise ValueError(f"by={by!r}: expected one of {', '.join(map(repr, _GROUPS))}")
+    if by not in _GROUPS:
+        raise ValueError(f"by={by!r}: expected one of {', '.join(map(repr, _GROUPS))}")
     if missing := {"file", "label", _GROUPS[by]} - set(cells):
         raise ValueError(f"no column {', '.join(sorted(missing))}: use a table from index_cells")
     if (twice := cells.file[cells.file.duplicated()]).size:
@@ -492,8 +735,11 @@ def _assign(cells: pd.DataFrame, by: str, fractions: Sequence[float], seed: int,
     rng = np.random.default_rng(seed)
     group, names = pd.factorize(cells[_GROUPS[by]].to_numpy(), sort=True)
     parts, n = sum(f > 0 for f in fractions), len(names)
-    if n < parts: raise ValueError(f"{n} {by}{'s'*(n != 1)} can't fill {parts} parts: use cells of more {by}s"
-                                   + (", or by='cell' knowing that it leaks" if by != "cell" else ""))
+    if n < parts:
+        raise ValueError(
+            f"{n} {by}{'s' * (n != 1)} can't fill {parts} parts: use cells of more {by}s"
+            + (", or by='cell' knowing that it leaks" if by != "cell" else "")
+        )
     if not balance:
         part = np.repeat(np.arange(len(fractions)), _part_sizes(fractions, n))
         return rng.permutation(part)[group]
@@ -501,52 +747,71 @@ def _assign(cells: pd.DataFrame, by: str, fractions: Sequence[float], seed: int,
     return _deal(counts, fractions, rng)[group]
 
 # %% ../nbs/01_dataset.ipynb #1cf720d5
-def split_cells(cells: pd.DataFrame, # a cells table
-                by: str="cell",      # what stays whole: "cell" (the article's way, which leaks), "photo" or "patient"
-                fractions: Sequence[float]=(.63, .07, .30), # of train, valid and test; they add up to 1
-                seed: int=42         # another seed, another split
-                ) -> pd.DataFrame: # the same rows with a column `split`: "train", "valid" or "test"
-    "Split cells into train, valid and test; with groups whole and classes balanced unless `by` is \"cell\"."
-    if len(fractions) != 3 or not all(0 <= f <= 1 for f in fractions) or abs(sum(fractions) - 1) > 1e-6:
-        raise ValueError(f"fractions={tuple(fractions)}: expected three shares (train, valid, test) that add up to 1, "
-                         "such as (.63, .07, .30)")
-    return cells.assign(split=np.array(SPLITS)[_assign(cells, by, fractions, seed, balance=by != "cell")])
+def split_cells(
+    cells: pd.DataFrame,  # a cells table
+    by: str = "cell",  # what stays whole: "cell" (the article's way, which leaks), "photo" or "patient"
+    fractions: Sequence[float] = (0.63, 0.07, 0.30),  # of train, valid and test; they add up to 1
+    seed: int = 42,  # another seed, another split
+) -> pd.DataFrame:  # the same rows with a column `split`: "train", "valid" or "test"
+    'Split cells into train, valid and test; with groups whole and classes balanced unless `by` is "cell".'
+    if (
+        len(fractions) != 3
+        or not all(0 <= f <= 1 for f in fractions)
+        or abs(sum(fractions) - 1) > 1e-6
+    ):
+        raise ValueError(
+            f"fractions={tuple(fractions)}: expected three shares (train, valid, test) that add up to 1, "
+            "such as (.63, .07, .30)"
+        )
+    return cells.assign(
+        split=np.array(SPLITS)[_assign(cells, by, fractions, seed, balance=by != "cell")]
+    )
 
 # %% ../nbs/01_dataset.ipynb #a88fd6ad
-def group_folds(cells: pd.DataFrame, # a cells table
-                n: int=5,            # folds, at least 2
-                by: str="patient",   # what stays whole: "cell", "photo" or "patient"
-                seed: int=42
-                ) -> pd.DataFrame: # the same rows with a column `fold`, 0 to n-1
+def group_folds(
+    cells: pd.DataFrame,  # a cells table
+    n: int = 5,  # folds, at least 2
+    by: str = "patient",  # what stays whole: "cell", "photo" or "patient"
+    seed: int = 42,
+) -> pd.DataFrame:  # the same rows with a column `fold`, 0 to n-1
     "Deal cells into `n` folds for cross-validation, groups whole and classes balanced."
-    if n < 2: raise ValueError(f"n={n}: cross-validation needs at least 2 folds")
-    return cells.assign(fold=_assign(cells, by, [1/n]*n, seed, balance=True))
+    if n < 2:
+        raise ValueError(f"n={n}: cross-validation needs at least 2 folds")
+    return cells.assign(fold=_assign(cells, by, [1 / n] * n, seed, balance=True))
 
 # %% ../nbs/01_dataset.ipynb #5492f1c2
-def sample_cells(cells: pd.DataFrame, # a cells table
-                 n: int,              # cells wanted
-                 seed: int=42
-                 ) -> pd.DataFrame: # `n` rows, or as many as there are: half of each class, spread over all patients
+def sample_cells(
+    cells: pd.DataFrame,  # a cells table
+    n: int,  # cells wanted
+    seed: int = 42,
+) -> (
+    pd.DataFrame
+):  # `n` rows, or as many as there are: half of each class, spread over all patients
     "Sample as many cells of each class, one from every patient before a second from any."
-    if n >= len(cells): return cells
+    if n >= len(cells):
+        return cells
     rng = np.random.default_rng(seed)
     mixed = cells.sort_values("file").iloc[rng.permutation(len(cells))]
     # 0 for a patient's first cell of a class, 1 for the second, and so on
     turn = mixed.groupby(["label", "patient"]).cumcount().to_numpy()
     mixed = mixed.iloc[np.argsort(turn, kind="stable")]
-    return pd.concat([mixed[mixed.label == c].head(n//2) for c in (0, 1)]).sort_values("file", ignore_index=True)
+    return pd.concat([mixed[mixed.label == c].head(n // 2) for c in (0, 1)]).sort_values(
+        "file", ignore_index=True
+    )
 
 
-def course_cells(s: Settings # which cells and how many
-                 ) -> tuple[pd.DataFrame, Path]: # cells table, and the folder its `file` column is relative to
+def course_cells(
+    s: Settings,  # which cells and how many
+) -> tuple[pd.DataFrame, Path]:  # cells table, and the folder its `file` column is relative to
     "Return the cells this run of the course uses: the same in every chapter."
     root = course_folder(s)
     cells = index_cells(root)
     return (cells if s.n_cells is None else sample_cells(cells, s.n_cells)), root
 
 # %% ../nbs/01_dataset.ipynb #e7b22c3e
-def fingerprint(cells: pd.DataFrame # a cells table
-                ) -> str: # 12 hexadecimal digits
+def fingerprint(
+    cells: pd.DataFrame,  # a cells table
+) -> str:  # 12 hexadecimal digits
     "Return a short hash of which cells a table holds, with label and size, whatever the order of its rows."
     table = cells.sort_values("file")[["file", "label", "height", "width"]]
     return hashlib.sha256(table.to_csv(index=False, lineterminator="\n").encode()).hexdigest()[:12]

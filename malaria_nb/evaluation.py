@@ -19,91 +19,131 @@ def _checked(label, score, patient=None):
     "Return label, score and each cell's patient number as checked arrays; raise `ValueError` that says what to mend."
     label, score = np.asarray(label), np.asarray(score)
     for name, a in (("label", label), ("score", score)):
-        if a.ndim != 1: raise ValueError(f"{name} has shape {a.shape}: give one value a cell, as {name}.ravel() does")
+        if a.ndim != 1:
+            raise ValueError(
+                f"{name} has shape {a.shape}: give one value a cell, as {name}.ravel() does"
+            )
     if len(label) != len(score):
-        raise ValueError(f"{len(label)} labels but {len(score)} scores: each cell needs both, in the same order")
-    if not len(label): raise ValueError("no cells: labels and scores are empty")
+        raise ValueError(
+            f"{len(label)} labels but {len(score)} scores: each cell needs both, in the same order"
+        )
+    if not len(label):
+        raise ValueError("no cells: labels and scores are empty")
     wrong = [v for v in pd.Series(label).unique().tolist() if v not in (0, 1)]
     if wrong:
-        raise ValueError(f"labels must be 0 ({CLASSES[0]}) or 1 ({CLASSES[1]}), "
-                         f"found {', '.join(map(repr, wrong[:3]))}")
+        raise ValueError(
+            f"labels must be 0 ({CLASSES[0]}) or 1 ({CLASSES[1]}), "
+            f"found {', '.join(map(repr, wrong[:3]))}"
+        )
     return label.astype(int), _checked_score(score), _patient_numbers(patient, len(label))
 
 
 def _checked_score(score):
     "Return scores as floats; raise `ValueError` where one is no probability."
-    try: score = score.astype(float)
-    except (TypeError, ValueError): raise ValueError(f"scores must be numbers, found {score[0]!r}") from None
+    try:
+        score = score.astype(float)
+    except (TypeError, ValueError):
+        raise ValueError(f"scores must be numbers, found {score[0]!r}") from None
     bad = np.flatnonzero(~((score >= 0) & (score <= 1)))
     if len(bad):
-        raise ValueError(f"scores must be from 0 to 1, the probability of {CLASSES[1]}: {len(bad)} are not, "
-                         f"the first is {score[bad[0]]} in row {bad[0]}; apply a sigmoid to logits, drop NaN")
+        raise ValueError(
+            f"scores must be from 0 to 1, the probability of {CLASSES[1]}: {len(bad)} are not, "
+            f"the first is {score[bad[0]]} in row {bad[0]}; apply a sigmoid to logits, drop NaN"
+        )
     return score
 
 
 def _patient_numbers(patient, n):
     "Number the patients 0, 1, …; without patients every cell is its own."
-    if patient is None: return np.arange(n)
+    if patient is None:
+        return np.arange(n)
     patient = pd.Series(list(patient), dtype=object)
     if len(patient) != n:
-        raise ValueError(f"{n} cells but {len(patient)} patients: each cell needs its patient, in the same order")
+        raise ValueError(
+            f"{n} cells but {len(patient)} patients: each cell needs its patient, in the same order"
+        )
     unknown = (patient.isna() | (patient.astype(str).str.strip() == "")).to_numpy()
     if unknown.any():
-        raise ValueError(f"{unknown.sum()} cells have no patient, the first is row {unknown.argmax()}: "
-                         "drop them, or pass patient=None to treat every cell as independent")
+        raise ValueError(
+            f"{unknown.sum()} cells have no patient, the first is row {unknown.argmax()}: "
+            "drop them, or pass patient=None to treat every cell as independent"
+        )
     return np.unique(patient.astype(str), return_inverse=True)[1]
 
 # %% ../nbs/06_evaluation.ipynb #5baaba56
-def confusion(label, # (n,) 0 uninfected, 1 parasitized
-              score, # (n,) probability of parasitized, 0–1
-              threshold: float=0.5 # a score of at least this is an alarm: a call of parasitized
-              ) -> pd.Series: # counts tn, fp, fn, tp
+def confusion(
+    label,  # (n,) 0 uninfected, 1 parasitized
+    score,  # (n,) probability of parasitized, 0–1
+    threshold: float = 0.5,  # a score of at least this is an alarm: a call of parasitized
+) -> pd.Series:  # counts tn, fp, fn, tp
     "Count the four outcomes; raise `ValueError` for labels not 0 or 1, scores outside 0–1 and unequal lengths."
     label, score, _ = _checked(label, score)
-    if not 0 <= threshold <= 1: raise ValueError(f"threshold={threshold}: use a score from 0 to 1, such as 0.5")
-    return pd.Series(np.bincount(2*label + (score >= threshold), minlength=4), ["tn", "fp", "fn", "tp"])
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold={threshold}: use a score from 0 to 1, such as 0.5")
+    return pd.Series(
+        np.bincount(2 * label + (score >= threshold), minlength=4), ["tn", "fp", "fn", "tp"]
+    )
 
 # %% ../nbs/06_evaluation.ipynb #5e5dfc28
 METRICS = ("accuracy", "sensitivity", "specificity", "ppv", "npv", "f1", "mcc", "auc")
 
 
-def rates(tn, fp, fn, tp # counts, numbers or arrays of equal shape
-          ) -> dict: # metric -> value or array, 0–1 (MCC −1–1); NaN where undefined
+def rates(
+    tn,
+    fp,
+    fn,
+    tp,  # counts, numbers or arrays of equal shape
+) -> dict:  # metric -> value or array, 0–1 (MCC −1–1); NaN where undefined
     "Compute the seven metrics that follow from counts (MCC: Matthews 1975; 0 for a constant call, Chicco and Jurman 2020)."
     tn, fp, fn, tp = (np.asarray(c, dtype=float) for c in (tn, fp, fn, tp))
-    margins = np.sqrt((tp + fp)*(tn + fn)) * np.sqrt((tp + fn)*(tn + fp))
+    margins = np.sqrt((tp + fp) * (tn + fn)) * np.sqrt((tp + fn) * (tn + fp))
     with np.errstate(divide="ignore", invalid="ignore"):
-        mcc = (tp*tn - fp*fn) / margins
-        constant_call = ((tp + fp)*(tn + fn) == 0) & ((tp + fn)*(tn + fp) > 0)
-        return dict(accuracy=(tp + tn) / (tn + fp + fn + tp), sensitivity=tp / (tp + fn), specificity=tn / (tn + fp),
-                    ppv=tp / (tp + fp), npv=tn / (tn + fn), f1=2*tp / (2*tp + fp + fn),
-                    mcc=np.where(constant_call, 0., mcc))
+        mcc = (tp * tn - fp * fn) / margins
+        constant_call = ((tp + fp) * (tn + fn) == 0) & ((tp + fn) * (tn + fp) > 0)
+        return dict(
+            accuracy=(tp + tn) / (tn + fp + fn + tp),
+            sensitivity=tp / (tp + fn),
+            specificity=tn / (tn + fp),
+            ppv=tp / (tp + fp),
+            npv=tn / (tn + fn),
+            f1=2 * tp / (2 * tp + fp + fn),
+            mcc=np.where(constant_call, 0.0, mcc),
+        )
 
 # %% ../nbs/06_evaluation.ipynb #2c8bf684
 # the article's 8,268 test cells, split by cell, 25 epochs; from the notebook in its repository
-ARTICLE = {"basic CNN": dict(tn=3884, fp=191, fn=225, tp=3968),
-           "VGG-19 frozen": dict(tn=3871, fp=204, fn=312, tp=3881),
-           "VGG-19 fine-tuned": dict(tn=4004, fp=71, fn=260, tp=3933)}
+ARTICLE = {
+    "basic CNN": dict(tn=3884, fp=191, fn=225, tp=3968),
+    "VGG-19 frozen": dict(tn=3871, fp=204, fn=312, tp=3881),
+    "VGG-19 fine-tuned": dict(tn=4004, fp=71, fn=260, tp=3933),
+}
 
 
-def article_table() -> pd.DataFrame: # index metric, a column a model
+def article_table() -> pd.DataFrame:  # index metric, a column a model
     "Recompute seven metrics and the article's weighted recall from its confusion matrices (no scores, so no AUC)."
+
     def column(c):
         r, n = rates(**c), sum(c.values())
-        weighted = (c["tp"] + c["fn"])/n * r["sensitivity"] + (c["tn"] + c["fp"])/n * r["specificity"]
+        weighted = (c["tp"] + c["fn"]) / n * r["sensitivity"] + (c["tn"] + c["fp"]) / n * r[
+            "specificity"
+        ]
         return pd.Series(r | {"weighted recall": weighted}, dtype=float)
+
     return pd.DataFrame({name: column(c) for name, c in ARTICLE.items()})
 
 # %% ../nbs/06_evaluation.ipynb #8472b52d
 def _test_rows(predictions, split="test"):
     "Return each model's rows of one split, sorted by file; raise `ValueError` unless all have the same cells."
-    if not predictions: raise ValueError("no predictions: give a dict of model name -> predictions table")
+    if not predictions:
+        raise ValueError("no predictions: give a dict of model name -> predictions table")
     tables = {name: _rows(name, t, split) for name, t in predictions.items()}
     (first, a), *others = tables.items()
     for name, b in others:
         if not a[["file", "label"]].equals(b[["file", "label"]]):
-            raise ValueError(f"{first!r} and {name!r} were scored on different {split} cells: "
-                             "models can be compared on the same cells with the same labels only")
+            raise ValueError(
+                f"{first!r} and {name!r} were scored on different {split} cells: "
+                "models can be compared on the same cells with the same labels only"
+            )
     return tables
 
 
@@ -111,7 +151,9 @@ def _rows(name, table, split):
     "Return the rows of `split` sorted by file."
     missing = [c for c in ("file", "patient", "label", "score", "split") if c not in table]
     if missing:
-        raise ValueError(f"the predictions of {name!r} lack {', '.join(missing)}: use the table of predict_cells")
+        raise ValueError(
+            f"the predictions of {name!r} lack {', '.join(missing)}: use the table of predict_cells"
+        )
     rows = table[table["split"] == split]
     if rows.empty:
         there = ", ".join(map(repr, table["split"].unique()))
@@ -119,20 +161,25 @@ def _rows(name, table, split):
     return rows.sort_values("file", ignore_index=True)
 
 # %% ../nbs/06_evaluation.ipynb #49eb9d70
-def plot_confusion(predictions: dict, # model name -> predictions table
-                   threshold: float=0.5,
-                   split: str="test", # rows to use
-                   title: str=""):    # the finding
+def plot_confusion(
+    predictions: dict,  # model name -> predictions table
+    threshold: float = 0.5,
+    split: str = "test",  # rows to use
+    title: str = "",
+):  # the finding
     "Draw each model's confusion matrix with counts and the share of each labelled class; return the figure."
     import matplotlib.pyplot as plt
+
     tables = _test_rows(predictions, split)
-    fig, axes = plt.subplots(1, len(tables), figsize=(2.9*len(tables), 3.4), squeeze=False, layout="constrained")
+    fig, axes = plt.subplots(
+        1, len(tables), figsize=(2.9 * len(tables), 3.4), squeeze=False, layout="constrained"
+    )
     for ax, (name, t) in zip(axes[0], tables.items()):
         counts = confusion(t["label"], t["score"], threshold).to_numpy().reshape(2, 2)
         share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
         ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for (i, j), n in np.ndenumerate(counts):
-            color = "white" if share[i, j] > .5 else "black"
+            color = "white" if share[i, j] > 0.5 else "black"
             ax.text(j, i, f"{n:,}\n{share[i, j]:.1%}", ha="center", va="center", color=color)
         ax.set(title=name.replace(" (", "\n("), xlabel="model's call")
         ax.set(xticks=[0, 1], xticklabels=CLASSES, yticks=[0, 1])
@@ -144,10 +191,11 @@ def plot_confusion(predictions: dict, # model name -> predictions table
 # %% ../nbs/06_evaluation.ipynb #587a40e8
 def _sorted_auc(weights, label, starts):
     "AUC of cells sorted by score, for each row of weights (k, n); `starts` are where each distinct score starts."
-    positive = np.add.reduceat(weights*label, starts, axis=1)
-    negative = np.add.reduceat(weights*(1 - label), starts, axis=1)
-    wins = (positive*(negative.cumsum(1) - negative/2)).sum(1)
-    with np.errstate(invalid="ignore"): return wins / (positive.sum(1)*negative.sum(1))
+    positive = np.add.reduceat(weights * label, starts, axis=1)
+    negative = np.add.reduceat(weights * (1 - label), starts, axis=1)
+    wins = (positive * (negative.cumsum(1) - negative / 2)).sum(1)
+    with np.errstate(invalid="ignore"):
+        return wins / (positive.sum(1) * negative.sum(1))
 
 
 def _sorting(score):
@@ -156,38 +204,47 @@ def _sorting(score):
     return order, np.flatnonzero(np.diff(score[order], prepend=-1))
 
 # %% ../nbs/06_evaluation.ipynb #dfc8d7ae
-def metrics(label, # (n,) 0 uninfected, 1 parasitized; both must occur
-            score, # (n,) probability of parasitized, 0–1
-            threshold: float=0.5 # a score of at least this is an alarm
-            ) -> pd.Series: # accuracy, sensitivity, specificity, ppv, npv, f1, mcc, auc; NaN where undefined
+def metrics(
+    label,  # (n,) 0 uninfected, 1 parasitized; both must occur
+    score,  # (n,) probability of parasitized, 0–1
+    threshold: float = 0.5,  # a score of at least this is an alarm
+) -> pd.Series:  # accuracy, sensitivity, specificity, ppv, npv, f1, mcc, auc; NaN where undefined
     "Compute all eight metrics; raise `ValueError` where there is one class only, and for what `confusion` refuses."
     label, score, _ = _checked(label, score)
     if label.min() == label.max():
-        raise ValueError(f"all {len(label)} cells are {CLASSES[label[0]]}: the AUC compares two classes; "
-                         "give cells of both, or count with confusion()")
+        raise ValueError(
+            f"all {len(label)} cells are {CLASSES[label[0]]}: the AUC compares two classes; "
+            "give cells of both, or count with confusion()"
+        )
     order, starts = _sorting(score)
     auc = _sorted_auc(np.ones((1, len(label))), label[order], starts)[0]
     return pd.Series(rates(**confusion(label, score, threshold)) | {"auc": auc}, dtype=float)
 
 # %% ../nbs/06_evaluation.ipynb #73bbc0da
-def bootstrap(label, # (n,) 0 uninfected, 1 parasitized; both must occur
-              score, # (n,) probability of parasitized, 0–1
-              patient=None, # (n,) patient of each cell, resampled whole; None resamples single cells
-              threshold: float=0.5, # a score of at least this is an alarm
-              n_boot: int=1000, # resamples
-              seed: int=42 # the same patients and seed give the same resamples, whatever the scores
-              ) -> pd.DataFrame: # a row a resample, a column a metric; NaN where a resample leaves it undefined
+def bootstrap(
+    label,  # (n,) 0 uninfected, 1 parasitized; both must occur
+    score,  # (n,) probability of parasitized, 0–1
+    patient=None,  # (n,) patient of each cell, resampled whole; None resamples single cells
+    threshold: float = 0.5,  # a score of at least this is an alarm
+    n_boot: int = 1000,  # resamples
+    seed: int = 42,  # the same patients and seed give the same resamples, whatever the scores
+) -> pd.DataFrame:  # a row a resample, a column a metric; NaN where a resample leaves it undefined
     "Recompute all metrics on patients drawn with replacement (Efron and Tibshirani 1993; for AUC, Obuchowski 1997)."
     metrics(label, score, threshold)  # its checks
     label, score, code = _checked(label, score, patient)
-    if n_boot < 1: raise ValueError(f"n_boot={n_boot}: at least one resample is needed, 1000 for an interval")
+    if n_boot < 1:
+        raise ValueError(f"n_boot={n_boot}: at least one resample is needed, 1000 for an interval")
     groups = code.max() + 1
     if groups < 2:
-        raise ValueError("all cells are of one patient: patients can't be resampled; use cells of several, "
-                         "or patient=None for the (too narrow) interval by cell")
-    outcome = 2*label + (score >= threshold)  # 0 to 3: tn, fp, fn, tp
-    counts = np.bincount(4*code + outcome, minlength=4*groups).reshape(groups, 4)
-    auc_of = _auc_by_group(label, score, code) if groups <= 1000 else _auc_by_cell(label, score, code)
+        raise ValueError(
+            "all cells are of one patient: patients can't be resampled; use cells of several, "
+            "or patient=None for the (too narrow) interval by cell"
+        )
+    outcome = 2 * label + (score >= threshold)  # 0 to 3: tn, fp, fn, tp
+    counts = np.bincount(4 * code + outcome, minlength=4 * groups).reshape(groups, 4)
+    auc_of = (
+        _auc_by_group(label, score, code) if groups <= 1000 else _auc_by_cell(label, score, code)
+    )
     rng, parts = np.random.default_rng(seed), []
     for start in range(0, n_boot, 50):  # 50 resamples of 10,000 cells stay in the processor's cache
         weights = _draw(rng, min(50, n_boot - start), groups)
@@ -206,144 +263,214 @@ def _auc_by_group(label, score, code):
     "The same, from what each two groups' cells win against each other: quick for many resamples of few groups."
     groups, positive = code.max() + 1, np.sort(score[label == 1])
     whose = code[label == 1][np.argsort(score[label == 1], kind="stable")]
-    wins, size = np.empty((groups, groups)), np.bincount(2*code + label, minlength=2*groups).reshape(groups, 2)
+    wins, size = (
+        np.empty((groups, groups)),
+        np.bincount(2 * code + label, minlength=2 * groups).reshape(groups, 2),
+    )
     for g in range(groups):
         negative = np.sort(score[(code == g) & (label == 0)])
-        beaten = sum(np.searchsorted(negative, positive, side) for side in ("left", "right"))/2  # a tie counts half
+        beaten = (
+            sum(np.searchsorted(negative, positive, side) for side in ("left", "right")) / 2
+        )  # a tie counts half
         wins[:, g] = np.bincount(whose, beaten, groups)
+
     def auc(weights):
-        with np.errstate(invalid="ignore"): return (weights @ wins * weights).sum(1) / ((weights @ size)[:, 0]*(weights @ size)[:, 1])
+        with np.errstate(invalid="ignore"):
+            return (weights @ wins * weights).sum(1) / (
+                (weights @ size)[:, 0] * (weights @ size)[:, 1]
+            )
+
     return auc
 
 
 def _draw(rng, k, groups):
     "Draw `groups` of `groups` with replacement, `k` times; return how often each was drawn, (k, groups)."
-    drawn = rng.integers(groups, size=(k, groups)) + groups*np.arange(k)[:, None]
-    return np.bincount(drawn.ravel(), minlength=k*groups).reshape(k, groups).astype(float)
+    drawn = rng.integers(groups, size=(k, groups)) + groups * np.arange(k)[:, None]
+    return np.bincount(drawn.ravel(), minlength=k * groups).reshape(k, groups).astype(float)
 
 # %% ../nbs/06_evaluation.ipynb #8b55e8c0
-def interval(draws: pd.DataFrame, # a row a resample, a column a quantity
-             level: float=0.95 # share of the resamples inside
-             ) -> pd.DataFrame: # index quantity; low, high; NaN where over 5 % of the resamples leave it undefined
+def interval(
+    draws: pd.DataFrame,  # a row a resample, a column a quantity
+    level: float = 0.95,  # share of the resamples inside
+) -> (
+    pd.DataFrame
+):  # index quantity; low, high; NaN where over 5 % of the resamples leave it undefined
     "Return the percentile interval of each column (Efron and Tibshirani 1993, chapter 13)."
-    if not 0 < level < 1: raise ValueError(f"level={level}: use a share between 0 and 1, such as 0.95")
-    ends = draws.quantile([(1 - level)/2, (1 + level)/2]).T
+    if not 0 < level < 1:
+        raise ValueError(f"level={level}: use a share between 0 and 1, such as 0.95")
+    ends = draws.quantile([(1 - level) / 2, (1 + level) / 2]).T
     ends.columns = ["low", "high"]
-    return ends.where(draws.isna().mean() <= .05)
+    return ends.where(draws.isna().mean() <= 0.05)
 
 # %% ../nbs/06_evaluation.ipynb #4d7a5fb8
-def evaluate(label, # (n,) 0 uninfected, 1 parasitized; both must occur
-             score, # (n,) probability of parasitized, 0–1
-             patient=None, # (n,) patient of each cell, resampled whole; None resamples single cells
-             threshold: float=0.5, # a score of at least this is an alarm
-             n_boot: int=1000, # resamples
-             level: float=0.95, # of the interval
-             seed: int=42) -> pd.DataFrame: # index metric; value, low, high; attrs say what was resampled
+def evaluate(
+    label,  # (n,) 0 uninfected, 1 parasitized; both must occur
+    score,  # (n,) probability of parasitized, 0–1
+    patient=None,  # (n,) patient of each cell, resampled whole; None resamples single cells
+    threshold: float = 0.5,  # a score of at least this is an alarm
+    n_boot: int = 1000,  # resamples
+    level: float = 0.95,  # of the interval
+    seed: int = 42,
+) -> pd.DataFrame:  # index metric; value, low, high; attrs say what was resampled
     "Compute every metric with its bootstrap interval; raise `ValueError` for one class only and for bad input."
     draws = bootstrap(label, score, patient, threshold, n_boot, seed)
     table = interval(draws, level)
     table.insert(0, "value", metrics(label, score, threshold))
-    table.attrs = dict(resampled="cells" if patient is None else "patients",
-                       groups=int(_patient_numbers(patient, len(label)).max()) + 1, cells=len(label),
-                       threshold=threshold, n_boot=n_boot, level=level, left_out=draws.isna().sum().to_dict())
+    table.attrs = dict(
+        resampled="cells" if patient is None else "patients",
+        groups=int(_patient_numbers(patient, len(label)).max()) + 1,
+        cells=len(label),
+        threshold=threshold,
+        n_boot=n_boot,
+        level=level,
+        left_out=draws.isna().sum().to_dict(),
+    )
     return table
 
 # %% ../nbs/06_evaluation.ipynb #91a3449b
 def _text(value, low, high):
     "Format a value with its interval; an undefined one is a dash."
-    if np.isnan(value): return "–"
+    if np.isnan(value):
+        return "–"
     return f"{value:.3f}" + (" (no interval)" if np.isnan(low) else f" ({low:.3f}–{high:.3f})")
 
 
-def compare(predictions: dict, # model name -> predictions table
-            threshold: float=0.5, # a score of at least this is an alarm
-            split: str="test", # rows to use
-            n_boot: int=1000, # resamples of patients
-            level: float=0.95, # of the intervals
-            seed: int=42,
-            formatted: bool=True # False gives numbers: columns (model, value | low | high)
-            ) -> pd.DataFrame: # index metric, columns models, cells "0.951 (0.931–0.967)"
+def compare(
+    predictions: dict,  # model name -> predictions table
+    threshold: float = 0.5,  # a score of at least this is an alarm
+    split: str = "test",  # rows to use
+    n_boot: int = 1000,  # resamples of patients
+    level: float = 0.95,  # of the intervals
+    seed: int = 42,
+    formatted: bool = True,  # False gives numbers: columns (model, value | low | high)
+) -> pd.DataFrame:  # index metric, columns models, cells "0.951 (0.931–0.967)"
     "Evaluate several models on the same cells, intervals by patient; raise `ValueError` where the cells differ."
-    tables = {name: evaluate(t["label"], t["score"], t["patient"], threshold, n_boot, level, seed)
-              for name, t in _test_rows(predictions, split).items()}
-    if not formatted: return pd.concat(tables, axis=1)
-    return pd.DataFrame({name: [_text(*row) for row in t.to_numpy()] for name, t in tables.items()},
-                        index=pd.Index(METRICS, name="metric"))
+    tables = {
+        name: evaluate(t["label"], t["score"], t["patient"], threshold, n_boot, level, seed)
+        for name, t in _test_rows(predictions, split).items()
+    }
+    if not formatted:
+        return pd.concat(tables, axis=1)
+    return pd.DataFrame(
+        {name: [_text(*row) for row in t.to_numpy()] for name, t in tables.items()},
+        index=pd.Index(METRICS, name="metric"),
+    )
 
 # %% ../nbs/06_evaluation.ipynb #1f470d80
-STYLES = (("black", "-", "o"), ("#E69F00", "--", "s"), ("#56B4E9", "-.", "^"), ("#CC79A7", ":", "D"))  # Okabe and Ito
+STYLES = (
+    ("black", "-", "o"),
+    ("#E69F00", "--", "s"),
+    ("#56B4E9", "-.", "^"),
+    ("#CC79A7", ":", "D"),
+)  # Okabe and Ito
 
 
-def _style(i): return dict(zip(("color", "linestyle", "marker"), STYLES[i % len(STYLES)]))
+def _style(i):
+    return dict(zip(("color", "linestyle", "marker"), STYLES[i % len(STYLES)]))
 
 
 def _legend(fig, names, grey="", **look):
     "Name the models below the figure, where no curve is; `grey` names what is grey: a dotted line, or as in `look`."
     from matplotlib.lines import Line2D
+
     lines = [Line2D([], [], **_style(i), label=name) for i, name in enumerate(names)]
-    if grey: lines.append(Line2D([], [], **(look or dict(ls=":")) | dict(color="0.55"), label=grey))
+    if grey:
+        lines.append(Line2D([], [], **(look or dict(ls=":")) | dict(color="0.55"), label=grey))
     fig.legend(handles=lines, loc="outside lower center", ncols=2, fontsize="small")
 
 # %% ../nbs/06_evaluation.ipynb #3cf1fc15
-def plot_comparison(table: pd.DataFrame, # of compare(…, formatted=False)
-                    other: pd.DataFrame|None=None, # the article's values, columns the first models in the same order
-                    title: str=""):
+def plot_comparison(
+    table: pd.DataFrame,  # of compare(…, formatted=False)
+    other: pd.DataFrame
+    | None = None,  # the article's values, columns the first models in the same order
+    title: str = "",
+):
     "Draw each metric of each model with its 95 % interval; return the figure."
     import matplotlib.pyplot as plt
+
     models = table.columns.get_level_values(0).unique()
-    fig, ax = plt.subplots(figsize=(7.5, .55*len(table) + 1.8), layout="constrained")
+    fig, ax = plt.subplots(figsize=(7.5, 0.55 * len(table) + 1.8), layout="constrained")
     for i, name in enumerate(models):
         t, style = table[name], _style(i)
-        y = np.arange(len(t)) + .2*(i - (len(models) - 1)/2)
+        y = np.arange(len(t)) + 0.2 * (i - (len(models) - 1) / 2)
         ax.hlines(y, t["low"], t["high"], color=style["color"], linestyle=style["linestyle"])
         ax.plot(t["value"], y, style["marker"], color=style["color"])
         if other is not None and i < other.shape[1]:
-            ax.plot(other.iloc[:, i].reindex(t.index), y + .09, style["marker"], mfc="none", color="0.55", ms=5)
-    ax.set(yticks=range(len(table)), yticklabels=[m.upper() if len(m) < 4 else m for m in table.index],
-           xlabel="value of the metric, with its 95 % interval", title=title)
+            ax.plot(
+                other.iloc[:, i].reindex(t.index),
+                y + 0.09,
+                style["marker"],
+                mfc="none",
+                color="0.55",
+                ms=5,
+            )
+    ax.set(
+        yticks=range(len(table)),
+        yticklabels=[m.upper() if len(m) < 4 else m for m in table.index],
+        xlabel="value of the metric, with its 95 % interval",
+        title=title,
+    )
     ax.invert_yaxis()
     grey = "the article (other cells, split by cell)" if other is not None else ""
     _legend(fig, models, grey, marker="o", mfc="none", ls="none")
     return fig
 
 # %% ../nbs/06_evaluation.ipynb #f54a3d1b
-def difference(a: pd.DataFrame, # predictions table
-               b: pd.DataFrame, # predictions table of the same cells
-               threshold: float=0.5, # a score of at least this is an alarm
-               split: str="test", # rows to use
-               n_boot: int=1000, # resamples of patients, the same for both
-               level: float=0.95, # of the intervals
-               seed: int=42) -> pd.DataFrame: # index metric; value (a − b), low, high, survives (interval excludes 0)
+def difference(
+    a: pd.DataFrame,  # predictions table
+    b: pd.DataFrame,  # predictions table of the same cells
+    threshold: float = 0.5,  # a score of at least this is an alarm
+    split: str = "test",  # rows to use
+    n_boot: int = 1000,  # resamples of patients, the same for both
+    level: float = 0.95,  # of the intervals
+    seed: int = 42,
+) -> pd.DataFrame:  # index metric; value (a − b), low, high, survives (interval excludes 0)
     "Subtract b's metrics from a's, with paired intervals by patient; raise `ValueError` where the cells differ."
     a, b = _test_rows({"a": a, "b": b}, split).values()
-    table = interval(bootstrap(a["label"], a["score"], a["patient"], threshold, n_boot, seed)
-                     - bootstrap(b["label"], b["score"], b["patient"], threshold, n_boot, seed), level)
-    table.insert(0, "value", metrics(a["label"], a["score"], threshold) - metrics(b["label"], b["score"], threshold))
+    table = interval(
+        bootstrap(a["label"], a["score"], a["patient"], threshold, n_boot, seed)
+        - bootstrap(b["label"], b["score"], b["patient"], threshold, n_boot, seed),
+        level,
+    )
+    table.insert(
+        0,
+        "value",
+        metrics(a["label"], a["score"], threshold) - metrics(b["label"], b["score"], threshold),
+    )
     table["survives"] = (table["low"] > 0) | (table["high"] < 0)
     return table
 
 # %% ../nbs/06_evaluation.ipynb #121b46b0
-def mcnemar(a: pd.DataFrame, # predictions table
-            b: pd.DataFrame, # predictions table of the same cells
-            threshold: float=0.5, # a score of at least this is an alarm
-            split: str="test" # rows to use
-            ) -> tuple[int, int, float]: # cells on which only a is right, only b is right, exact two-sided p
+def mcnemar(
+    a: pd.DataFrame,  # predictions table
+    b: pd.DataFrame,  # predictions table of the same cells
+    threshold: float = 0.5,  # a score of at least this is an alarm
+    split: str = "test",  # rows to use
+) -> tuple[int, int, float]:  # cells on which only a is right, only b is right, exact two-sided p
     "Test whether two models are right equally often (McNemar, exact), as if cells were independent."
     from scipy.stats import binomtest
+
     a, b = _test_rows({"a": a, "b": b}, split).values()
     right = [((t["score"] >= threshold) == t["label"]).to_numpy() for t in (a, b)]
     only_a, only_b = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
-    return only_a, only_b, float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.
+    return (
+        only_a,
+        only_b,
+        float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0,
+    )
 
 # %% ../nbs/06_evaluation.ipynb #27585f6d
-def plot_roc(predictions: dict, # model name -> predictions table
-             threshold: float=0.5, # its point is marked on each curve
-             split: str="test", # rows to use
-             title: str="",     # the finding
-             corner: float=1):  # share of each axis shown, from the upper left corner, where good models are
+def plot_roc(
+    predictions: dict,  # model name -> predictions table
+    threshold: float = 0.5,  # its point is marked on each curve
+    split: str = "test",  # rows to use
+    title: str = "",  # the finding
+    corner: float = 1,
+):  # share of each axis shown, from the upper left corner, where good models are
     "Draw the ROC curve of each model, with its AUC and the point of the threshold; return the figure."
     import matplotlib.pyplot as plt
     from sklearn.metrics import roc_curve
+
     fig, ax = plt.subplots(figsize=(5.4, 5.6), layout="constrained")
     tables, names = _test_rows(predictions, split), []
     for i, (name, t) in enumerate(tables.items()):
@@ -353,27 +480,41 @@ def plot_roc(predictions: dict, # model name -> predictions table
         ax.plot(1 - m["specificity"], m["sensitivity"], style["marker"], color=style["color"], ms=8)
         names.append(f"{name}, AUC {m['auc']:.3f}")
     ax.plot([0, 1], [0, 1], ":", color="0.6")
-    ax.set(xlabel="false alarms: uninfected cells called parasitized, share (1 − specificity)",
-           ylabel="parasitized cells found, share (sensitivity)", title=title, aspect="equal",
-           xlim=(-.02*corner, corner), ylim=(1 - corner, 1 + .02*corner))
-    _legend(fig, names, "chance, AUC 0.5" if corner > .5 else "")
+    ax.set(
+        xlabel="false alarms: uninfected cells called parasitized, share (1 − specificity)",
+        ylabel="parasitized cells found, share (sensitivity)",
+        title=title,
+        aspect="equal",
+        xlim=(-0.02 * corner, corner),
+        ylim=(1 - corner, 1 + 0.02 * corner),
+    )
+    _legend(fig, names, "chance, AUC 0.5" if corner > 0.5 else "")
     return fig
 
 # %% ../nbs/06_evaluation.ipynb #e77e798d
-def plot_thresholds(predictions: dict, # model name -> predictions table
-                    split: str="test", # rows to use
-                    title: str=""):    # the finding
+def plot_thresholds(
+    predictions: dict,  # model name -> predictions table
+    split: str = "test",  # rows to use
+    title: str = "",
+):  # the finding
     "Draw sensitivity and specificity against the threshold, a panel a model; return the figure."
     import matplotlib.pyplot as plt
+
     tables, at = _test_rows(predictions, split), np.linspace(0, 1, 201)
-    fig, axes = plt.subplots(1, len(tables), figsize=(2.9*len(tables), 3.2), sharey=True, squeeze=False,
-                             layout="constrained")
+    fig, axes = plt.subplots(
+        1,
+        len(tables),
+        figsize=(2.9 * len(tables), 3.2),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
     for ax, (name, t) in zip(axes[0], tables.items()):
         c = pd.DataFrame([confusion(t["label"], t["score"], x) for x in at])
         r = rates(**c)
         ax.plot(at, r["sensitivity"], "-", color=COLORS["parasitized"], label="sensitivity")
         ax.plot(at, r["specificity"], "--", color=COLORS["uninfected"], label="specificity")
-        ax.axvline(.5, color="0.6", ls=":", label="0.5")
+        ax.axvline(0.5, color="0.6", ls=":", label="0.5")
         ax.set(title=name.replace(" (", "\n("), xlabel="threshold on the score", ylim=(0, 1.02))
     axes[0][0].set_ylabel("share of the labelled class")
     axes[0][0].legend(loc="lower center")
@@ -381,62 +522,90 @@ def plot_thresholds(predictions: dict, # model name -> predictions table
     return fig
 
 # %% ../nbs/06_evaluation.ipynb #21e8b40a
-def threshold_for(label, # (n,) 0 uninfected, 1 parasitized; parasitized must occur; not of test cells
-                  score, # (n,) probability of parasitized, 0–1
-                  sensitivity: float=0.95 # to reach on these cells, 0–1
-                  ) -> float: # the highest threshold that reaches it
+def threshold_for(
+    label,  # (n,) 0 uninfected, 1 parasitized; parasitized must occur; not of test cells
+    score,  # (n,) probability of parasitized, 0–1
+    sensitivity: float = 0.95,  # to reach on these cells, 0–1
+) -> float:  # the highest threshold that reaches it
     "Choose a threshold by the sensitivity it must reach; raise `ValueError` without parasitized cells."
     label, score, _ = _checked(label, score)
     if not 0 < sensitivity <= 1:
-        raise ValueError(f"sensitivity={sensitivity}: use a share above 0 and up to 1, such as 0.95")
+        raise ValueError(
+            f"sensitivity={sensitivity}: use a share above 0 and up to 1, such as 0.95"
+        )
     falling = np.sort(score[label == 1])[::-1]
-    if not len(falling): raise ValueError(f"no {CLASSES[1]} cells: without them no threshold has a sensitivity")
-    return float(falling[int(np.ceil(sensitivity*len(falling) - 1e-9)) - 1])  # less a rounding error: else .55*100 would ask for 56 of 100
+    if not len(falling):
+        raise ValueError(f"no {CLASSES[1]} cells: without them no threshold has a sensitivity")
+    return float(
+        falling[int(np.ceil(sensitivity * len(falling) - 1e-9)) - 1]
+    )  # less a rounding error: else .55*100 would ask for 56 of 100
 
 # %% ../nbs/06_evaluation.ipynb #a2c3a809
-def plot_precision_recall(predictions: dict, # model name -> predictions table
-                          prevalences=(None,), # shares of parasitized cells, 0–1, a panel each; None is the cells' own
-                          threshold: float=0.5, # its point is marked on each curve
-                          split: str="test", # rows to use
-                          title: str=""):    # the finding
+def plot_precision_recall(
+    predictions: dict,  # model name -> predictions table
+    prevalences=(None,),  # shares of parasitized cells, 0–1, a panel each; None is the cells' own
+    threshold: float = 0.5,  # its point is marked on each curve
+    split: str = "test",  # rows to use
+    title: str = "",
+):  # the finding
     "Draw PPV (precision) against sensitivity (recall) for each model at each prevalence; return the figure."
     import matplotlib.pyplot as plt
     from sklearn.metrics import precision_recall_curve
+
     tables = _test_rows(predictions, split)
     own = next(iter(tables.values()))["label"].mean()
-    fig, axes = plt.subplots(1, len(prevalences), figsize=(5*len(prevalences), 4.6), sharey=True, squeeze=False,
-                             layout="constrained")
+    fig, axes = plt.subplots(
+        1,
+        len(prevalences),
+        figsize=(5 * len(prevalences), 4.6),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
     for ax, prevalence in zip(axes[0], prevalences):
         p = own if prevalence is None else prevalence
         for i, (name, t) in enumerate(tables.items()):
             m, style = metrics(t["label"], t["score"], threshold), _style(i)
-            weight = np.where(t["label"] == 1, p/own, (1 - p)/(1 - own))
-            precision, recall, _ = precision_recall_curve(t["label"], t["score"], sample_weight=weight)
-            ax.plot(recall, precision, style["linestyle"], color=style["color"], drawstyle="steps-post")
+            weight = np.where(t["label"] == 1, p / own, (1 - p) / (1 - own))
+            precision, recall, _ = precision_recall_curve(
+                t["label"], t["score"], sample_weight=weight
+            )
+            ax.plot(
+                recall, precision, style["linestyle"], color=style["color"], drawstyle="steps-post"
+            )
             precision = ppv(m["sensitivity"], m["specificity"], p)
             ax.plot(m["sensitivity"], precision, style["marker"], color=style["color"], ms=8)
         ax.axhline(p, ls=":", color="0.6")
-        ax.set(xlabel="parasitized cells found, share (sensitivity, recall)", xlim=(0, 1.02), ylim=(0, 1.02),
-               title=f"{p:.1%} of cells parasitized" + " (as tested)"*(prevalence is None))
+        ax.set(
+            xlabel="parasitized cells found, share (sensitivity, recall)",
+            xlim=(0, 1.02),
+            ylim=(0, 1.02),
+            title=f"{p:.1%} of cells parasitized" + " (as tested)" * (prevalence is None),
+        )
     axes[0][0].set_ylabel("alarms that are right, share (PPV, precision)")
     _legend(fig, tables, "chance")
     fig.suptitle(title)
     return fig
 
 # %% ../nbs/06_evaluation.ipynb #3fdc60e4
-def at_prevalence(sensitivity, # 0–1, number or array
-                  specificity, # 0–1, number or array
-                  prevalence   # share of cells that are parasitized, 0–1
-                  ) -> dict: # ppv and npv, 0–1
+def at_prevalence(
+    sensitivity,  # 0–1, number or array
+    specificity,  # 0–1, number or array
+    prevalence,  # share of cells that are parasitized, 0–1
+) -> dict:  # ppv and npv, 0–1
     "Carry a model's error rates to a place where another share of cells is parasitized (Bayes' rule, see `screening`)."
-    return {"ppv": ppv(sensitivity, specificity, prevalence), "npv": npv(sensitivity, specificity, prevalence)}
+    return {
+        "ppv": ppv(sensitivity, specificity, prevalence),
+        "npv": npv(sensitivity, specificity, prevalence),
+    }
 
 # %% ../nbs/06_evaluation.ipynb #83131d22
-def hardest(predictions: pd.DataFrame, # predictions table
-            n: int=8, # rows at most
-            threshold: float=0.5, # a score of at least this is an alarm
-            split: str="test" # rows to use
-            ) -> pd.DataFrame: # the wrong rows, surest first, with wrong_by = |score − label|, 0–1
+def hardest(
+    predictions: pd.DataFrame,  # predictions table
+    n: int = 8,  # rows at most
+    threshold: float = 0.5,  # a score of at least this is an alarm
+    split: str = "test",  # rows to use
+) -> pd.DataFrame:  # the wrong rows, surest first, with wrong_by = |score − label|, 0–1
     "Return the cells that a model called most confidently wrong."
     rows = _rows("the model", predictions, split)
     label, score, _ = _checked(rows["label"], rows["score"])

@@ -6,7 +6,8 @@
 __all__ = ['Wrong', 'expect', 'given', 'called', 'array_of', 'without_solution', 'learners', 'exercises', 'prove', 'grade']
 
 # %% ../nbs/95_exercises.ipynb #5ea84889
-import re, secrets
+import re
+import secrets
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -16,15 +17,18 @@ import numpy as np
 # %% ../nbs/95_exercises.ipynb #b475604a
 class Wrong(AssertionError):
     "What is wrong with an answer, in one sentence."
-    def _render_traceback_(self): return [f"Not yet: {self}"]  # IPython shows this in place of a traceback
+
+    def _render_traceback_(self):
+        return [f"Not yet: {self}"]  # IPython shows this in place of a traceback
 
 
 def expect(true, sentence: str):
     "Raise `Wrong` with the sentence unless `true`."
-    if not true: raise Wrong(sentence)
+    if not true:
+        raise Wrong(sentence)
 
 # %% ../nbs/95_exercises.ipynb #8808f4e1
-def given(answer, what: str="your answer"):
+def given(answer, what: str = "your answer"):
     "Return an answer; raise `Wrong` where it is still the `...` of the exercise."
     expect(answer is not ..., f"{what} is still '...': replace the three dots")
     return answer
@@ -34,104 +38,154 @@ def called(function: Callable, *args, **kwargs):
     "Call a learner's function; raise `Wrong` where it is missing, fails or returns nothing."
     expect(callable(function), "hand over the function itself, without brackets behind its name")
     name = getattr(function, "__name__", "your function")
-    try: value = function(*args, **kwargs)
-    except Wrong: raise  # by something the check handed in
-    except Exception as e: raise Wrong(f"{name} stopped with {type(e).__name__}: {e}") from None
+    try:
+        value = function(*args, **kwargs)
+    except Wrong:
+        raise  # by something the check handed in
+    except Exception as e:
+        raise Wrong(f"{name} stopped with {type(e).__name__}: {e}") from None
     expect(value is not None and value is not ..., f"{name} returns nothing yet")
     return value
 
 
-def array_of(value, shape: tuple, name: str="your function") -> np.ndarray:
+def array_of(value, shape: tuple, name: str = "your function") -> np.ndarray:
     "Return a learner's value as an array of floats; raise `Wrong` where it has another shape or isn't of numbers."
     wanted = "an array of numbers" if shape else "a number"
-    try: a = np.asarray(value, float)
-    except (TypeError, ValueError): raise Wrong(f"{name} gives {type(value).__name__}; {wanted} is expected") from None
+    try:
+        a = np.asarray(value, float)
+    except (TypeError, ValueError):
+        raise Wrong(f"{name} gives {type(value).__name__}; {wanted} is expected") from None
     expect(value is not None, f"{name} gives None; {wanted} is expected")
     expect(a.shape == shape, f"{name} gives the shape {a.shape} where {shape} is expected")
     return a
 
 
-def _right(): print("Right.")
+def _right():
+    print("Right.")
 
 # %% ../nbs/95_exercises.ipynb #eb4c6eff
 _BLOCK = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n.*?^[ \t]*### END SOLUTION$", re.M | re.S)
 _LINE = re.compile(r"^([ \t]*)((?:[\w., ]+ = |return )?).*# solution$", re.M)
 
 
-def without_solution(source: str # of a code cell
-                     ) -> str:
+def without_solution(
+    source: str,  # of a code cell
+) -> str:
     "Replace what is marked as solution by `...`."
-    def dots(m): return m[1] + m[2] + ", ".join(["..."] * (1 + m[2].count(","))) + "  # your turn"
+
+    def dots(m):
+        return m[1] + m[2] + ", ".join(["..."] * (1 + m[2].count(","))) + "  # your turn"
+
     return _LINE.sub(dots, _BLOCK.sub(r"\1...  # your turn", source))
 
 # %% ../nbs/95_exercises.ipynb #bc0dd720
-def _wrong(cell): return cell["cell_type"] == "code" and cell["source"].startswith("#| wrong:")
+def _wrong(cell):
+    return cell["cell_type"] == "code" and cell["source"].startswith("#| wrong:")
 
 
-def learners(solutions # notebook
-             ): # the same without solutions, wrong answers and outputs
+def learners(
+    solutions,  # notebook
+):  # the same without solutions, wrong answers and outputs
     "Make the learner's version of a notebook of solutions."
     made = deepcopy(solutions)
     made["cells"] = [c for c in made["cells"] if not _wrong(c)]
     for c in made["cells"]:
-        if c["cell_type"] == "code": c.update(source=without_solution(c["source"]), outputs=[], execution_count=None)
-        else: c["source"] = c["source"].replace("# Solutions: ", "# Exercises: ")
+        if c["cell_type"] == "code":
+            c.update(source=without_solution(c["source"]), outputs=[], execution_count=None)
+        else:
+            c["source"] = c["source"].replace("# Solutions: ", "# Exercises: ")
     return made
 
 
-def exercises(notebook # of solutions or of a learner
-              ) -> dict[str, list]: # heading -> cells; "" has those before the first
+def exercises(
+    notebook,  # of solutions or of a learner
+) -> dict[str, list]:  # heading -> cells; "" has those before the first
     "Split a notebook at its second-level headings."
     found = {"": []}
     for cell in notebook["cells"]:
         heading = re.match(r"## (.+)", cell["source"]) if cell["cell_type"] == "markdown" else None
-        if heading: found[heading[1].strip()] = []
+        if heading:
+            found[heading[1].strip()] = []
         found[list(found)[-1]].append(cell)
     return found
 
 # %% ../nbs/95_exercises.ipynb #ff0bce7a
-def _is_check(cell): return cell["cell_type"] == "code" and not _wrong(cell) and re.search(r"^check_\w+\(", cell["source"], re.M)
+def _is_check(cell):
+    return (
+        cell["cell_type"] == "code"
+        and not _wrong(cell)
+        and re.search(r"^check_\w+\(", cell["source"], re.M)
+    )
 
 
 def _verdict(cells, space):
     "Run code cells, up to the last check, in a copy of a namespace; return the sentence of the `Wrong` that stops them, or ''."
     space, last = dict(space), max((i for i, c in enumerate(cells) if _is_check(c)), default=-1)
     try:
-        for c in cells[:last + 1]: exec(compile(c["source"], "<cell>", "exec"), space)
-    except Wrong as e: return str(e)
+        for c in cells[: last + 1]:
+            exec(compile(c["source"], "<cell>", "exec"), space)
+    except Wrong as e:
+        return str(e)
     return ""
 
 
-def prove(solutions # notebook
-          ) -> list[str]: # what is missing, a sentence each; empty when every check has been seen to pass and to fail
+def prove(
+    solutions,  # notebook
+) -> list[
+    str
+]:  # what is missing, a sentence each; empty when every check has been seen to pass and to fail
     "Try every check on the solution, on the empty exercise and on the wrong answers."
     space, problems = {"__name__": "__solutions__"}, []
     for heading, cells in exercises(solutions).items():
-        hidden = [c for c in cells if c["cell_type"] == "markdown" and re.search(r"(?<!\A)^## ", c["source"], re.M)]
-        if hidden: problems.append(f"{heading}: a second-level heading is not the first line of its cell")
-        def say(problem): problems.append(f"{heading}: {problem}")
+        hidden = [
+            c
+            for c in cells
+            if c["cell_type"] == "markdown" and re.search(r"(?<!\A)^## ", c["source"], re.M)
+        ]
+        if hidden:
+            problems.append(f"{heading}: a second-level heading is not the first line of its cell")
+
+        def say(problem):
+            problems.append(f"{heading}: {problem}")
+
         def passes(cells):
-            try: return not _verdict(cells, space)
-            except Exception as e: return say(f"stops with {type(e).__name__}: {e} before its check can speak")
+            try:
+                return not _verdict(cells, space)
+            except Exception as e:
+                return say(f"stops with {type(e).__name__}: {e} before its check can speak")
+
         wrong = [c for c in cells if _wrong(c)]
         code = [c for c in cells if c["cell_type"] == "code" and not _wrong(c)]
         checks = [c for c in code if _is_check(c)]
         empty = [{**c, "source": without_solution(c["source"])} for c in code]
-        if heading and not checks: say("has no check")
-        if heading and empty == code: say("has no line marked as solution")
-        if heading and len(wrong) < 2: say(f"has {len(wrong)} wrong answers, not two")
-        if heading and checks and passes(empty): say("the check passes on the empty exercise")
+        if heading and not checks:
+            say("has no check")
+        if heading and empty == code:
+            say("has no line marked as solution")
+        if heading and len(wrong) < 2:
+            say(f"has {len(wrong)} wrong answers, not two")
+        if heading and checks and passes(empty):
+            say("the check passes on the empty exercise")
         for c in cells:  # wrong answers too, as for someone who runs all cells: they stand before the solution, which then replaces them
-            try: exec(compile(c["source"] if c["cell_type"] == "code" else "", f"<{heading}>", "exec"), space)
+            try:
+                exec(
+                    compile(
+                        c["source"] if c["cell_type"] == "code" else "", f"<{heading}>", "exec"
+                    ),
+                    space,
+                )
             except Exception as e:
                 say(f"run from top to bottom it stops with {type(e).__name__}: {e}")
                 break
         for w in wrong:
-            if passes([w, *checks]): say(f"the check passes on the wrong answer {w['source'].splitlines()[0][9:].strip()!r}")
+            if passes([w, *checks]):
+                say(
+                    f"the check passes on the wrong answer {w['source'].splitlines()[0][9:].strip()!r}"
+                )
     return problems
 
 # %% ../nbs/95_exercises.ipynb #9906f9ef
-_GUARD = '''
+_GUARD = """
 def _guard(allowed):
     import os, sys
     allowed = tuple(os.path.realpath(a) + os.sep for a in allowed)
@@ -152,13 +206,14 @@ def _guard(allowed):
             if not inside(path): raise PermissionError(f"an exercise may not write outside its folder: {path}")
     sys.addaudithook(hook)
 _guard(%r); del _guard
-'''
+"""
 
 
 _SETTLE = "import asyncio; await asyncio.sleep(0.5)"  # `exit()` ends a kernel a tenth of a second later: in this exercise, not in the next
 
 
-def _number(heading): return heading.split()[0]
+def _number(heading):
+    return heading.split()[0]
 
 
 def _graded_sections(learner, official, token):
@@ -166,51 +221,96 @@ def _graded_sections(learner, official, token):
     theirs = {_number(h): cells for h, cells in exercises(learner).items() if h}
     sections = {"": [c["source"] for c in exercises(learner)[""] if c["cell_type"] == "code"]}
     for heading, cells in exercises(official).items():
-        if not heading: continue
-        own = [c["source"] for c in theirs.get(_number(heading), []) if c["cell_type"] == "code" and not _is_check(c) and not _wrong(c)]
+        if not heading:
+            continue
+        own = [
+            c["source"]
+            for c in theirs.get(_number(heading), [])
+            if c["cell_type"] == "code" and not _is_check(c) and not _wrong(c)
+        ]
         checks = [c["source"] for c in cells if _is_check(c)]
-        fresh = "from malaria_nb.checks import " + ", ".join(sorted(set(re.findall(r"^(check_\w+)\(", "\n".join(checks), re.M))))
+        fresh = "from malaria_nb.checks import " + ", ".join(
+            sorted(set(re.findall(r"^(check_\w+)\(", "\n".join(checks), re.M)))
+        )
         sections[heading] = [*own, _SETTLE, "\n".join([fresh, *checks, f"print({token!r})"])]
     return sections
 
 
-def _said(cells, token, timeout) -> str|None:
+def _said(cells, token, timeout) -> str | None:
     "Return why an exercise is not passed, from the outputs of its cells; '' when it is, None when its check gave no answer."
     errors = [o for c in cells for o in c.outputs if o.output_type == "error"]
-    if any(token in o.get("text", "") for o in cells[-1].outputs): return ""
-    if not any(o.output_type == "error" for o in cells[-1].outputs): return None
-    if errors[-1].ename == "Wrong": return errors[-1].evalue
-    if errors[0].ename == "KeyboardInterrupt": return f"no end after {timeout} seconds"
+    if any(token in o.get("text", "") for o in cells[-1].outputs):
+        return ""
+    if not any(o.output_type == "error" for o in cells[-1].outputs):
+        return None
+    if errors[-1].ename == "Wrong":
+        return errors[-1].evalue
+    if errors[0].ename == "KeyboardInterrupt":
+        return f"no end after {timeout} seconds"
     return f"stopped with {errors[0].ename}: {errors[0].evalue}"
 
 
-def grade(notebook: str|Path,  # of a learner
-          official: str|Path,  # the exercises it was made from, or their solutions
-          timeout: int=60      # seconds a cell may take
-          ) -> dict: # notebook, passed, of, and of each exercise passed and what the check says; "error" if it can't be read
+def grade(
+    notebook: str | Path,  # of a learner
+    official: str | Path,  # the exercises it was made from, or their solutions
+    timeout: int = 60,  # seconds a cell may take
+) -> dict:  # notebook, passed, of, and of each exercise passed and what the check says; "error" if it can't be read
     "Run a learner's notebook, apart from everything else, and check every exercise."
     import nbformat
+
     from malaria_nb.notebooks import _await, _execute, _kernel_home
+
     path, task, token = Path(notebook), nbformat.read(official, 4), secrets.token_hex(8)
     found = {h: "is missing" for h in exercises(task) if h}
+
     def report(**more):
         each = {h: {"passed": not why, "says": why} for h, why in found.items()}
-        return {"notebook": path.name, "passed": sum(e["passed"] for e in each.values()), "of": len(each), "exercises": each} | more
-    try: sections = _graded_sections(nbformat.read(path, 4), task, token)
-    except Exception as e: return report(error=f"not a notebook: {type(e).__name__}")
+        return {
+            "notebook": path.name,
+            "passed": sum(e["passed"] for e in each.values()),
+            "of": len(each),
+            "exercises": each,
+        } | more
+
+    try:
+        sections = _graded_sections(nbformat.read(path, 4), task, token)
+    except Exception as e:
+        return report(error=f"not a notebook: {type(e).__name__}")
     while True:  # once, and once more for each exercise that takes the kernel with it
         with _kernel_home() as kernels:
-            folder = kernels/"folder"
+            folder = kernels / "folder"
             folder.mkdir()
-            sources = [("", _GUARD % [str(folder), str(kernels/"ipython")]), *((h, source) for h, cells in sections.items() for source in cells)]
-            nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for _, source in sources])
-            env = {"MALARIA_NB_HOME": str(folder/"home"), "MPLBACKEND": "agg"}
-            failed, why = _await(_execute(nb, folder, kernels, timeout, lambda i: None, env, allow_errors=True, interrupt_on_timeout=True,
-                                          error_on_timeout={"ename": "TimeoutError", "evalue": "", "traceback": []}))
-        said = {h: _said([c for (g, _), c in zip(sources, nb.cells) if g == h], token, timeout) for h in sections if h}
+            sources = [
+                ("", _GUARD % [str(folder), str(kernels / "ipython")]),
+                *((h, source) for h, cells in sections.items() for source in cells),
+            ]
+            nb = nbformat.v4.new_notebook(
+                cells=[nbformat.v4.new_code_cell(source) for _, source in sources]
+            )
+            env = {"MALARIA_NB_HOME": str(folder / "home"), "MPLBACKEND": "agg"}
+            failed, why = _await(
+                _execute(
+                    nb,
+                    folder,
+                    kernels,
+                    timeout,
+                    lambda i: None,
+                    env,
+                    allow_errors=True,
+                    interrupt_on_timeout=True,
+                    error_on_timeout={"ename": "TimeoutError", "evalue": "", "traceback": []},
+                )
+            )
+        said = {
+            h: _said([c for (g, _), c in zip(sources, nb.cells) if g == h], token, timeout)
+            for h in sections
+            if h
+        }
         found |= {h: text for h, text in said.items() if text is not None}
         lost = next((h for h, text in said.items() if text is None), None)
-        if lost is None: return report()
-        if failed is not None and not sources[failed][0]: return report(error=f"stops before the first exercise: {why}")
+        if lost is None:
+            return report()
+        if failed is not None and not sources[failed][0]:
+            return report(error=f"stops before the first exercise: {why}")
         found[lost] = f"no end after {timeout} seconds" if failed is None else "ends the kernel"
         del sections[lost]

@@ -11,7 +11,16 @@ __all__ = ['THREE', 'RECIPES', 'FOLDS', 'POLICIES', 'GOLDEN', 'MODELS', 'COLUMNS
            'check', 'Job', 'grid', 'parse_job', 'list_grid', 'run_grid']
 
 # %% ../nbs/91_experiments.ipynb #f1b87e9b
-import gzip, hashlib, json, math, os, platform, re, shutil, subprocess, sys
+import gzip
+import hashlib
+import json
+import math
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -24,48 +33,92 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from .course import COLORS, SCALES, Scale, Settings, cells_name, home, settings, whole_file
+from malaria_nb.course import (
+    COLORS,
+    SCALES,
+    Scale,
+    Settings,
+    cells_name,
+    home,
+    settings,
+    whole_file,
+)
 from .dataset import course_cells, fingerprint, group_folds, split_cells
 
 # %% ../nbs/91_experiments.ipynb #a528da41
 @dataclass(frozen=True)
 class Recipe:
     "The choices that make one of the course's models, and where it is to be tried."
-    name: str             # what it is asked for by
-    model: str            # "basic_cnn", "compact_cnn", "vgg19_frozen", "vgg19_finetuned", or logistic regression: "threshold" (on purple), "only_mask", "only_size", "only_colour"
-    optimizer: str        # "adam", "adamw" or "rmsprop"
+
+    name: str  # what it is asked for by
+    model: str  # "basic_cnn", "compact_cnn", "vgg19_frozen", "vgg19_finetuned", or logistic regression: "threshold" (on purple), "only_mask", "only_size", "only_colour"
+    optimizer: str  # "adam", "adamw" or "rmsprop"
     learning_rate: float  # at the start
-    plateau: int|None = 2          # halve the learning rate after so many epochs without a lower validation loss; None: never
-    patience: int|None = 8         # stop after so many; None: never
-    keep: str = "best"             # epoch whose weights are kept, "best" (lowest validation loss) or "last"
-    augment: str|None = None       # "eight_symmetries" or "affine", of each training cell; None: neither
-    preprocessing: str = "bgr-mean" # in front of VGG-19, see `transfer.PREPROCESSING`
-    start_from: str|None = None    # recipe whose trained head this one starts with; None: a new head
-    splits: tuple[str, ...] = ("patient", "cell")  # what the splits keep together, for which it is recorded
-    seeds: tuple[int, ...] = (42,) # for which it is recorded
-    fold_seeds: tuple[int, ...] = () # for which it is recorded on five folds, too
-    folds: tuple[str, ...] = ("patient", "photo", "cell") # what those folds keep together
-    labels: str|None = None        # it is trained on labels "corrected" or "dropped" after Fuhad et al.; None: as published
-    size: int|None = None          # side of an image, pixels; None: the scale's
-    batch: int|None = None         # cells a training step; None: the scale's
-    epochs: int|None = None        # at most, at the full scale; None: the scale's
-    schedule: str|None = None      # "one_cycle": the learning rate climbs for a fifth of all steps and then falls to 0; None: constant
-    smoothing: float|None = None   # labels are moved by half of this towards 0.5; None: not
-    averaging: float|None = None   # momentum of a running mean of the weights, which is kept; None: none
-    network: dict|None = None      # arguments of `compact.compact_cnn`
-    teacher: tuple[str, int]|None = None # recipe, and its epochs at most, whose scores of the training cells are mixed half and half with their labels; None: labels alone
+    plateau: int | None = (
+        2  # halve the learning rate after so many epochs without a lower validation loss; None: never
+    )
+    patience: int | None = 8  # stop after so many; None: never
+    keep: str = "best"  # epoch whose weights are kept, "best" (lowest validation loss) or "last"
+    augment: str | None = (
+        None  # "eight_symmetries" or "affine", of each training cell; None: neither
+    )
+    preprocessing: str = "bgr-mean"  # in front of VGG-19, see `transfer.PREPROCESSING`
+    start_from: str | None = (
+        None  # recipe whose trained head this one starts with; None: a new head
+    )
+    splits: tuple[str, ...] = (
+        "patient",
+        "cell",
+    )  # what the splits keep together, for which it is recorded
+    seeds: tuple[int, ...] = (42,)  # for which it is recorded
+    fold_seeds: tuple[int, ...] = ()  # for which it is recorded on five folds, too
+    folds: tuple[str, ...] = ("patient", "photo", "cell")  # what those folds keep together
+    labels: str | None = (
+        None  # it is trained on labels "corrected" or "dropped" after Fuhad et al.; None: as published
+    )
+    size: int | None = None  # side of an image, pixels; None: the scale's
+    batch: int | None = None  # cells a training step; None: the scale's
+    epochs: int | None = None  # at most, at the full scale; None: the scale's
+    schedule: str | None = (
+        None  # "one_cycle": the learning rate climbs for a fifth of all steps and then falls to 0; None: constant
+    )
+    smoothing: float | None = None  # labels are moved by half of this towards 0.5; None: not
+    averaging: float | None = (
+        None  # momentum of a running mean of the weights, which is kept; None: none
+    )
+    network: dict | None = None  # arguments of `compact.compact_cnn`
+    teacher: tuple[str, int] | None = (
+        None  # recipe, and its epochs at most, whose scores of the training cells are mixed half and half with their labels; None: labels alone
+    )
 
 
 _WHERE = ("name", "splits", "seeds", "fold_seeds", "folds")
-_NEWER = ("labels", "size", "batch", "epochs", "schedule", "smoothing", "averaging", "network", "teacher")  # fields that no recipe had at first: unset, they leave a digest as it was
+_NEWER = (
+    "labels",
+    "size",
+    "batch",
+    "epochs",
+    "schedule",
+    "smoothing",
+    "averaging",
+    "network",
+    "teacher",
+)  # fields that no recipe had at first: unset, they leave a digest as it was
 
 
-def choices(recipe: Recipe
-            ) -> dict: # field: value, without the name and without where the recipe is tried
+def choices(
+    recipe: Recipe,
+) -> dict:  # field: value, without the name and without where the recipe is tried
     "Return what a recipe's result depends on, the recipes of the head that it starts with and of its teacher included."
-    found = {k: v for k, v in asdict(recipe).items() if k not in _WHERE and not (k in _NEWER and v is None)}
-    if recipe.start_from: found["start_from"] = choices(RECIPES[recipe.start_from])
-    if recipe.teacher: found["teacher"] = choices(RECIPES[recipe.teacher[0]]) | {"epochs": recipe.teacher[1]}
+    found = {
+        k: v
+        for k, v in asdict(recipe).items()
+        if k not in _WHERE and not (k in _NEWER and v is None)
+    }
+    if recipe.start_from:
+        found["start_from"] = choices(RECIPES[recipe.start_from])
+    if recipe.teacher:
+        found["teacher"] = choices(RECIPES[recipe.teacher[0]]) | {"epochs": recipe.teacher[1]}
     return found
 
 # %% ../nbs/91_experiments.ipynb #8238b8dd
@@ -74,15 +127,41 @@ _OURS = (
     Recipe("purple_threshold", "threshold", "adam", 3e-2, seeds=THREE, fold_seeds=(42,)),
     Recipe("basic_cnn", "basic_cnn", "adam", 4e-4),
     Recipe("vgg19_frozen", "vgg19_frozen", "rmsprop", 1e-4, seeds=THREE, fold_seeds=(42, 43)),
-    Recipe("vgg19_finetuned", "vgg19_finetuned", "rmsprop", 1e-5, augment="eight_symmetries", start_from="vgg19_frozen"))
+    Recipe(
+        "vgg19_finetuned",
+        "vgg19_finetuned",
+        "rmsprop",
+        1e-5,
+        augment="eight_symmetries",
+        start_from="vgg19_frozen",
+    ),
+)
 
 # %% ../nbs/91_experiments.ipynb #ecf14312
 _to_the_end = dict(patience=None, keep="last")
 _ARTICLE = (
     Recipe("article_basic_cnn", "basic_cnn", "adam", 1e-3, **_to_the_end, splits=("cell",)),
-    Recipe("article_vgg19_frozen", "vgg19_frozen", "rmsprop", 1e-4, **_to_the_end, preprocessing="bgr/255", seeds=THREE),
-    Recipe("article_vgg19_finetuned", "vgg19_finetuned", "rmsprop", 1e-5, plateau=None, **_to_the_end, augment="affine",
-           preprocessing="bgr/255", splits=("cell",)))
+    Recipe(
+        "article_vgg19_frozen",
+        "vgg19_frozen",
+        "rmsprop",
+        1e-4,
+        **_to_the_end,
+        preprocessing="bgr/255",
+        seeds=THREE,
+    ),
+    Recipe(
+        "article_vgg19_finetuned",
+        "vgg19_finetuned",
+        "rmsprop",
+        1e-5,
+        plateau=None,
+        **_to_the_end,
+        augment="affine",
+        preprocessing="bgr/255",
+        splits=("cell",),
+    ),
+)
 
 # %% ../nbs/91_experiments.ipynb #3807349e
 _FROZEN = _OURS[2]
@@ -90,114 +169,186 @@ _REPAIRS = (
     replace(_FROZEN, name="frozen_rgb_mean", preprocessing="rgb-mean"),
     replace(_FROZEN, name="frozen_bgr_255", preprocessing="bgr/255"),
     replace(_FROZEN, name="frozen_rgb_255", preprocessing="rgb/255"),
-    replace(_FROZEN, name="frozen_last", **_to_the_end))
+    replace(_FROZEN, name="frozen_last", **_to_the_end),
+)
 _REPAIRS = tuple(replace(r, fold_seeds=()) for r in _REPAIRS)
 
 # %% ../nbs/91_experiments.ipynb #9fe63674
-_LABELS = tuple(replace(_FROZEN, name=f"frozen_labels_{how}", labels=how, splits=("patient",), fold_seeds=()) for how in ("corrected", "dropped"))
-_SHORTCUTS = tuple(Recipe(name, name, "adam", 3e-2, seeds=THREE) for name in ("only_mask", "only_size", "only_colour"))
-_COMPACT = (Recipe("compact", "compact_cnn", "adamw", 3e-3, **{**_to_the_end, "plateau": None}, augment="eight_symmetries", seeds=THREE, fold_seeds=(42,),
-                   folds=("patient",), size=48, batch=64, epochs=8, schedule="one_cycle"),)
-_COMPACT += (replace(_COMPACT[0], name="compact_distilled", teacher=("vgg19_finetuned", 3), splits=("patient",), seeds=(42,), fold_seeds=()),)
+_LABELS = tuple(
+    replace(_FROZEN, name=f"frozen_labels_{how}", labels=how, splits=("patient",), fold_seeds=())
+    for how in ("corrected", "dropped")
+)
+_SHORTCUTS = tuple(
+    Recipe(name, name, "adam", 3e-2, seeds=THREE)
+    for name in ("only_mask", "only_size", "only_colour")
+)
+_COMPACT = (
+    Recipe(
+        "compact",
+        "compact_cnn",
+        "adamw",
+        3e-3,
+        **{**_to_the_end, "plateau": None},
+        augment="eight_symmetries",
+        seeds=THREE,
+        fold_seeds=(42,),
+        folds=("patient",),
+        size=48,
+        batch=64,
+        epochs=8,
+        schedule="one_cycle",
+    ),
+)
+_COMPACT += (
+    replace(
+        _COMPACT[0],
+        name="compact_distilled",
+        teacher=("vgg19_finetuned", 3),
+        splits=("patient",),
+        seeds=(42,),
+        fold_seeds=(),
+    ),
+)
 RECIPES = {r.name: r for r in (*_OURS, *_ARTICLE, *_REPAIRS, *_LABELS, *_SHORTCUTS, *_COMPACT)}
 
 # %% ../nbs/91_experiments.ipynb #b21fd938
-def run_key(recipe: Recipe,
-            settings: Settings,
-            cells: pd.DataFrame, # cells table
-            split: str,          # what the split keeps together
-            seed: int,
-            weights: str|None=None,  # fingerprint of VGG-19's weights; None where they don't matter
-            precision: str="float32" # Keras's dtype policy
-            ) -> str: # 12 hexadecimal digits
+def run_key(
+    recipe: Recipe,
+    settings: Settings,
+    cells: pd.DataFrame,  # cells table
+    split: str,  # what the split keeps together
+    seed: int,
+    weights: str | None = None,  # fingerprint of VGG-19's weights; None where they don't matter
+    precision: str = "float32",  # Keras's dtype policy
+) -> str:  # 12 hexadecimal digits
     "Digest everything that a run's result depends on, but for the number of epochs."
-    what = [choices(recipe), settings.scale.size, settings.scale.batch, fingerprint(cells), split, seed, weights]
-    if recipe.start_from: what.append(planned(RECIPES[recipe.start_from], settings.scale))
-    if precision != "float32": what.append(precision)
-    if recipe.labels: what.append(_corrections(settings, cells).to_csv(index=False))
+    what = [
+        choices(recipe),
+        settings.scale.size,
+        settings.scale.batch,
+        fingerprint(cells),
+        split,
+        seed,
+        weights,
+    ]
+    if recipe.start_from:
+        what.append(planned(RECIPES[recipe.start_from], settings.scale))
+    if precision != "float32":
+        what.append(precision)
+    if recipe.labels:
+        what.append(_corrections(settings, cells).to_csv(index=False))
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _corrections(s, cells):
     from malaria_nb.labels import course_corrections
+
     return course_corrections(s, cells)
 
 
-def planned(recipe: Recipe,
-            scale: Scale
-            ) -> int: # epochs, at most
+def planned(recipe: Recipe, scale: Scale) -> int:  # epochs, at most
     "Look up for how many epochs a recipe is trained at a scale."
-    if recipe.epochs: return recipe.epochs if scale.name == "full" else min(recipe.epochs, scale.basic)
-    return {"basic_cnn": scale.basic, "vgg19_finetuned": scale.finetune}.get(recipe.model, scale.head)
+    if recipe.epochs:
+        return recipe.epochs if scale.name == "full" else min(recipe.epochs, scale.basic)
+    return {"basic_cnn": scale.basic, "vgg19_finetuned": scale.finetune}.get(
+        recipe.model, scale.head
+    )
 
 
 FOLDS = tuple(f"{by}-fold{k}" for by in ("patient", "photo", "cell") for k in range(1, 6))
 
 
-def split_as(cells: pd.DataFrame, # cells table
-             split: str,          # "cell", "photo" or "patient"; "patient-fold2": the second of five folds is the test set
-             seed: int=42
-             ) -> pd.DataFrame: # the same rows with a column `split`
+def split_as(
+    cells: pd.DataFrame,  # cells table
+    split: str,  # "cell", "photo" or "patient"; "patient-fold2": the second of five folds is the test set
+    seed: int = 42,
+) -> pd.DataFrame:  # the same rows with a column `split`
     "Split cells as an experiment asks; raise `ValueError` for a split that means nothing."
     by, _, fold = split.partition("-fold")
-    if not fold: return split_cells(cells, by=by, seed=seed)
-    if split not in FOLDS: raise ValueError(f"split={split!r}: folds are called {FOLDS[0]!r} to {FOLDS[-1]!r}")
+    if not fold:
+        return split_cells(cells, by=by, seed=seed)
+    if split not in FOLDS:
+        raise ValueError(f"split={split!r}: folds are called {FOLDS[0]!r} to {FOLDS[-1]!r}")
     test = group_folds(cells, 5, by, seed)["fold"] == int(fold) - 1
-    rest = split_cells(cells[~test], by=by, fractions=(.9, .1, 0), seed=seed)
+    rest = split_cells(cells[~test], by=by, fractions=(0.9, 0.1, 0), seed=seed)
     return cells.assign(split=rest["split"].reindex(cells.index, fill_value="test"))
 
 # %% ../nbs/91_experiments.ipynb #0cb8b170
-def accelerators() -> list[str]: # empty on a CPU
+def accelerators() -> list[str]:  # empty on a CPU
     "Name the accelerators that Keras's back end uses."
     import keras
+
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
-        return [tf.config.experimental.get_device_details(g).get("device_name", "GPU") for g in tf.config.list_physical_devices("GPU")]
+
+        return [
+            tf.config.experimental.get_device_details(g).get("device_name", "GPU")
+            for g in tf.config.list_physical_devices("GPU")
+        ]
     if backend == "jax":
         import jax
+
         return [d.device_kind for d in jax.devices() if d.platform != "cpu"]
     import torch
+
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
 
 
-def environment() -> dict: # device, backend, precision, versions
+def environment() -> dict:  # device, backend, precision, versions
     "Describe what an experiment runs on."
-    import keras
     from importlib.metadata import version
+
+    import keras
+
     backend = keras.backend.backend()
     packages = ("keras", backend, "numpy", "opencv-python", "malaria_nb")
-    return {"device": (accelerators() or [f"{os.cpu_count()} CPU cores"])[0], "backend": backend,
-            "precision": keras.config.dtype_policy().name, "python": platform.python_version(),
-            **{p: version(p) for p in packages}}
+    return {
+        "device": (accelerators() or [f"{os.cpu_count()} CPU cores"])[0],
+        "backend": backend,
+        "precision": keras.config.dtype_policy().name,
+        "python": platform.python_version(),
+        **{p: version(p) for p in packages},
+    }
 
 
-POLICIES = ("float32", "mixed_bfloat16")  # Keras's dtype policies; under the second, weights and the output layer stay float32
+POLICIES = (
+    "float32",
+    "mixed_bfloat16",
+)  # Keras's dtype policies; under the second, weights and the output layer stay float32
 
 
 @contextmanager
 def _precision(name):
     "Let Keras build its layers with a precision, inside the block."
     import keras
+
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
-    try: yield
-    finally: keras.config.set_dtype_policy(before)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 # %% ../nbs/91_experiments.ipynb #31c9c8c4
 @cache
-def _purple(path): # of decoded images; once, however many folds a grid has
+def _purple(path):  # of decoded images; once, however many folds a grid has
     from malaria_nb.images import purple_excess
+
     return np.array([[purple_excess(x)] for x in np.load(path, mmap_mode="r")], "float32")
 
 
 def _input(recipe, images, cells, s, weights):
     "Return what a recipe's model reads, a row a cell."
     from malaria_nb.transfer import frozen_features
-    if recipe.model == "threshold": return _purple(images.filename)
-    if recipe.model == "vgg19_frozen": return frozen_features(images, weights, s.scale.size, recipe.preprocessing)
+
+    if recipe.model == "threshold":
+        return _purple(images.filename)
+    if recipe.model == "vgg19_frozen":
+        return frozen_features(images, weights, s.scale.size, recipe.preprocessing)
     if recipe.model.startswith("only_"):
         from malaria_nb import explain
+
         return getattr(explain, recipe.model)(cells if recipe.model == "only_size" else images)
     return images
 
@@ -205,76 +356,111 @@ def _input(recipe, images, cells, s, weights):
 def _build(recipe, s, weights, head, x):
     "Return the model that a recipe fits, not compiled."
     import keras
+
     from malaria_nb.cnn import basic_cnn
     from malaria_nb.transfer import vgg19_finetuned, vgg19_head
+
     if recipe.model == "threshold":  # logistic regression: a network of one unit
-        return keras.Sequential([keras.Input((1,)), keras.layers.Rescaling(1 / 64),
-                                 keras.layers.Dense(1, "sigmoid", dtype="float32", name="score")], name="threshold")
+        return keras.Sequential(
+            [
+                keras.Input((1,)),
+                keras.layers.Rescaling(1 / 64),
+                keras.layers.Dense(1, "sigmoid", dtype="float32", name="score"),
+            ],
+            name="threshold",
+        )
     if recipe.model.startswith("only_"):  # the same, on several numbers of one scale
         scaled = keras.layers.Normalization()
         scaled.adapt(x)
-        return keras.Sequential([keras.Input(x.shape[1:]), scaled, keras.layers.Dense(1, "sigmoid", dtype="float32", name="score")],
-                                name=recipe.model)
-    if recipe.model == "basic_cnn": return basic_cnn(s.scale.size)
+        return keras.Sequential(
+            [
+                keras.Input(x.shape[1:]),
+                scaled,
+                keras.layers.Dense(1, "sigmoid", dtype="float32", name="score"),
+            ],
+            name=recipe.model,
+        )
+    if recipe.model == "basic_cnn":
+        return basic_cnn(s.scale.size)
     if recipe.model == "compact_cnn":
         from malaria_nb.compact import compact_cnn
+
         return compact_cnn(s.scale.size, **recipe.network or {})
-    if recipe.model == "vgg19_frozen": return vgg19_head(512 * (s.scale.size // 32)**2)
+    if recipe.model == "vgg19_frozen":
+        return vgg19_head(512 * (s.scale.size // 32) ** 2)
     return vgg19_finetuned(weights, s.scale.size, head, recipe.preprocessing)
 
 # %% ../nbs/91_experiments.ipynb #124bbfdf
-def epochs_text(history: pd.DataFrame, # of `run` or of a record
-                keep: str              # "best" or "last"
-                ) -> str:
+def epochs_text(
+    history: pd.DataFrame,  # of `run` or of a record
+    keep: str,  # "best" or "last"
+) -> str:
     "Say how many epochs were trained and which one was kept."
-    return f"{len(history)} epoch{'s' * (len(history) != 1)}, " + ("last kept" if keep == "last" else f"best {history.attrs['best_epoch']}")
+    return f"{len(history)} epoch{'s' * (len(history) != 1)}, " + (
+        "last kept" if keep == "last" else f"best {history.attrs['best_epoch']}"
+    )
 
 
 @dataclass
 class Run:
     "What running a recipe gave."
+
     folder: Path  # where its files are
     recipe: Recipe
     settings: Settings
     seed: int
-    split: str                 # by what the cells were split
-    weights: str               # what the VGG-19 blocks started from, in words; "" for the basic CNN
-    history: pd.DataFrame      # one row an epoch
+    split: str  # by what the cells were split
+    weights: str  # what the VGG-19 blocks started from, in words; "" for the basic CNN
+    history: pd.DataFrame  # one row an epoch
     predictions: pd.DataFrame  # one row a validation or test cell
-    environment: dict          # what it was trained on
+    environment: dict  # what it was trained on
 
     def fitted(self):
         "Load what was fitted: for the frozen VGG-19 the head alone, for the threshold what reads the purple excess."
         from malaria_nb.training import load_model
-        return load_model(self.folder/"model.keras")
+
+        return load_model(self.folder / "model.keras")
 
     def model(self):
         "Load the model that reads images; raise `ValueError` for the threshold, which reads none."
-        if self.recipe.model == "threshold": raise ValueError(f"{self.recipe.name} reads no images: use fitted()")
-        if self.recipe.model != "vgg19_frozen": return self.fitted()
+        if self.recipe.model == "threshold":
+            raise ValueError(f"{self.recipe.name} reads no images: use fitted()")
+        if self.recipe.model != "vgg19_frozen":
+            return self.fitted()
         from malaria_nb.transfer import vgg19_frozen
-        return vgg19_frozen(_weights(self.settings), self.settings.scale.size, self.fitted(), self.recipe.preprocessing)
+
+        return vgg19_frozen(
+            _weights(self.settings),
+            self.settings.scale.size,
+            self.fitted(),
+            self.recipe.preprocessing,
+        )
 
     def __str__(self):
         weights = f", {self.weights}" if self.weights else ""
-        return (f"{self.recipe.name}{weights} · {epochs_text(self.history, self.recipe.keep)} · "
-                f"{cells_name(self.settings.cells)} cells split by {self.split} · seed {self.seed}")
+        return (
+            f"{self.recipe.name}{weights} · {epochs_text(self.history, self.recipe.keep)} · "
+            f"{cells_name(self.settings.cells)} cells split by {self.split} · seed {self.seed}"
+        )
 
 # %% ../nbs/91_experiments.ipynb #e40c7a02
 def _weights(s):
     "Find VGG-19's weights; on synthetic cells, offline, random ones are asked for in so many words."
     from malaria_nb.transfer import find_weights
+
     return find_weights(s.weights, otherwise="random" if s.synthetic else None)
 
 
-def run(name: str, # of a recipe
-        settings: Settings|None=None, # defaults to those of the environment
-        split: str="patient", # what the split keeps together: "cell", "photo" or "patient"
-        seed: int=42, # of the split, the initial weights, the order of cells and the augmentation
-        epochs: int|None=None, # stop after so many for now; None: as many as the scale plans
-        again: bool=False, # forget what an earlier call has finished: the code may have changed, which no key shows
-        precision: str|None=None # one of `POLICIES`; None: "mixed_bfloat16" on an accelerator, "float32" on a processor
-        ) -> Run:
+def run(
+    name: str,  # of a recipe
+    settings: Settings | None = None,  # defaults to those of the environment
+    split: str = "patient",  # what the split keeps together: "cell", "photo" or "patient"
+    seed: int = 42,  # of the split, the initial weights, the order of cells and the augmentation
+    epochs: int | None = None,  # stop after so many for now; None: as many as the scale plans
+    again: bool = False,  # forget what an earlier call has finished: the code may have changed, which no key shows
+    precision: str
+    | None = None,  # one of `POLICIES`; None: "mixed_bfloat16" on an accelerator, "float32" on a processor
+) -> Run:
     "Train a recipe on the course's cells, or read what an earlier call has left; raise `ValueError` for an unknown name."
     recipe, settings = _recipe(name), settings or globals()["settings"]()
     s = _sized(recipe, settings)
@@ -284,65 +470,95 @@ def run(name: str, # of a recipe
     weights, digest, named = None, None, ""
     if recipe.teacher or recipe.model.startswith("vgg19"):
         from malaria_nb.transfer import weights_digest, weights_name
+
         weights = _weights(s)
         digest, named = weights_digest(weights), "" if recipe.teacher else weights_name(weights)
     precision = precision or ("mixed_bfloat16" if accelerators() else "float32")
-    if precision not in POLICIES: raise ValueError(f"precision={precision!r}: use one of {', '.join(map(repr, POLICIES))}")
-    folder = home()/"runs"/f"{name}-{split}-s{seed}-{run_key(recipe, s, cells, split, seed, digest, precision)}"
+    if precision not in POLICIES:
+        raise ValueError(f"precision={precision!r}: use one of {', '.join(map(repr, POLICIES))}")
+    folder = (
+        home()
+        / "runs"
+        / f"{name}-{split}-s{seed}-{run_key(recipe, s, cells, split, seed, digest, precision)}"
+    )
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder/"lock"):
-        if again and (folder/"predictions.csv.gz").exists():
-            (folder/"predictions.csv.gz").unlink()
-            shutil.rmtree(folder/"fit", ignore_errors=True)
+    with _alone(folder / "lock"):
+        if again and (folder / "predictions.csv.gz").exists():
+            (folder / "predictions.csv.gz").unlink()
+            shutil.rmtree(folder / "fit", ignore_errors=True)
         if not _trained(folder, epochs):
-            taught = _teach(recipe, settings, cells, split, seed, precision) if recipe.teacher else None
+            taught = (
+                _teach(recipe, settings, cells, split, seed, precision) if recipe.teacher else None
+            )
             _train(recipe, s, cells, root, weights, split, seed, folder, epochs, taught, precision)
-    return Run(folder, recipe, s, seed, split, named, read_history(folder), read_predictions(folder),
-               json.loads((folder/"environment.json").read_text("utf-8")))
+    return Run(
+        folder,
+        recipe,
+        s,
+        seed,
+        split,
+        named,
+        read_history(folder),
+        read_predictions(folder),
+        json.loads((folder / "environment.json").read_text("utf-8")),
+    )
 
 
 def _sized(recipe, s):
     "Let a recipe that asks for an image size or a batch of its own have it."
-    return replace(s, scale=replace(s.scale, size=recipe.size or s.scale.size, batch=recipe.batch or s.scale.batch))
+    return replace(
+        s,
+        scale=replace(
+            s.scale, size=recipe.size or s.scale.size, batch=recipe.batch or s.scale.batch
+        ),
+    )
 
 
 @contextmanager
 def _alone(path):
     "Hold a lock inside the block, and say so when another process holds it first."
     lock = FileLock(path)
-    try: lock.acquire(timeout=0)
+    try:
+        lock.acquire(timeout=0)
     except Timeout:
         print(f"Waiting for another process, which trains {path.parent.name}.")
         lock.acquire()
-    try: yield
-    finally: lock.release()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _recipe(name):
-    if name not in RECIPES: raise ValueError(f"no recipe {name!r}: use one of {', '.join(map(repr, RECIPES))}")
+    if name not in RECIPES:
+        raise ValueError(f"no recipe {name!r}: use one of {', '.join(map(repr, RECIPES))}")
     return RECIPES[name]
 
 
-def read_history(folder: Path # of a run
-                 ) -> pd.DataFrame: # a row an epoch; .attrs has "best_epoch" and "stopped"
+def read_history(
+    folder: Path,  # of a run
+) -> pd.DataFrame:  # a row an epoch; .attrs has "best_epoch" and "stopped"
     "Read the history that `fit` returned."
-    history = pd.read_csv(folder/"history.csv", index_col="epoch")
-    history.attrs = json.loads((folder/"history.json").read_text("utf-8"))
+    history = pd.read_csv(folder / "history.csv", index_col="epoch")
+    history.attrs = json.loads((folder / "history.json").read_text("utf-8"))
     return history
 
 
-def read_predictions(folder: Path # of a run or a record
-                     ) -> pd.DataFrame: # predictions table
+def read_predictions(
+    folder: Path,  # of a run or a record
+) -> pd.DataFrame:  # predictions table
     "Read the predictions for validation and test cells."
-    return pd.read_csv(folder/"predictions.csv.gz")
+    return pd.read_csv(folder / "predictions.csv.gz")
 
 # %% ../nbs/91_experiments.ipynb #93ed8010
-def _over(history, epochs): # whether a training that was allowed so many epochs has nothing left to do
+def _over(
+    history, epochs
+):  # whether a training that was allowed so many epochs has nothing left to do
     return len(history) >= epochs or history.attrs["stopped"].startswith("no lower")
 
 
 def _trained(folder, epochs):
-    return (folder/"predictions.csv.gz").exists() and _over(read_history(folder), epochs)
+    return (folder / "predictions.csv.gz").exists() and _over(read_history(folder), epochs)
 
 
 def _taught(recipe, cells, s):
@@ -350,9 +566,13 @@ def _taught(recipe, cells, s):
     taught = cells
     if recipe.labels:
         from malaria_nb.labels import relabel
+
         taught = relabel(cells, _corrections(s, cells), recipe.labels)
     kept = cells.index.isin(taught.index)
-    rows = {part: ((cells["split"] == part) & (kept | (part == "test"))).to_numpy().nonzero()[0] for part in ("train", "valid", "test")}
+    rows = {
+        part: ((cells["split"] == part) & (kept | (part == "test"))).to_numpy().nonzero()[0]
+        for part in ("train", "valid", "test")
+    }
     return taught["label"].reindex(cells.index, fill_value=0).to_numpy(), rows
 
 
@@ -360,13 +580,18 @@ def _teach(recipe, settings, cells, split, seed, precision):
     "Let a recipe's teacher score the cells it was trained on, once; NaN for the others."
     from malaria_nb.images import load_images
     from malaria_nb.training import predict_cells
+
     name, epochs = recipe.teacher
     teacher = run(name, settings, split, seed, epochs, precision=precision)
-    rows, kept = (cells["split"] == "train").to_numpy().nonzero()[0], teacher.folder/f"train-after-{len(teacher.history)}.npy"
+    rows, kept = (
+        (cells["split"] == "train").to_numpy().nonzero()[0],
+        teacher.folder / f"train-after-{len(teacher.history)}.npy",
+    )
     if not kept.exists():
         images = load_images(cells, course_cells(settings)[1], teacher.settings.scale.size)
         found = predict_cells(teacher.model(), images, cells, rows)["score"].to_numpy()
-        with whole_file(kept) as part: np.save(part, found)
+        with whole_file(kept) as part:
+            np.save(part, found)
     score = np.full(len(cells), np.nan)
     score[rows] = np.load(kept)
     return score
@@ -374,58 +599,114 @@ def _teach(recipe, settings, cells, split, seed, precision):
 
 def _rate(recipe, steps):
     "Return a recipe's learning rate, or its schedule."
-    if recipe.schedule is None: return recipe.learning_rate
+    if recipe.schedule is None:
+        return recipe.learning_rate
     from malaria_nb.compact import one_cycle
+
     return one_cycle(recipe.learning_rate, steps)
 
 
-def fit_recipe(recipe: Recipe,
-               x: np.ndarray,    # what its model reads, a row a cell: images (n, size, size, 3) uint8, or features
-               label,            # (n,) 0 or 1, to train on
-               rows: dict,       # "train" and "valid": row numbers
-               settings: Settings, # whose scale has the recipe's size and batch
-               seed: int=42,     # of the initial weights, the order of cells and the augmentation
-               folder: Path|None=None, # keeps every finished epoch
-               epochs: int|None=None,  # stop after so many for now; None: as many as the scale plans
-               weights=None, head=None, # VGG-19's weights and its trained head, for recipes that need them
-               taught: np.ndarray|None=None, # (n,) 0–1: a teacher's scores, to be mixed half and half with the labels of training cells
-               progress: bool=True # show a bar
-               ): # the trained Keras model, and its history
+def fit_recipe(
+    recipe: Recipe,
+    x: np.ndarray,  # what its model reads, a row a cell: images (n, size, size, 3) uint8, or features
+    label,  # (n,) 0 or 1, to train on
+    rows: dict,  # "train" and "valid": row numbers
+    settings: Settings,  # whose scale has the recipe's size and batch
+    seed: int = 42,  # of the initial weights, the order of cells and the augmentation
+    folder: Path | None = None,  # keeps every finished epoch
+    epochs: int | None = None,  # stop after so many for now; None: as many as the scale plans
+    weights=None,
+    head=None,  # VGG-19's weights and its trained head, for recipes that need them
+    taught: np.ndarray
+    | None = None,  # (n,) 0–1: a teacher's scores, to be mixed half and half with the labels of training cells
+    progress: bool = True,  # show a bar
+):  # the trained Keras model, and its history
     "Build a recipe's model and train it on some rows."
     from malaria_nb import images
     from malaria_nb.training import compile_model, fit, set_seed
+
     set_seed(seed, deterministic=True)
-    model = _build(recipe, settings, weights, head, x[rows["train"]] if recipe.model.startswith("only_") else None)
-    train = images.Batches(x, label, rows["train"], settings.scale.batch, shuffle=True, seed=seed,
-                           augment=getattr(images, recipe.augment) if recipe.augment else None)
+    model = _build(
+        recipe,
+        settings,
+        weights,
+        head,
+        x[rows["train"]] if recipe.model.startswith("only_") else None,
+    )
+    train = images.Batches(
+        x,
+        label,
+        rows["train"],
+        settings.scale.batch,
+        shuffle=True,
+        seed=seed,
+        augment=getattr(images, recipe.augment) if recipe.augment else None,
+    )
     valid = images.Batches(x, label, rows["valid"], settings.scale.batch)
     whole = planned(recipe, settings.scale)
-    if taught is not None: train.label = (train.label + taught[:, None].astype("float32"))/2  # distillation (Hinton et al. 2015), at temperature 1
-    compile_model(model, recipe.optimizer, _rate(recipe, whole*len(train)), smoothing=recipe.smoothing or 0, averaging=recipe.averaging,
-                  metrics=taught is None)
-    return model, fit(model, train, valid, epochs or whole, folder, recipe.patience, recipe.plateau, recipe.keep, progress=progress)
+    if taught is not None:
+        train.label = (
+            train.label + taught[:, None].astype("float32")
+        ) / 2  # distillation (Hinton et al. 2015), at temperature 1
+    compile_model(
+        model,
+        recipe.optimizer,
+        _rate(recipe, whole * len(train)),
+        smoothing=recipe.smoothing or 0,
+        averaging=recipe.averaging,
+        metrics=taught is None,
+    )
+    return model, fit(
+        model,
+        train,
+        valid,
+        epochs or whole,
+        folder,
+        recipe.patience,
+        recipe.plateau,
+        recipe.keep,
+        progress=progress,
+    )
 
 
 def _train(recipe, s, cells, root, weights, split, seed, folder, epochs, taught, precision):
     "Fit, save and predict; the predictions come last and make the run whole."
     from malaria_nb.images import load_images
     from malaria_nb.training import predict_cells, save_model
-    (folder/"predictions.csv.gz").unlink(missing_ok=True)
-    x = _input(recipe, load_images(cells, root, s.scale.size), cells, s, weights)  # features in float32: every precision reads them
-    head = run(recipe.start_from, s, split, seed, precision=precision).fitted() if recipe.start_from else None
+
+    (folder / "predictions.csv.gz").unlink(missing_ok=True)
+    x = _input(
+        recipe, load_images(cells, root, s.scale.size), cells, s, weights
+    )  # features in float32: every precision reads them
+    head = (
+        run(recipe.start_from, s, split, seed, precision=precision).fitted()
+        if recipe.start_from
+        else None
+    )
     label, rows = _taught(recipe, cells, s)
     with _precision(precision):
-        model, history = fit_recipe(recipe, x, label, rows, s, seed, folder/"fit", epochs, weights, head, taught)
-        history.to_csv(folder/"history.csv")
-        (folder/"history.json").write_text(json.dumps(history.attrs), encoding="utf-8")
-        (folder/"environment.json").write_text(json.dumps(environment()), encoding="utf-8")
-        save_model(model, folder/"model.keras")
-    unseen = pd.concat([predict_cells(model, x, cells, rows[part]) for part in ("valid", "test")], ignore_index=True)
-    with whole_file(folder/"predictions.csv.gz") as file: unseen.to_csv(file, index=False, compression={"method": "gzip", "mtime": 0})
-    if _over(history, planned(recipe, s.scale)): shutil.rmtree(folder/"fit")  # a VGG-19's checkpoints take half a gigabyte
+        model, history = fit_recipe(
+            recipe, x, label, rows, s, seed, folder / "fit", epochs, weights, head, taught
+        )
+        history.to_csv(folder / "history.csv")
+        (folder / "history.json").write_text(json.dumps(history.attrs), encoding="utf-8")
+        (folder / "environment.json").write_text(json.dumps(environment()), encoding="utf-8")
+        save_model(model, folder / "model.keras")
+    unseen = pd.concat(
+        [predict_cells(model, x, cells, rows[part]) for part in ("valid", "test")],
+        ignore_index=True,
+    )
+    with whole_file(folder / "predictions.csv.gz") as file:
+        unseen.to_csv(file, index=False, compression={"method": "gzip", "mtime": 0})
+    if _over(history, planned(recipe, s.scale)):
+        shutil.rmtree(folder / "fit")  # a VGG-19's checkpoints take half a gigabyte
 
 # %% ../nbs/91_experiments.ipynb #97a7e209
-GOLDEN = Settings("synthetic", replace(SCALES["quick"], synthetic=80, size=32, basic=2, head=2, finetune=2), "random")
+GOLDEN = Settings(
+    "synthetic",
+    replace(SCALES["quick"], synthetic=80, size=32, basic=2, head=2, finetune=2),
+    "random",
+)
 
 
 @contextmanager
@@ -433,28 +714,42 @@ def _variable(name, value):
     "Set an environment variable inside the block."
     before = os.environ.get(name)
     os.environ[name] = str(value)
-    try: yield
+    try:
+        yield
     finally:
-        if before is None: del os.environ[name]
-        else: os.environ[name] = before
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 @contextmanager
 def _own_home():
     "Keep what is made inside the block out of the user's folder."
-    with TemporaryDirectory() as folder, _variable("MALARIA_NB_HOME", folder): yield
+    with TemporaryDirectory() as folder, _variable("MALARIA_NB_HOME", folder):
+        yield
 
 
-def golden(names: Iterable[str] # of recipes
-           ) -> dict[str, dict[str, float]]: # recipe: loss and val_loss of the last epoch, mean score and its spread
+def golden(
+    names: Iterable[str],  # of recipes
+) -> dict[
+    str, dict[str, float]
+]:  # recipe: loss and val_loss of the last epoch, mean score and its spread
     "Run recipes in miniature: the same code gives the same bits on one machine, and should differ little on another."
     found = {}
     with _own_home():
         for name in names:
             r = run(name, GOLDEN)
             last, score = r.history.iloc[-1], r.predictions["score"]
-            found[name] = {"loss": last["loss"], "val_loss": last["val_loss"], "score": score.mean(), "spread": score.std()}
-    return {name: {k: round(float(v), 6) for k, v in values.items()} for name, values in found.items()}
+            found[name] = {
+                "loss": last["loss"],
+                "val_loss": last["val_loss"],
+                "score": score.mean(),
+                "spread": score.std(),
+            }
+    return {
+        name: {k: round(float(v), 6) for k, v in values.items()} for name, values in found.items()
+    }
 
 
 @contextmanager
@@ -462,78 +757,123 @@ def _golden_beside(names, workers=2):
     "Make golden runs in processes of their own while the block goes on; give a function that returns them."
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
-    slow = {name for name in names if "vgg19_finetuned" in (RECIPES[name].model, *(RECIPES[name].teacher or ()))}  # as slow as all the others, which share their features
+
+    slow = {
+        name
+        for name in names
+        if "vgg19_finetuned" in (RECIPES[name].model, *(RECIPES[name].teacher or ()))
+    }  # as slow as all the others, which share their features
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         runs = [pool.submit(golden, sorted(group)) for group in (slow, {*names} - slow) if group]
-        try: yield lambda: {name: values for r in runs for name, values in r.result().items()}
-        finally: pool.shutdown(cancel_futures=True)
+        try:
+            yield lambda: {name: values for r in runs for name, values in r.result().items()}
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 # %% ../nbs/91_experiments.ipynb #5fc4fac0
 def _counts(cells):
     "Count cells, parasitized cells and patients of every part of a split."
     parts = cells.groupby("split", sort=False)
-    table = pd.DataFrame({"cells": parts.size(), "parasitized": parts["label"].sum(), "patients": parts["patient"].nunique()})
+    table = pd.DataFrame(
+        {
+            "cells": parts.size(),
+            "parasitized": parts["label"].sum(),
+            "patients": parts["patient"].nunique(),
+        }
+    )
     return table.loc[["train", "valid", "test"]].astype(int).T.to_dict()
 
 
-def score_test(predictions: pd.DataFrame # predictions table
-               ) -> dict[str, list[float|None]]: # metric: value, low, high; None where it isn't defined
+def score_test(
+    predictions: pd.DataFrame,  # predictions table
+) -> dict[str, list[float | None]]:  # metric: value, low, high; None where it isn't defined
     "Compute a record's metrics: test cells, threshold 0.5, 95 % intervals from 1,000 resamples of patients."
     from malaria_nb.evaluation import evaluate
+
     test = predictions[predictions["split"] == "test"]
     table = evaluate(test["label"], test["score"], test["patient"])
     rounded = table.round(6).astype(object).where(table.notna(), None)
     return {metric: list(row) for metric, row in zip(rounded.index, rounded.to_numpy())}
 
 
-def _digest(predictions: bytes): # of the compressed file
+def _digest(predictions: bytes):  # of the compressed file
     return hashlib.sha256(gzip.decompress(predictions)).hexdigest()
 
 
 @cache
-def _golden(name): return golden([name])[name]  # once, however many records of a recipe are written
+def _golden(name):
+    return golden([name])[name]  # once, however many records of a recipe are written
 
 
-def record_files(r: Run # made with `run`
-                 ) -> dict[str, bytes]: # file name: content
+def record_files(
+    r: Run,  # made with `run`
+) -> dict[str, bytes]:  # file name: content
     "Make a run's record."
     s, epochs = r.settings, planned(r.recipe, r.settings.scale)
     cells = split_as(course_cells(s)[0], r.split, r.seed)
     table = r.predictions.assign(score=r.predictions["score"].round(6))
     packed = table.to_csv(None, index=False, lineterminator="\n").encode()
     predictions = gzip.compress(packed, mtime=0)
-    about = {"name": r.recipe.name, "split": r.split, "seed": r.seed, "recipe": choices(r.recipe),
-             "size": s.scale.size, "batch": s.scale.batch, "weights": r.weights,
-             "cells": {"source": cells_name(s.cells), "n": len(cells), "fingerprint": fingerprint(cells), **_counts(cells)},
-             "epochs": {"planned": epochs, "done": len(r.history), **r.history.attrs},
-             "seconds": round(float(r.history["seconds"].sum()), 1), "environment": r.environment,
-             "metrics": score_test(table), "predictions": _digest(predictions), "golden": _golden(r.recipe.name)}
-    return {"record.json": (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode(),
-            "history.csv": r.history.to_csv(float_format="%.6g", lineterminator="\n").encode(), "predictions.csv.gz": predictions}
+    about = {
+        "name": r.recipe.name,
+        "split": r.split,
+        "seed": r.seed,
+        "recipe": choices(r.recipe),
+        "size": s.scale.size,
+        "batch": s.scale.batch,
+        "weights": r.weights,
+        "cells": {
+            "source": cells_name(s.cells),
+            "n": len(cells),
+            "fingerprint": fingerprint(cells),
+            **_counts(cells),
+        },
+        "epochs": {"planned": epochs, "done": len(r.history), **r.history.attrs},
+        "seconds": round(float(r.history["seconds"].sum()), 1),
+        "environment": r.environment,
+        "metrics": score_test(table),
+        "predictions": _digest(predictions),
+        "golden": _golden(r.recipe.name),
+    }
+    return {
+        "record.json": (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode(),
+        "history.csv": r.history.to_csv(float_format="%.6g", lineterminator="\n").encode(),
+        "predictions.csv.gz": predictions,
+    }
 
 
 def records_folder() -> Path:
     "Find the course's records: `MALARIA_NB_RECORDS`, or `nbs/records` at or above the working folder."
-    if os.environ.get("MALARIA_NB_RECORDS"): return Path(os.environ["MALARIA_NB_RECORDS"]).expanduser()
+    if os.environ.get("MALARIA_NB_RECORDS"):
+        return Path(os.environ["MALARIA_NB_RECORDS"]).expanduser()
     for folder in (Path.cwd(), *Path.cwd().parents):
-        for records in (folder/"records", folder/"nbs"/"records"):
-            if records.is_dir() and records.parent.name == "nbs": return records
-    raise FileNotFoundError("no nbs/records at or above this folder: work in a clone of the course, "
-                            "or let MALARIA_NB_RECORDS name a folder of records")
+        for records in (folder / "records", folder / "nbs" / "records"):
+            if records.is_dir() and records.parent.name == "nbs":
+                return records
+    raise FileNotFoundError(
+        "no nbs/records at or above this folder: work in a clone of the course, "
+        "or let MALARIA_NB_RECORDS name a folder of records"
+    )
 
 
-def write_record(files: dict[str, bytes], # from `record_files`
-                 to: Path|None=None       # folder of records; None takes `records_folder()`
-                 ) -> Path: # the record's own folder
+def write_record(
+    files: dict[str, bytes],  # from `record_files`
+    to: Path | None = None,  # folder of records; None takes `records_folder()`
+) -> Path:  # the record's own folder
     "Put a record into its folder, in place of an older one: whole, or (killed between two renames) not there."
     about = json.loads(files["record.json"])
-    folder = (to or records_folder())/f"{about['name']}-{about['split']}-s{about['seed']}"
+    folder = (to or records_folder()) / f"{about['name']}-{about['split']}-s{about['seed']}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(home()/"records.lock"), TemporaryDirectory(dir=folder.parent, prefix=".part-") as part:
-        new, old = Path(part)/"new", Path(part)/"old"
+    with (
+        FileLock(home() / "records.lock"),
+        TemporaryDirectory(dir=folder.parent, prefix=".part-") as part,
+    ):
+        new, old = Path(part) / "new", Path(part) / "old"
         new.mkdir()
-        for name, content in files.items(): (new/name).write_bytes(content)
-        if folder.exists(): os.replace(folder, old)
+        for name, content in files.items():
+            (new / name).write_bytes(content)
+        if folder.exists():
+            os.replace(folder, old)
         os.replace(new, folder)
     return folder
 
@@ -541,73 +881,89 @@ def write_record(files: dict[str, bytes], # from `record_files`
 @dataclass
 class Record:
     "What is kept of a run."
+
     folder: Path
-    about: dict               # all of record.json
-    history: pd.DataFrame     # one row an epoch
-    predictions: pd.DataFrame # one row a validation or test cell
+    about: dict  # all of record.json
+    history: pd.DataFrame  # one row an epoch
+    predictions: pd.DataFrame  # one row a validation or test cell
 
     @property
-    def metrics(self) -> pd.DataFrame: # index metric; value, low, high
+    def metrics(self) -> pd.DataFrame:  # index metric; value, low, high
         return pd.DataFrame(self.about["metrics"], index=["value", "low", "high"], dtype=float).T
 
     @property
-    def name(self) -> str: return self.about["name"]
+    def name(self) -> str:
+        return self.about["name"]
 
     def __str__(self):
         a, weights = self.about, self.about["weights"]
-        return (f"{a['name']}{', ' + weights if weights else ''} · {epochs_text(self.history, a['recipe']['keep'])} of "
-                f"{a['epochs']['planned']} · {a['cells']['n']:,} {a['cells']['source']} cells of {a['size']} px split by "
-                f"{a['split']} · seed {a['seed']} · {_device(a)}")
+        return (
+            f"{a['name']}{', ' + weights if weights else ''} · {epochs_text(self.history, a['recipe']['keep'])} of "
+            f"{a['epochs']['planned']} · {a['cells']['n']:,} {a['cells']['source']} cells of {a['size']} px split by "
+            f"{a['split']} · seed {a['seed']} · {_device(a)}"
+        )
 
 
-def _device(about): # in words, with a precision that isn't float32
+def _device(about):  # in words, with a precision that isn't float32
     e = about["environment"]
     return e["device"] + (f", {e['precision']}" if e["precision"] != "float32" else "")
 
 
-def read_record(folder: Path # with record.json, history.csv and predictions.csv.gz
-                ) -> Record:
-    about = json.loads((folder/"record.json").read_text("utf-8"))
-    history = pd.read_csv(folder/"history.csv", index_col="epoch")
+def read_record(
+    folder: Path,  # with record.json, history.csv and predictions.csv.gz
+) -> Record:
+    about = json.loads((folder / "record.json").read_text("utf-8"))
+    history = pd.read_csv(folder / "history.csv", index_col="epoch")
     history.attrs = {k: about["epochs"][k] for k in ("best_epoch", "stopped")}
     return Record(folder, about, history, read_predictions(folder))
 
 
-def load(name: str,            # of a recipe
-         split: str="patient", # what the split kept together
-         seed: int=42,
-         records: Path|None=None # folder of records; None takes `records_folder()`
-         ) -> Record:
+def load(
+    name: str,  # of a recipe
+    split: str = "patient",  # what the split kept together
+    seed: int = 42,
+    records: Path | None = None,  # folder of records; None takes `records_folder()`
+) -> Record:
     "Read the record of an experiment; raise `FileNotFoundError` when there is none, with the command that makes it."
-    folder = (records or records_folder())/f"{_recipe(name).name}-{split}-s{seed}"
-    if not (folder/"record.json").exists():
-        raise FileNotFoundError(f"no record {folder.name}: malaria-nb experiment run {name} --split {split} --seed {seed}")
+    folder = (records or records_folder()) / f"{_recipe(name).name}-{split}-s{seed}"
+    if not (folder / "record.json").exists():
+        raise FileNotFoundError(
+            f"no record {folder.name}: malaria-nb experiment run {name} --split {split} --seed {seed}"
+        )
     return read_record(folder)
 
 # %% ../nbs/91_experiments.ipynb #bed946f9
-def write_table(name: str,           # of the file, such as "15_external-shifts"
-                table: pd.DataFrame, # a row a result; its index is kept
-                settings: Settings,  # cells and scale it was made with
-                records: Path|None=None, # folder of records; None takes `records_folder()`
-                **about              # what else a reader must know: split, seeds, test cells, patients
-                ) -> Path: # the file
+def write_table(
+    name: str,  # of the file, such as "15_external-shifts"
+    table: pd.DataFrame,  # a row a result; its index is kept
+    settings: Settings,  # cells and scale it was made with
+    records: Path | None = None,  # folder of records; None takes `records_folder()`
+    **about,  # what else a reader must know: split, seeds, test cells, patients
+) -> Path:  # the file
     "Keep a table of results in `tables` among the records; raise `ValueError` for synthetic cells, which anyone can draw again."
-    if settings.synthetic: raise ValueError("the table comes from synthetic cells: keep what was made on real ones")
-    path = (records or records_folder())/"tables"/f"{name}.csv"
+    if settings.synthetic:
+        raise ValueError("the table comes from synthetic cells: keep what was made on real ones")
+    path = (records or records_folder()) / "tables" / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     said = {"cells": str(settings), "device": f"{os.cpu_count()} CPU cores"} | about
-    text = f"# {json.dumps(said, ensure_ascii=False)}\n" + table.to_csv(float_format="%.6g", lineterminator="\n")
-    with whole_file(path) as part: part.write_text(text, encoding="utf-8")
+    text = f"# {json.dumps(said, ensure_ascii=False)}\n" + table.to_csv(
+        float_format="%.6g", lineterminator="\n"
+    )
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
     return path
 
 
-def read_table(name: str,              # of the file
-               records: Path|None=None # folder of records; None takes `records_folder()`
-               ) -> pd.DataFrame: # as it was written; .attrs["about"] says what it was made from
+def read_table(
+    name: str,  # of the file
+    records: Path | None = None,  # folder of records; None takes `records_folder()`
+) -> pd.DataFrame:  # as it was written; .attrs["about"] says what it was made from
     "Read a table of results; raise `FileNotFoundError` when there is none."
-    path = (records or records_folder())/"tables"/f"{name}.csv"
+    path = (records or records_folder()) / "tables" / f"{name}.csv"
     if not path.exists():
-        raise FileNotFoundError(f"no table {path.name} among the records: malaria-nb course --cells nih --only {name.split('-')[0]} writes it")
+        raise FileNotFoundError(
+            f"no table {path.name} among the records: malaria-nb course --cells nih --only {name.split('-')[0]} writes it"
+        )
     with open(path, encoding="utf-8") as f:
         about = json.loads(f.readline().removeprefix("# "))
         table = pd.read_csv(f, index_col=0)
@@ -615,79 +971,138 @@ def read_table(name: str,              # of the file
     return table
 
 # %% ../nbs/91_experiments.ipynb #f7ccec30
-MODELS = {"purple threshold": ("purple_threshold", None),  # name in prose: our recipe, and the article's
-          "basic CNN": ("basic_cnn", "article_basic_cnn"), "VGG-19 frozen": ("vgg19_frozen", "article_vgg19_frozen"),
-          "VGG-19 fine-tuned": ("vgg19_finetuned", "article_vgg19_finetuned")}
-COLUMNS = {"its recipe, by cell": (1, "cell"), "mended, by cell": (0, "cell"), "mended, by patient": (0, "patient")}
+MODELS = {
+    "purple threshold": ("purple_threshold", None),  # name in prose: our recipe, and the article's
+    "basic CNN": ("basic_cnn", "article_basic_cnn"),
+    "VGG-19 frozen": ("vgg19_frozen", "article_vgg19_frozen"),
+    "VGG-19 fine-tuned": ("vgg19_finetuned", "article_vgg19_finetuned"),
+}
+COLUMNS = {
+    "its recipe, by cell": (1, "cell"),
+    "mended, by cell": (0, "cell"),
+    "mended, by patient": (0, "patient"),
+}
 
 
-def of_model(model: str,              # one of `MODELS`
-             column: str,             # one of `COLUMNS`
-             records: Path|None=None  # folder of records; None takes `records_folder()`
-             ) -> list[Record]: # one a seed; none where there is no such recipe or it is not recorded yet
+def of_model(
+    model: str,  # one of `MODELS`
+    column: str,  # one of `COLUMNS`
+    records: Path | None = None,  # folder of records; None takes `records_folder()`
+) -> list[Record]:  # one a seed; none where there is no such recipe or it is not recorded yet
     "Read what belongs into one entry of the course's main table."
     which, split = COLUMNS[column]
     name = MODELS[model][which]
     folder = records or records_folder()
-    paths = [folder/f"{name}-{split}-s{seed}" for seed in RECIPES[name].seeds] if name and split in RECIPES[name].splits else []
-    return [read_record(p) for p in paths if (p/"record.json").exists()]
+    paths = (
+        [folder / f"{name}-{split}-s{seed}" for seed in RECIPES[name].seeds]
+        if name and split in RECIPES[name].splits
+        else []
+    )
+    return [read_record(p) for p in paths if (p / "record.json").exists()]
 
 
-def standings(metric: str="accuracy",  # one of `evaluation.METRICS`
-              records: Path|None=None  # folder of records; None takes `records_folder()`
-              ) -> pd.DataFrame: # index `MODELS`; the article's number, then `COLUMNS` as text "0.944 (0.930–0.957)"
+def standings(
+    metric: str = "accuracy",  # one of `evaluation.METRICS`
+    records: Path | None = None,  # folder of records; None takes `records_folder()`
+) -> (
+    pd.DataFrame
+):  # index `MODELS`; the article's number, then `COLUMNS` as text "0.944 (0.930–0.957)"
     "Put a metric of the article beside ours: with its 95 % interval by patient, behind it the other seeds' values."
     from malaria_nb.evaluation import _text, article_table
+
     def entry(model, column):
-        (value, low, high), *others = [r.metrics.loc[metric] for r in of_model(model, column, records)] or [(None,)*3]
-        if value is None: return "not run yet" if MODELS[model][COLUMNS[column][0]] else "–"
+        (value, low, high), *others = [
+            r.metrics.loc[metric] for r in of_model(model, column, records)
+        ] or [(None,) * 3]
+        if value is None:
+            return "not run yet" if MODELS[model][COLUMNS[column][0]] else "–"
         return " · ".join([_text(value, low, high), *(f"{v:.3f}" for v, _, _ in others)])
+
     theirs = article_table().loc[metric] if metric in article_table().index else {}
-    rows = [[f"{theirs[m]:.3f}" if m in theirs else "–", *(entry(m, c) for c in COLUMNS)] for m in MODELS]
+    rows = [
+        [f"{theirs[m]:.3f}" if m in theirs else "–", *(entry(m, c) for c in COLUMNS)]
+        for m in MODELS
+    ]
     return pd.DataFrame(rows, list(MODELS), ["the article, by cell", *COLUMNS])
 
 
-def caption(records: Iterable[Record]
-            ) -> str: # cells, splits, seeds, epochs, device, weights
+def caption(records: Iterable[Record]) -> str:  # cells, splits, seeds, epochs, device, weights
     "Say what several records were made from, in one line."
     records = list(records)
-    def found(f): return sorted({f(r.about) for r in records})
-    def span(values): return "–".join(f"{v:,}" for v in dict.fromkeys((min(values), max(values))))
-    def test(split): # sizes of the test sets
+
+    def found(f):
+        return sorted({f(r.about) for r in records})
+
+    def span(values):
+        return "–".join(f"{v:,}" for v in dict.fromkeys((min(values), max(values))))
+
+    def test(split):  # sizes of the test sets
         parts = [r.about["cells"]["test"] for r in records if r.about["split"] == split]
         return f"{span([p['cells'] for p in parts])} cells of {span([p['patients'] for p in parts])} patients, split by {split}"
-    epochs = {name: [len(r.history) for r in records if r.name == name] for name in dict.fromkeys(r.name for r in records)}
-    return " · ".join([*found(lambda a: f"{a['cells']['n']:,} {a['cells']['source']} cells of {a['size']} px"),
-                       *(f"test: {test(split)}" for split in found(lambda a: a["split"])),
-                       f"seeds {', '.join(map(str, found(lambda a: a['seed'])))}",
-                       f"epochs trained, of {span(found(lambda a: a['epochs']['planned']))} at most: " + ", ".join(f"{k} {span(n)}" for k, n in epochs.items()),
-                       *found(_device), *(w for w in found(lambda a: a["weights"]) if w)])
+
+    epochs = {
+        name: [len(r.history) for r in records if r.name == name]
+        for name in dict.fromkeys(r.name for r in records)
+    }
+    return " · ".join(
+        [
+            *found(lambda a: f"{a['cells']['n']:,} {a['cells']['source']} cells of {a['size']} px"),
+            *(f"test: {test(split)}" for split in found(lambda a: a["split"])),
+            f"seeds {', '.join(map(str, found(lambda a: a['seed'])))}",
+            f"epochs trained, of {span(found(lambda a: a['epochs']['planned']))} at most: "
+            + ", ".join(f"{k} {span(n)}" for k, n in epochs.items()),
+            *found(_device),
+            *(w for w in found(lambda a: a["weights"]) if w),
+        ]
+    )
 
 
-def plot_standings(metrics: tuple=("accuracy", "sensitivity"), # a panel each
-                   title: str="",
-                   records: Path|None=None # folder of records; None takes `records_folder()`
-                   ): # matplotlib figure
+def plot_standings(
+    metrics: tuple = ("accuracy", "sensitivity"),  # a panel each
+    title: str = "",
+    records: Path | None = None,  # folder of records; None takes `records_folder()`
+):  # matplotlib figure
     "Draw the main table: the article's numbers and ours, with 95 % intervals by patient."
     import matplotlib.pyplot as plt
+
     from malaria_nb.evaluation import article_table
-    styles = {"its recipe, by cell": dict(marker="s", color="#999999"), "mended, by cell": dict(marker="^", color=COLORS["uninfected"]),
-              "mended, by patient": dict(marker="o", color=COLORS["parasitized"])}
-    fig, axes = plt.subplots(1, len(metrics), figsize=(9, 3.6), sharey=True, layout="constrained", squeeze=False)
+
+    styles = {
+        "its recipe, by cell": dict(marker="s", color="#999999"),
+        "mended, by cell": dict(marker="^", color=COLORS["uninfected"]),
+        "mended, by patient": dict(marker="o", color=COLORS["parasitized"]),
+    }
+    fig, axes = plt.subplots(
+        1, len(metrics), figsize=(9, 3.6), sharey=True, layout="constrained", squeeze=False
+    )
     for ax, metric in zip(axes[0], metrics):
         theirs = article_table().loc[metric]
-        ax.plot(theirs, [list(MODELS).index(m) - .3 for m in theirs.index], "x", color="black", label="the article, by cell")
+        ax.plot(
+            theirs,
+            [list(MODELS).index(m) - 0.3 for m in theirs.index],
+            "x",
+            color="black",
+            label="the article, by cell",
+        )
         for j, (column, style) in enumerate(styles.items()):
             for i, model in enumerate(MODELS):
                 for k, r in enumerate(of_model(model, column, records)):
                     value, low, high = r.metrics.loc[metric]
-                    y = i - .1 + .2*j + .05*k
+                    y = i - 0.1 + 0.2 * j + 0.05 * k
                     ax.hlines(y, low, high, color=style["color"], lw=1)
                     ax.plot(value, y, ms=5, **style)
             ax.plot([], [], label=column, **style)
-        for i in range(0, len(MODELS), 2): ax.axhspan(i - .5, i + .5, color="#F2F2F2", zorder=0)
-        ax.set(xlabel=metric, yticks=range(len(MODELS)), yticklabels=MODELS, ylim=(len(MODELS) - .5, -.5))
-    fig.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+        for i in range(0, len(MODELS), 2):
+            ax.axhspan(i - 0.5, i + 0.5, color="#F2F2F2", zorder=0)
+        ax.set(
+            xlabel=metric,
+            yticks=range(len(MODELS)),
+            yticklabels=MODELS,
+            ylim=(len(MODELS) - 0.5, -0.5),
+        )
+    fig.legend(
+        *axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False
+    )
     fig.suptitle(title)
     return fig
 
@@ -695,14 +1110,16 @@ def plot_standings(metrics: tuple=("accuracy", "sensitivity"), # a panel each
 @dataclass(frozen=True)
 class Problem:
     "A promise that is not kept."
-    what: str # the record or chapter
+
+    what: str  # the record or chapter
     why: str
     mend: str
 
-    def __str__(self): return f"{self.what}: {self.why}. {self.mend}"
+    def __str__(self):
+        return f"{self.what}: {self.why}. {self.mend}"
 
 
-def _close(a, b, tolerance): # two numbers, or None for both
+def _close(a, b, tolerance):  # two numbers, or None for both
     return a == b or None not in (a, b) and abs(a - b) <= tolerance * max(1, abs(a), abs(b))
 
 
@@ -710,87 +1127,138 @@ def _renew(about):
     return f"Renew it: malaria-nb experiment run {about['name']} --split {about['split']} --seed {about['seed']} --again"
 
 
-def check_record(record: Record
-                 ) -> list[Problem]:
+def check_record(record: Record) -> list[Problem]:
     "Compare a record with its recipe and its own predictions."
     about, what, renew = record.about, record.folder.name, _renew(record.about)
     restore = f"Restore the file: git checkout nbs/records/{what}"
-    if about["name"] not in RECIPES: return [Problem(what, "no recipe has this name", "Delete the record's folder")]
+    if about["name"] not in RECIPES:
+        return [Problem(what, "no recipe has this name", "Delete the record's folder")]
     now, found = choices(RECIPES[about["name"]]), []
     for k in sorted(now.keys() | about["recipe"].keys()):
         then = about["recipe"].get(k)
-        if then != now.get(k): found.append(Problem(what, f"stale: {k} was {then!r} and is {now.get(k)!r} in the recipe", renew))
-    if _digest((record.folder/"predictions.csv.gz").read_bytes()) != about["predictions"]:
+        if then != now.get(k):
+            found.append(
+                Problem(what, f"stale: {k} was {then!r} and is {now.get(k)!r} in the recipe", renew)
+            )
+    if _digest((record.folder / "predictions.csv.gz").read_bytes()) != about["predictions"]:
         found.append(Problem(what, "its predictions are not those that were recorded", restore))
     computed = score_test(record.predictions)
     for metric in sorted(computed.keys() | about["metrics"].keys()):
         pair = about["metrics"].get(metric, [math.inf] * 3), computed.get(metric, [math.inf] * 3)
         if not all(_close(a, b, 2e-6) for a, b in zip(*pair)):
-            found.append(Problem(what, f"its {metric} is {pair[0][0]} and its predictions give {pair[1][0]}", restore))
+            found.append(
+                Problem(
+                    what,
+                    f"its {metric} is {pair[0][0]} and its predictions give {pair[1][0]}",
+                    restore,
+                )
+            )
     return found
 
 
 GOLDEN_TOLERANCE = 3e-4  # processors that round otherwise have moved a golden value by 1.2e-4; another activation moves one by 7e-3 (basic_cnn) or, where training is slowest, 6e-4 (article_vgg19_finetuned)
 
 
-def check_code(record: Record,
-               golden: dict[str, float] # what the recipe's golden run gives now
-               ) -> list[Problem]:
+def check_code(
+    record: Record,
+    golden: dict[str, float],  # what the recipe's golden run gives now
+) -> list[Problem]:
     "Compare the golden run that was recorded with the one of today's code."
-    return [Problem(record.folder.name, f"stale: the golden run's {k} was {then} and is {golden[k]}, so the code has changed",
-                    _renew(record.about))
-            for k, then in record.about["golden"].items() if not _close(then, golden[k], GOLDEN_TOLERANCE)]
+    return [
+        Problem(
+            record.folder.name,
+            f"stale: the golden run's {k} was {then} and is {golden[k]}, so the code has changed",
+            _renew(record.about),
+        )
+        for k, then in record.about["golden"].items()
+        if not _close(then, golden[k], GOLDEN_TOLERANCE)
+    ]
 
 
-def read_records(records: Path|None=None # folder of records; None takes `records_folder()`
-                 ) -> list[Record]: # by folder name
+def read_records(
+    records: Path | None = None,  # folder of records; None takes `records_folder()`
+) -> list[Record]:  # by folder name
     "Read every record there is."
-    return [read_record(p.parent) for p in sorted((records or records_folder()).glob("*/record.json"))]
+    return [
+        read_record(p.parent) for p in sorted((records or records_folder()).glob("*/record.json"))
+    ]
 
 # %% ../nbs/91_experiments.ipynb #4cb74a30
-def check_claims(chapters: Iterable[Path] # notebooks
-                 ) -> list[Problem]:
+def check_claims(
+    chapters: Iterable[Path],  # notebooks
+) -> list[Problem]:
     "Run every cell that begins with `#| claim`, and name those that fail."
     import matplotlib
+
     found = []
     with matplotlib.rc_context({"backend": "agg"}):
         for chapter in chapters:
             space = {"__name__": "__claims__"}
             cells = json.loads(Path(chapter).read_text("utf-8"))["cells"]
             for i, source in ((i, "".join(c["source"])) for i, c in enumerate(cells)):
-                if not re.match(r"#\|\s*claim\b", source): continue
-                try: exec(compile(source, f"{chapter} cell {i}", "exec"), space)
+                if not re.match(r"#\|\s*claim\b", source):
+                    continue
+                try:
+                    exec(compile(source, f"{chapter} cell {i}", "exec"), space)
                 except Exception as e:
                     why = f"cell {i} claims what no longer holds ({type(e).__name__}{f': {e}' if str(e) else ''})"
-                    found.append(Problem(Path(chapter).stem, why, "Look at the record, then mend the sentence and its assertion"))
+                    found.append(
+                        Problem(
+                            Path(chapter).stem,
+                            why,
+                            "Look at the record, then mend the sentence and its assertion",
+                        )
+                    )
     return found
 
 
-def check_export(root: Path # a clone of the course
-                 ) -> list[Problem]:
+def check_export(
+    root: Path,  # a clone of the course
+) -> list[Problem]:
     "Export a copy of the chapters and compare it with the library."
     with TemporaryDirectory() as folder:
         copy = Path(folder)
-        for name in ("settings.ini", "setup.py", "pyproject.toml"): shutil.copy(root/name, copy)
+        for name in ("settings.ini", "setup.py", "pyproject.toml"):
+            shutil.copy(root / name, copy)
         for name in ("nbs", "malaria_nb"):
-            shutil.copytree(root/name, copy/name, ignore=shutil.ignore_patterns("__pycache__", ".*", "records", "images"))
-        subprocess.run([sys.executable, "-c", "from nbdev.doclinks import nbdev_export; nbdev_export()"], cwd=copy, check=True,
-                       capture_output=True)
+            shutil.copytree(
+                root / name,
+                copy / name,
+                ignore=shutil.ignore_patterns("__pycache__", ".*", "records", "images"),
+            )
+        subprocess.run(
+            [sys.executable, "-c", "from nbdev.doclinks import nbdev_export; nbdev_export()"],
+            cwd=copy,
+            check=True,
+            capture_output=True,
+        )
         text = lambda p: p.read_text("utf-8") if p.exists() else None
-        names = {p.name for folder in (root, copy) for p in (folder/"malaria_nb").glob("*.py")}
-        return [Problem(f"malaria_nb/{n}", "is not what its chapter exports", "Run nbdev_export and commit what it changes")
-                for n in sorted(names) if text(root/"malaria_nb"/n) != text(copy/"malaria_nb"/n)]
+        names = {p.name for folder in (root, copy) for p in (folder / "malaria_nb").glob("*.py")}
+        return [
+            Problem(
+                f"malaria_nb/{n}",
+                "is not what its chapter exports",
+                "Run nbdev_export and commit what it changes",
+            )
+            for n in sorted(names)
+            if text(root / "malaria_nb" / n) != text(copy / "malaria_nb" / n)
+        ]
 
 
-def check(root: Path|None=None # a clone of the course; None finds it from `records_folder()`
-          ) -> list[Problem]: # none when all three promises are kept
+def check(
+    root: Path | None = None,  # a clone of the course; None finds it from `records_folder()`
+) -> list[Problem]:  # none when all three promises are kept
     "Check that prose, code and records agree; offline, in under a minute."
     root = Path(root or records_folder().parents[1])
-    with _variable("MALARIA_NB_RECORDS", root/"nbs"/"records"):
+    with _variable("MALARIA_NB_RECORDS", root / "nbs" / "records"):
         records = read_records()
         known = [r for r in records if r.name in RECIPES]
         with _golden_beside({r.name for r in known}) as golden_now:
-            found = [*check_export(root), *check_claims(sorted((root/"nbs").glob("*.ipynb"))), *(p for r in records for p in check_record(r))]
+            found = [
+                *check_export(root),
+                *check_claims(sorted((root / "nbs").glob("*.ipynb"))),
+                *(p for r in records for p in check_record(r)),
+            ]
             now = golden_now()
         return found + [p for r in known for p in check_code(r, now[r.name])]
 
@@ -798,54 +1266,86 @@ def check(root: Path|None=None # a clone of the course; None finds it from `reco
 @dataclass(frozen=True)
 class Job:
     "One experiment of the grid."
+
     name: str  # of a recipe
     split: str
     seed: int
 
-    def __str__(self): return f"{self.name}-{self.split}-s{self.seed}"
+    def __str__(self):
+        return f"{self.name}-{self.split}-s{self.seed}"
 
 
-def _tried(recipe): # splits and seeds for which it is recorded
-    return [*product(recipe.splits, recipe.seeds), *product([f for f in FOLDS if f.startswith(recipe.folds)], recipe.fold_seeds)]
+def _tried(recipe):  # splits and seeds for which it is recorded
+    return [
+        *product(recipe.splits, recipe.seeds),
+        *product([f for f in FOLDS if f.startswith(recipe.folds)], recipe.fold_seeds),
+    ]
 
 
-def grid(names: Iterable[str]|None=None,  # of recipes; None takes all
-         splits: Iterable[str]|None=None, # None takes each recipe's own
-         seeds: Iterable[int]|None=None   # None takes each recipe's own
-         ) -> list[Job]:
+def grid(
+    names: Iterable[str] | None = None,  # of recipes; None takes all
+    splits: Iterable[str] | None = None,  # None takes each recipe's own
+    seeds: Iterable[int] | None = None,  # None takes each recipe's own
+) -> list[Job]:
     "List the experiments of a part of the grid; raise `ValueError` for a name that is no recipe's."
-    def asked(r): return product(splits or r.splits, seeds or r.seeds) if splits or seeds else _tried(r)
-    return [Job(name, split, seed) for name in names or RECIPES for split, seed in asked(_recipe(name))]
+
+    def asked(r):
+        return product(splits or r.splits, seeds or r.seeds) if splits or seeds else _tried(r)
+
+    return [
+        Job(name, split, seed) for name in names or RECIPES for split, seed in asked(_recipe(name))
+    ]
 
 
-def parse_job(text: str # "basic_cnn", "basic_cnn-cell-s43" or "vgg19_frozen-patient-fold2-s42"
-              ) -> Job:
+def parse_job(
+    text: str,  # "basic_cnn", "basic_cnn-cell-s43" or "vgg19_frozen-patient-fold2-s42"
+) -> Job:
     "Read how an experiment is called; without split and seed it is the one by patient with seed 42."
     found = re.fullmatch(r"(\w+)-((?:cell|photo|patient)(?:-fold\d)?)-s(\d+)", text)
     job = Job(found[1], found[2], int(found[3])) if found else Job(text, "patient", 42)
     return replace(job, name=_recipe(job.name).name)
 
 # %% ../nbs/91_experiments.ipynb #97a1d285
-_MINUTES = {"basic_cnn": 50, "vgg19_frozen": 2, "vgg19_finetuned": 25 * 30}  # full scale, 2 CPU cores, estimated
+_MINUTES = {
+    "basic_cnn": 50,
+    "vgg19_frozen": 2,
+    "vgg19_finetuned": 25 * 30,
+}  # full scale, 2 CPU cores, estimated
 
 
-def _minutes(recipe): # its teacher's included
-    taught = _MINUTES[RECIPES[recipe.teacher[0]].model] * recipe.teacher[1] // 25 if recipe.teacher else 0
+def _minutes(recipe):  # its teacher's included
+    taught = (
+        _MINUTES[RECIPES[recipe.teacher[0]].model] * recipe.teacher[1] // 25
+        if recipe.teacher
+        else 0
+    )
     return _MINUTES.get(recipe.model, 1) + taught
 
 
-def list_grid(records: Path|None=None # folder of records; None takes `records_folder()`
-              ) -> pd.DataFrame: # a row an experiment: state, epochs, minutes
+def list_grid(
+    records: Path | None = None,  # folder of records; None takes `records_folder()`
+) -> pd.DataFrame:  # a row an experiment: state, epochs, minutes
     "Say of every experiment whether it is recorded, stale, missing, or recorded with fewer epochs than planned."
+
     def row(job):
-        try: r = load(job.name, job.split, job.seed, records)
-        except FileNotFoundError: return "missing", "", f"about {_minutes(RECIPES[job.name])}"
+        try:
+            r = load(job.name, job.split, job.seed, records)
+        except FileNotFoundError:
+            return "missing", "", f"about {_minutes(RECIPES[job.name])}"
         done, epochs = len(r.history), r.about["epochs"]["planned"]
-        state = ("stale" if r.about["recipe"] != choices(RECIPES[job.name]) else "recorded" if _over(r.history, epochs)
-                 else "unfinished")
+        state = (
+            "stale"
+            if r.about["recipe"] != choices(RECIPES[job.name])
+            else "recorded"
+            if _over(r.history, epochs)
+            else "unfinished"
+        )
         return state, f"{done} of {epochs}", f"{r.about['seconds'] / 60:.1f}"
+
     jobs = grid()
-    return pd.DataFrame([row(j) for j in jobs], columns=["state", "epochs", "minutes"], index=map(str, jobs))
+    return pd.DataFrame(
+        [row(j) for j in jobs], columns=["state", "epochs", "minutes"], index=map(str, jobs)
+    )
 
 # %% ../nbs/91_experiments.ipynb #16ea1d35
 def _work(job, s, **how):
@@ -858,26 +1358,37 @@ def _results(jobs, s, scheduler, **how):
     if scheduler is None:
         yield from (_work(job, s, **how) for job in jobs)
         return
-    try: from dask.distributed import Client, as_completed
-    except ImportError: raise ImportError('--scheduler needs Dask: pip install "malaria_nb[cluster]"') from None
+    try:
+        from dask.distributed import Client, as_completed
+    except ImportError:
+        raise ImportError('--scheduler needs Dask: pip install "malaria_nb[cluster]"') from None
     with Client(scheduler, timeout=10) as client:
         futures = client.map(_work, jobs, s=s, **how, pure=False, retries=2)
-        for future in as_completed(futures): yield future.result()
+        for future in as_completed(futures):
+            yield future.result()
 
 
-def run_grid(jobs: list[Job],              # from `grid`
-             settings: Settings|None=None, # cells and scale; None takes all real cells at full scale
-             epochs: int|None=None,        # stop after so many for now
-             again: bool=False,            # train anew, also where the record is up to date
-             scheduler: str|None=None,     # address of a Dask scheduler; None works here
-             precision: str|None=None,     # as `run` takes it
-             records: Path|None=None       # folder of records; None takes `records_folder()`
-             ) -> Iterator[Path]: # the folder of each record as it is written
+def run_grid(
+    jobs: list[Job],  # from `grid`
+    settings: Settings | None = None,  # cells and scale; None takes all real cells at full scale
+    epochs: int | None = None,  # stop after so many for now
+    again: bool = False,  # train anew, also where the record is up to date
+    scheduler: str | None = None,  # address of a Dask scheduler; None works here
+    precision: str | None = None,  # as `run` takes it
+    records: Path | None = None,  # folder of records; None takes `records_folder()`
+) -> Iterator[Path]:  # the folder of each record as it is written
     "Run what is missing, stale or unfinished, and record it."
     s, to = settings or Settings("nih", SCALES["full"], "imagenet"), records or records_folder()
+
     def done(job):
-        try: r = load(job.name, job.split, job.seed, to)
-        except FileNotFoundError: return False
-        return r.about["recipe"] == choices(RECIPES[job.name]) and _over(r.history, min(epochs or 10**6, r.about["epochs"]["planned"]))
+        try:
+            r = load(job.name, job.split, job.seed, to)
+        except FileNotFoundError:
+            return False
+        return r.about["recipe"] == choices(RECIPES[job.name]) and _over(
+            r.history, min(epochs or 10**6, r.about["epochs"]["planned"])
+        )
+
     missing = [j for j in jobs if again or not done(j)]
-    for files in _results(missing, s, scheduler, epochs=epochs, again=again, precision=precision): yield write_record(files, to)
+    for files in _results(missing, s, scheduler, epochs=epochs, again=again, precision=precision):
+        yield write_record(files, to)

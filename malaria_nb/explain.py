@@ -13,136 +13,199 @@ import pandas as pd
 from .evaluation import _draw, _patient_numbers, interval
 
 # %% ../nbs/13_explain.ipynb #1b5e09c2
-def inside(images # RGB uint8, (n, h, w, 3), black outside the cell
-           ) -> np.ndarray: # bool, (n, h, w)
+def inside(
+    images,  # RGB uint8, (n, h, w, 3), black outside the cell
+) -> np.ndarray:  # bool, (n, h, w)
     "Find the cell's own pixels: all that are not black; raise `ValueError` for anything but a stack of RGB uint8."
     images = np.asanyarray(images)
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
-        raise ValueError(f"images are {images.dtype} of shape {images.shape}: give RGB uint8 (n, h, w, 3), one image as image[None]")
-    return (images[..., 0] | images[..., 1] | images[..., 2]) > 0  # far quicker than a maximum over three channels
+        raise ValueError(
+            f"images are {images.dtype} of shape {images.shape}: give RGB uint8 (n, h, w, 3), one image as image[None]"
+        )
+    return (
+        images[..., 0] | images[..., 1] | images[..., 2]
+    ) > 0  # far quicker than a maximum over three channels
 
 
 def _parts(images, at_once=500):
     "Yield a stack of images, or a memory-mapped file of them, in parts that fit into memory, each with its cells' pixels."
     for i in range(0, len(images), at_once):
-        part = np.asarray(images[i:i + at_once])
+        part = np.asarray(images[i : i + at_once])
         own = inside(part)
         if not (full := own.any((1, 2))).all():
-            raise ValueError(f"image {i + int(full.argmin())} is black all over: there is no cell in it, leave it out")
+            raise ValueError(
+                f"image {i + int(full.argmin())} is black all over: there is no cell in it, leave it out"
+            )
         yield part, own
 
 # %% ../nbs/13_explain.ipynb #6886a539
-def only_mask(images,      # RGB uint8, (n, h, w, 3), black outside the cell
-              side: int=16 # of the shrunken mask, pixels
-              ) -> np.ndarray: # float32, (n, side·side): share of each square that is cell, 0–1
+def only_mask(
+    images,  # RGB uint8, (n, h, w, 3), black outside the cell
+    side: int = 16,  # of the shrunken mask, pixels
+) -> np.ndarray:  # float32, (n, side·side): share of each square that is cell, 0–1
     "Keep of each image nothing but the cell's outline; raise `ValueError` for an image that is black all over."
     import cv2
-    def shrunken(own): return cv2.resize(own.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA).ravel()
-    if side < 1: raise ValueError(f"side={side}: use 1 pixel or more, such as 16")
-    return np.array([shrunken(own) for _, owns in _parts(images) for own in owns], np.float32).reshape(-1, side*side)
+
+    def shrunken(own):
+        return cv2.resize(
+            own.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA
+        ).ravel()
+
+    if side < 1:
+        raise ValueError(f"side={side}: use 1 pixel or more, such as 16")
+    return np.array(
+        [shrunken(own) for _, owns in _parts(images) for own in owns], np.float32
+    ).reshape(-1, side * side)
 
 
-def only_size(cells: pd.DataFrame # cells table
-              ) -> np.ndarray: # float32, (n, 2): height and width of the crop, pixels
+def only_size(
+    cells: pd.DataFrame,  # cells table
+) -> np.ndarray:  # float32, (n, 2): height and width of the crop, pixels
     "Keep of each cell nothing but its crop's height and width; raise `ValueError` where the table lacks them."
     if missing := {"height", "width"} - set(cells):
         raise ValueError(f"no column {', '.join(sorted(missing))}: use a table from index_cells")
     return cells[["height", "width"]].to_numpy(np.float32)
 
 
-def only_colour(images # RGB uint8, (n, h, w, 3), black outside the cell
-                ) -> np.ndarray: # float32, (n, 3): mean red, green and blue of the cell's own pixels, 0–255
+def only_colour(
+    images,  # RGB uint8, (n, h, w, 3), black outside the cell
+) -> np.ndarray:  # float32, (n, 3): mean red, green and blue of the cell's own pixels, 0–255
     "Keep of each image nothing but the cell's mean colour; raise `ValueError` for an image that is black all over."
-    means = [part.sum((1, 2), dtype=np.int64)/own.sum((1, 2))[:, None] for part, own in _parts(images)] # black adds nothing
+    means = [
+        part.sum((1, 2), dtype=np.int64) / own.sum((1, 2))[:, None] for part, own in _parts(images)
+    ]  # black adds nothing
     return np.concatenate(means).astype(np.float32) if means else np.zeros((0, 3), np.float32)
 
 # %% ../nbs/13_explain.ipynb #78fc8fbb
-def within_patients(label,  # (n,) 0 uninfected, 1 parasitized
-                    score,  # (n,) probability of parasitized, or any number that orders the cells
-                    patient # (n,) patient of each cell
-                    ) -> float: # AUC over pairs of cells of one patient, 0–1; a tie counts half
+def within_patients(
+    label,  # (n,) 0 uninfected, 1 parasitized
+    score,  # (n,) probability of parasitized, or any number that orders the cells
+    patient,  # (n,) patient of each cell
+) -> float:  # AUC over pairs of cells of one patient, 0–1; a tie counts half
     "Compute the AUC from pairs within patients only; raise `ValueError` if no patient has cells of both classes."
     from scipy.stats import rankdata
-    label, score, code = np.asarray(label).astype(int), np.asarray(score, float), _patient_numbers(patient, len(label))
-    wins = pairs = 0.
+
+    label, score, code = (
+        np.asarray(label).astype(int),
+        np.asarray(score, float),
+        _patient_numbers(patient, len(label)),
+    )
+    wins = pairs = 0.0
     for p in range(code.max() + 1):
         y, rank = label[code == p], rankdata(score[code == p])
         positive = y.sum()
-        wins += rank[y == 1].sum() - positive*(positive + 1)/2
-        pairs += positive*(len(y) - positive)
-    if not pairs: raise ValueError("no patient has cells of both classes: there is no pair to compare within a patient")
-    return float(wins/pairs)
+        wins += rank[y == 1].sum() - positive * (positive + 1) / 2
+        pairs += positive * (len(y) - positive)
+    if not pairs:
+        raise ValueError(
+            "no patient has cells of both classes: there is no pair to compare within a patient"
+        )
+    return float(wins / pairs)
 
 # %% ../nbs/13_explain.ipynb #0bb542f4
-def wipe(images # RGB uint8, (n, h, w, 3), black outside the cell
-         ) -> np.ndarray: # RGB uint8, same shape
+def wipe(
+    images,  # RGB uint8, (n, h, w, 3), black outside the cell
+) -> np.ndarray:  # RGB uint8, same shape
     "Paint each cell over with its own median colour, so that outline and typical colour are all that is left."
+
     def wiped(image, own):
         flat = image.copy()
         flat[own] = np.median(image[own], axis=0).round()
         return flat
-    return np.array([wiped(image, own) for part, owns in _parts(images) for image, own in zip(part, owns)], np.uint8)
+
+    return np.array(
+        [wiped(image, own) for part, owns in _parts(images) for image, own in zip(part, owns)],
+        np.uint8,
+    )
 
 # %% ../nbs/13_explain.ipynb #e65dd30e
 def _top(model):
     "Return the last layer; raise `ValueError` unless it is one sigmoid unit."
     top = model.layers[-1]
-    if getattr(top, "units", None) != 1 or getattr(getattr(top, "activation", None), "__name__", "") != "sigmoid":
-        raise ValueError(f"the last layer of {model.name!r} is {top.name!r}: the maps need a model that ends in one sigmoid unit, "
-                         "as those of the course do")
+    if (
+        getattr(top, "units", None) != 1
+        or getattr(getattr(top, "activation", None), "__name__", "") != "sigmoid"
+    ):
+        raise ValueError(
+            f"the last layer of {model.name!r} is {top.name!r}: the maps need a model that ends in one sigmoid unit, "
+            "as those of the course do"
+        )
     return top
 
 
 def _before_sigmoid(model):
     "Return a function of a batch of images that computes the logits, (n,)."
     import keras
+
     top = _top(model)
     below = keras.Model(model.input, top.input)
-    kernel, bias = (keras.ops.convert_to_numpy(v).astype(np.float32) for v in (top.kernel, top.bias))
+    kernel, bias = (
+        keras.ops.convert_to_numpy(v).astype(np.float32) for v in (top.kernel, top.bias)
+    )
+
     def logits(images):
         last = keras.ops.convert_to_numpy(below(images.astype(np.float32), training=False))
         return (last.astype(np.float32) @ kernel + bias)[:, 0]
+
     return logits
 
 
-def logits(model, # Keras model that ends in one sigmoid unit
-           images, # RGB uint8, (n, h, w, 3)
-           batch: int=128 # images at a time
-           ) -> np.ndarray: # float32, (n,); above 0 the call is parasitized
+def logits(
+    model,  # Keras model that ends in one sigmoid unit
+    images,  # RGB uint8, (n, h, w, 3)
+    batch: int = 128,  # images at a time
+) -> np.ndarray:  # float32, (n,); above 0 the call is parasitized
     "Compute the numbers before the last sigmoid; raise `ValueError` for a model that ends otherwise."
     score = _before_sigmoid(model)
-    return np.concatenate([score(np.asarray(images[i:i + batch])) for i in range(0, len(images), batch)])
+    return np.concatenate(
+        [score(np.asarray(images[i : i + batch])) for i in range(0, len(images), batch)]
+    )
 
 # %% ../nbs/13_explain.ipynb #aca3cba2
-def grad_cam(model, # Keras model that ends in one sigmoid unit
-             images, # RGB uint8, (n, h, w, 3), of the model's size
-             layer: str|None=None, # convolution whose pictures are weighed; None: the last
-             toward: int=1, # class whose evidence is drawn: 1 parasitized, 0 uninfected
-             batch: int=64 # images at a time
-             ) -> np.ndarray: # float32, (n, h, w), 0–1: each map over its largest value; 0 where nothing speaks for the class
+def grad_cam(
+    model,  # Keras model that ends in one sigmoid unit
+    images,  # RGB uint8, (n, h, w, 3), of the model's size
+    layer: str | None = None,  # convolution whose pictures are weighed; None: the last
+    toward: int = 1,  # class whose evidence is drawn: 1 parasitized, 0 uninfected
+    batch: int = 64,  # images at a time
+) -> (
+    np.ndarray
+):  # float32, (n, h, w), 0–1: each map over its largest value; 0 where nothing speaks for the class
     "Draw Grad-CAM maps of the logit (Selvaraju et al. 2017, equations 1 and 2); raise `ValueError` for a model it can't read."
     import cv2
+
     top, name = _top(model), _convolution(model, layer)
-    if toward not in (0, 1): raise ValueError(f"toward={toward!r}: use 1 for parasitized or 0 for uninfected")
+    if toward not in (0, 1):
+        raise ValueError(f"toward={toward!r}: use 1 for parasitized or 0 for uninfected")
     import keras
+
     if (backend := keras.backend.backend()) != "tensorflow":
-        raise ValueError(f"grad_cam takes its slopes from TensorFlow, and Keras runs on {backend}: set KERAS_BACKEND=tensorflow "
-                         "before Python starts, or use occlude(), which runs on any back end")
+        raise ValueError(
+            f"grad_cam takes its slopes from TensorFlow, and Keras runs on {backend}: set KERAS_BACKEND=tensorflow "
+            "before Python starts, or use occlude(), which runs on any back end"
+        )
     import tensorflow as tf
+
     if tuple(images.shape[1:]) != tuple(model.input_shape[1:]):
-        raise ValueError(f"images of shape {tuple(images.shape[1:])} for a model that reads {tuple(model.input_shape[1:])}: "
-                         "load them at its size, one image as image[None]")
+        raise ValueError(
+            f"images of shape {tuple(images.shape[1:])} for a model that reads {tuple(model.input_shape[1:])}: "
+            "load them at its size, one image as image[None]"
+        )
     both, maps = keras.Model(model.input, [model.get_layer(name).output, top.input]), []
     for i in range(0, len(images), batch):
-        x = tf.constant(np.asarray(images[i:i + batch]), tf.float32)
+        x = tf.constant(np.asarray(images[i : i + batch]), tf.float32)
         with tf.GradientTape() as tape:
             tape.watch(x)  # what comes before the first weights is noted through it alone
             pictures, last = both(x, training=False)
             y = tf.cast(last, tf.float32) @ top.kernel + top.bias
-        weights = tf.reduce_mean(tape.gradient(y, pictures), axis=(1, 2), keepdims=True)*(1 if toward else -1)
-        maps.append(tf.cast(tf.nn.relu(tf.reduce_sum(weights*pictures, -1)), tf.float32).numpy())
+        weights = tf.reduce_mean(tape.gradient(y, pictures), axis=(1, 2), keepdims=True) * (
+            1 if toward else -1
+        )
+        maps.append(tf.cast(tf.nn.relu(tf.reduce_sum(weights * pictures, -1)), tf.float32).numpy())
     size = images.shape[2], images.shape[1]
-    grown = np.stack([cv2.resize(m, size, interpolation=cv2.INTER_LINEAR) for m in np.concatenate(maps)])
+    grown = np.stack(
+        [cv2.resize(m, size, interpolation=cv2.INTER_LINEAR) for m in np.concatenate(maps)]
+    )
     largest = grown.max((1, 2), keepdims=True)
     return np.divide(grown, largest, out=np.zeros_like(grown), where=largest > 0)
 
@@ -150,43 +213,59 @@ def grad_cam(model, # Keras model that ends in one sigmoid unit
 def _convolution(model, layer):
     "Name the layer whose pictures are weighed; raise `ValueError` for one that is not there or leaves no pictures."
     import keras
+
     if layer is None:
         found = [l.name for l in model.layers if isinstance(l, keras.layers.Conv2D)]
-        if not found: raise ValueError(f"{model.name!r} has no convolution among its layers: Grad-CAM needs one")
+        if not found:
+            raise ValueError(
+                f"{model.name!r} has no convolution among its layers: Grad-CAM needs one"
+            )
         return found[-1]
     pictures = [l.name for l in model.layers[1:] if len(getattr(l.output, "shape", ())) == 4]
-    if layer not in pictures: raise ValueError(f"layer={layer!r}: use one that leaves pictures, {', '.join(map(repr, pictures))}")
+    if layer not in pictures:
+        raise ValueError(
+            f"layer={layer!r}: use one that leaves pictures, {', '.join(map(repr, pictures))}"
+        )
     return layer
 
 # %% ../nbs/13_explain.ipynb #11b2606c
-def occlude(model, # Keras model that ends in one sigmoid unit
-            images, # RGB uint8, (n, h, w, 3), black outside the cell
-            side: int=8, # of the patch, pixels
-            stride: int=4, # from one patch to the next, pixels
-            fill: str|int="own", # "own": the cell's median colour, on its own pixels; a grey level 0–255: the whole patch
-            batch: int=128 # covered images at a time
-            ) -> np.ndarray: # float32, (n, h, w): how far the logit falls, mean over the patches that cover a pixel; below 0 it rises
+def occlude(
+    model,  # Keras model that ends in one sigmoid unit
+    images,  # RGB uint8, (n, h, w, 3), black outside the cell
+    side: int = 8,  # of the patch, pixels
+    stride: int = 4,  # from one patch to the next, pixels
+    fill: str
+    | int = "own",  # "own": the cell's median colour, on its own pixels; a grey level 0–255: the whole patch
+    batch: int = 128,  # covered images at a time
+) -> np.ndarray:  # float32, (n, h, w): how far the logit falls, mean over the patches that cover a pixel; below 0 it rises
     "Cover patch after patch and note how far the logit falls (Zeiler and Fergus 2014); raise `ValueError` for a patch that doesn't fit."
     n, h, w = images.shape[:3]
-    if not 1 <= side <= min(h, w): raise ValueError(f"side={side}: use a patch of 1 to {min(h, w)} pixels, the image's side")
-    if not 1 <= stride <= side: raise ValueError(f"stride={stride}: use 1 to {side}, or pixels between two patches are never covered")
+    if not 1 <= side <= min(h, w):
+        raise ValueError(f"side={side}: use a patch of 1 to {min(h, w)} pixels, the image's side")
+    if not 1 <= stride <= side:
+        raise ValueError(
+            f"stride={stride}: use 1 to {side}, or pixels between two patches are never covered"
+        )
     if fill != "own" and not (isinstance(fill, (int, np.integer)) and 0 <= fill <= 255):
         raise ValueError(f"fill={fill!r}: use 'own' or a grey level from 0 to 255")
     logit, maps = _before_sigmoid(model), np.zeros((n, h, w), np.float32)
     corners = [(y, x) for y in _starts(h, side, stride) for x in _starts(w, side, stride)]
     flat = wipe(images) if fill == "own" else np.full_like(images, fill)
     own = inside(images)
-    jobs = [(i, y, x) for i in range(n) for y, x in corners if own[i, y:y + side, x:x + side].any()]
-    whole = np.concatenate([logit(np.asarray(images[i:i + batch])) for i in range(0, n, batch)])
+    jobs = [
+        (i, y, x) for i in range(n) for y, x in corners if own[i, y : y + side, x : x + side].any()
+    ]
+    whole = np.concatenate([logit(np.asarray(images[i : i + batch])) for i in range(0, n, batch)])
     covered = np.zeros((n, h, w), np.float32)
     for start in range(0, len(jobs), batch):
-        some = jobs[start:start + batch]
+        some = jobs[start : start + batch]
         pictures = np.stack([images[i] for i, _, _ in some])
-        for picture, (i, y, x) in zip(pictures, some): picture[y:y + side, x:x + side] = flat[i, y:y + side, x:x + side]
+        for picture, (i, y, x) in zip(pictures, some):
+            picture[y : y + side, x : x + side] = flat[i, y : y + side, x : x + side]
         for fall, (i, y, x) in zip(whole[[i for i, _, _ in some]] - logit(pictures), some):
-            maps[i, y:y + side, x:x + side] += fall
-            covered[i, y:y + side, x:x + side] += 1
-    return maps/np.maximum(covered, 1)
+            maps[i, y : y + side, x : x + side] += fall
+            covered[i, y : y + side, x : x + side] += 1
+    return maps / np.maximum(covered, 1)
 
 
 def _starts(length, side, stride):
@@ -198,100 +277,153 @@ def _maps_and_masks(maps, masks):
     "Return maps and masks as arrays of one shape (n, h, w); raise `ValueError` that says what to mend."
     maps, masks = np.asarray(maps, float), np.asarray(masks)
     if maps.shape != masks.shape or maps.ndim != 3:
-        raise ValueError(f"maps of shape {maps.shape} and masks of shape {masks.shape}: give one mask (h, w) for each map, both (n, h, w)")
-    if masks.dtype != bool: raise ValueError(f"masks are {masks.dtype}: give True on the parasite and False elsewhere, such as mask > 0")
-    if not np.isfinite(maps).all(): raise ValueError("maps hold NaN or infinite values: a map says 0 where it says nothing")
+        raise ValueError(
+            f"maps of shape {maps.shape} and masks of shape {masks.shape}: give one mask (h, w) for each map, both (n, h, w)"
+        )
+    if masks.dtype != bool:
+        raise ValueError(
+            f"masks are {masks.dtype}: give True on the parasite and False elsewhere, such as mask > 0"
+        )
+    if not np.isfinite(maps).all():
+        raise ValueError("maps hold NaN or infinite values: a map says 0 where it says nothing")
     return maps, masks
 
 
-def attribution_share(maps, # (n, h, w) attribution; what is below 0 speaks against and counts as 0
-                      masks # bool, (n, h, w): True on the parasite
-                      ) -> np.ndarray: # (n,) share of each map's sum that lies on its mask, 0–1; NaN for a map without evidence
+def attribution_share(
+    maps,  # (n, h, w) attribution; what is below 0 speaks against and counts as 0
+    masks,  # bool, (n, h, w): True on the parasite
+) -> (
+    np.ndarray
+):  # (n,) share of each map's sum that lies on its mask, 0–1; NaN for a map without evidence
     "Measure how much of each map lies on its mask; raise `ValueError` for other shapes than one mask a map."
     maps, masks = _maps_and_masks(maps, masks)
     maps = np.maximum(maps, 0)
     whole = maps.sum((1, 2))
-    return np.divide((maps*masks).sum((1, 2)), whole, out=np.full(len(maps), np.nan), where=whole > 0)
+    return np.divide(
+        (maps * masks).sum((1, 2)), whole, out=np.full(len(maps), np.nan), where=whole > 0
+    )
 
 
-def pointing_game(maps, # (n, h, w) attribution
-                  masks # bool, (n, h, w): True on the parasite
-                  ) -> np.ndarray: # (n,) 1 where the highest pixel lies on the mask, 0 where not; between for ties
+def pointing_game(
+    maps,  # (n, h, w) attribution
+    masks,  # bool, (n, h, w): True on the parasite
+) -> np.ndarray:  # (n,) 1 where the highest pixel lies on the mask, 0 where not; between for ties
     "Play the pointing game (Zhang et al. 2016), ties broken by chance; raise `ValueError` for other shapes than one mask a map."
     maps, masks = _maps_and_masks(maps, masks)
     highest = maps == maps.max((1, 2), keepdims=True)
-    return (highest & masks).sum((1, 2))/highest.sum((1, 2))
+    return (highest & masks).sum((1, 2)) / highest.sum((1, 2))
 
 # %% ../nbs/13_explain.ipynb #fe873e11
-def mean_by_patient(value, # (n,) a number a cell; NaN is left out
-                    patient, # (n,) patient of each cell, resampled whole
-                    n_boot: int=1000, # resamples
-                    seed: int=42) -> pd.Series: # value, low, high: the mean over cells and its 95 % interval
+def mean_by_patient(
+    value,  # (n,) a number a cell; NaN is left out
+    patient,  # (n,) patient of each cell, resampled whole
+    n_boot: int = 1000,  # resamples
+    seed: int = 42,
+) -> pd.Series:  # value, low, high: the mean over cells and its 95 % interval
     "Average over cells, with the percentile interval of patients drawn with replacement (see `evaluation.bootstrap`)."
     value, code = np.asarray(value, float), _patient_numbers(patient, len(value))
     there = np.isfinite(value)
     groups = code.max() + 1
-    if groups < 2: raise ValueError("all cells are of one patient: patients can't be resampled; use cells of several")
+    if groups < 2:
+        raise ValueError(
+            "all cells are of one patient: patients can't be resampled; use cells of several"
+        )
     drawn = _draw(np.random.default_rng(seed), n_boot, groups)
-    with np.errstate(invalid="ignore"): means = (drawn @ np.bincount(code[there], value[there], groups))/(drawn @ np.bincount(code[there], minlength=groups))
+    with np.errstate(invalid="ignore"):
+        means = (drawn @ np.bincount(code[there], value[there], groups)) / (
+            drawn @ np.bincount(code[there], minlength=groups)
+        )
     low, high = interval(pd.DataFrame({"mean": means})).loc["mean"]
     return pd.Series({"value": value[there].mean(), "low": low, "high": high})
 
 # %% ../nbs/13_explain.ipynb #ff06dfce
-def randomise(model, # Keras model
-              down_to: str, # layer with weights; it and every one above it are drawn anew
-              seed: int=0 # of the new weights; sets Keras's own seed, too
-              ): # a new Keras model; the given one is left as it is
+def randomise(
+    model,  # Keras model
+    down_to: str,  # layer with weights; it and every one above it are drawn anew
+    seed: int = 0,  # of the new weights; sets Keras's own seed, too
+):  # a new Keras model; the given one is left as it is
     "Forget a model's weights from the top layer down (Adebayo et al. 2018); raise `ValueError` for a layer without weights."
     import keras
+
     names = [layer.name for layer in model.layers if layer.weights]
-    if down_to not in names: raise ValueError(f"down_to={down_to!r}: use a layer that has weights, {', '.join(map(repr, names))}")
+    if down_to not in names:
+        raise ValueError(
+            f"down_to={down_to!r}: use a layer that has weights, {', '.join(map(repr, names))}"
+        )
     keras.utils.set_random_seed(seed)
     fresh = keras.models.clone_model(model)  # draws all weights anew
-    for name in names[:names.index(down_to)]: fresh.get_layer(name).set_weights(model.get_layer(name).get_weights())
+    for name in names[: names.index(down_to)]:
+        fresh.get_layer(name).set_weights(model.get_layer(name).get_weights())
     return fresh
 
 
-def map_correlation(a, b, # (n, h, w) maps of the same images
-                    within=None # bool, (n, h, w): pixels to compare, such as `inside(images)`; None takes all
-                    ) -> np.ndarray: # (n,) Spearman's rank correlation, −1 to 1; NaN where a map is the same everywhere
+def map_correlation(
+    a,
+    b,  # (n, h, w) maps of the same images
+    within=None,  # bool, (n, h, w): pixels to compare, such as `inside(images)`; None takes all
+) -> (
+    np.ndarray
+):  # (n,) Spearman's rank correlation, −1 to 1; NaN where a map is the same everywhere
     "Correlate the ranks of two maps' pixels, image by image; raise `ValueError` for maps of different shape."
     from scipy.stats import rankdata
+
     a, b = np.asarray(a), np.asarray(b)
     within = np.ones(a.shape, bool) if within is None else np.asarray(within)
     if not a.shape == b.shape == within.shape or a.ndim != 3 or within.dtype != bool:
-        raise ValueError(f"maps of shape {a.shape} and {b.shape}, pixels {within.dtype} of shape {within.shape}: all must be (n, h, w), the pixels bool")
+        raise ValueError(
+            f"maps of shape {a.shape} and {b.shape}, pixels {within.dtype} of shape {within.shape}: all must be (n, h, w), the pixels bool"
+        )
+
     def one(x, y):
         x, y = rankdata(x), rankdata(y)
-        if len(x) < 2 or x.max() == x.min() or y.max() == y.min(): return np.nan
+        if len(x) < 2 or x.max() == x.min() or y.max() == y.min():
+            return np.nan
         return np.corrcoef(x, y)[0, 1]
+
     return np.array([one(x[w], y[w]) for x, y, w in zip(a, b, within)])
 
 # %% ../nbs/13_explain.ipynb #696f9d6b
-def plot_maps(images, # RGB uint8, (n, h, w, 3)
-              maps: dict, # name -> (n, h, w) attribution; below 0 is drawn as 0
-              titles=None, # text over each image; None gives none
-              masks=None, # bool, (n, h, w): outlined in white over a dark line; None outlines nothing
-              title: str="", # the finding
-              side: float=1.25 # width of one image, inches
-              ): # matplotlib figure
+def plot_maps(
+    images,  # RGB uint8, (n, h, w, 3)
+    maps: dict,  # name -> (n, h, w) attribution; below 0 is drawn as 0
+    titles=None,  # text over each image; None gives none
+    masks=None,  # bool, (n, h, w): outlined in white over a dark line; None outlines nothing
+    title: str = "",  # the finding
+    side: float = 1.25,  # width of one image, inches
+):  # matplotlib figure
     "Draw each image in a column and its maps below it in cividis, each over its own largest value."
     import matplotlib.pyplot as plt
+
     n = len(images)
     for name, m in maps.items():
-        if np.shape(m) != np.shape(images)[:3]: raise ValueError(f"the maps {name!r} have shape {np.shape(m)}: {n} images need {np.shape(images)[:3]}")
-    fig, axes = plt.subplots(1 + len(maps), n, figsize=(side*n + 1, side*(1 + len(maps)) + .6), squeeze=False, layout="constrained")
+        if np.shape(m) != np.shape(images)[:3]:
+            raise ValueError(
+                f"the maps {name!r} have shape {np.shape(m)}: {n} images need {np.shape(images)[:3]}"
+            )
+    fig, axes = plt.subplots(
+        1 + len(maps),
+        n,
+        figsize=(side * n + 1, side * (1 + len(maps)) + 0.6),
+        squeeze=False,
+        layout="constrained",
+    )
     for i in range(n):
         axes[0][i].imshow(images[i])
-        if titles is not None: axes[0][i].set_title(titles[i], fontsize=8)
+        if titles is not None:
+            axes[0][i].set_title(titles[i], fontsize=8)
         for ax, m in zip(axes[1:, i], maps.values()):
             positive = np.maximum(m[i], 0)
-            drawn = ax.imshow(positive/(positive.max() or 1), cmap="cividis", vmin=0, vmax=1)
+            drawn = ax.imshow(positive / (positive.max() or 1), cmap="cividis", vmin=0, vmax=1)
         for ax in axes[:, i]:
             ax.set(xticks=[], yticks=[])
             if masks is not None and masks[i].any():
-                for color, width in (("black", 1.8), ("white", .9)): ax.contour(masks[i], [.5], colors=color, linewidths=width)
-    for ax, name in zip(axes[:, 0], ["cell", *maps]): ax.set_ylabel(name, fontsize=9)
-    if maps: fig.colorbar(drawn, ax=axes[1:], label="attribution, share of the map's largest", shrink=.8)
+                for color, width in (("black", 1.8), ("white", 0.9)):
+                    ax.contour(masks[i], [0.5], colors=color, linewidths=width)
+    for ax, name in zip(axes[:, 0], ["cell", *maps]):
+        ax.set_ylabel(name, fontsize=9)
+    if maps:
+        fig.colorbar(
+            drawn, ax=axes[1:], label="attribution, share of the map's largest", shrink=0.8
+        )
     fig.suptitle(title)
     return fig

@@ -23,48 +23,85 @@ from .images import INTERPOLATIONS
 from .synthetic import optical_density, transmit
 
 # %% ../nbs/15_external.ipynb #cd1078cc
-_DENSITY = optical_density(np.arange(256).clip(1), 255).astype(np.float32)  # of every level; 0 counts as 1
+_DENSITY = optical_density(np.arange(256).clip(1), 255).astype(
+    np.float32
+)  # of every level; 0 counts as 1
 
 
 def _check_images(images):
     "Return images as an array; raise `ValueError` unless they are uint8 (n, side, side, 3)."
     images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != images.shape[2] or images.shape[3] != 3:
-        raise ValueError(f"images of shape {images.shape} and type {images.dtype}: expected uint8 (n, side, side, 3), "
-                         "as load_images gives them")
+    if (
+        images.dtype != np.uint8
+        or images.ndim != 4
+        or images.shape[1] != images.shape[2]
+        or images.shape[3] != 3
+    ):
+        raise ValueError(
+            f"images of shape {images.shape} and type {images.dtype}: expected uint8 (n, side, side, 3), "
+            "as load_images gives them"
+        )
     return images
 
 
-def _inside(images): return images.max(-1) > 0  # True where there is a cell and not the black around it
-def _bytes(values, inside): return np.where(inside[..., None], np.rint(values).clip(1, 255), 0).astype(np.uint8)
-def _stained(density, inside): return _bytes(transmit(density, 255), inside)
+def _inside(images):
+    return images.max(-1) > 0  # True where there is a cell and not the black around it
+
+
+def _bytes(values, inside):
+    return np.where(inside[..., None], np.rint(values).clip(1, 255), 0).astype(np.uint8)
+
+
+def _stained(density, inside):
+    return _bytes(transmit(density, 255), inside)
 
 # %% ../nbs/15_external.ipynb #1c319909
 _HUE = np.array([1, 0, -1], np.float32)  # more red absorbed, less blue: bluer
 
 
-def _hue(images, dose): return _stained(_DENSITY[images]*np.exp(np.float32(dose)*_HUE), _inside(images))
-def _stain(images, dose): return _stained(_DENSITY[images]*np.float32(1 + dose), _inside(images))
+def _hue(images, dose):
+    return _stained(_DENSITY[images] * np.exp(np.float32(dose) * _HUE), _inside(images))
+
+
+def _stain(images, dose):
+    return _stained(_DENSITY[images] * np.float32(1 + dose), _inside(images))
 
 # %% ../nbs/15_external.ipynb #d3eef9b4
-def _lit(images, light): return _bytes(images*np.asarray(light, np.float32), _inside(images))
-def _gain(images, dose): return _lit(images, 1 - dose)
-def _gradient(images, dose): return _lit(images, np.linspace(1 + dose/2, 1 - dose/2, images.shape[2])[:, None])
+def _lit(images, light):
+    return _bytes(images * np.asarray(light, np.float32), _inside(images))
+
+
+def _gain(images, dose):
+    return _lit(images, 1 - dose)
+
+
+def _gradient(images, dose):
+    return _lit(images, np.linspace(1 + dose / 2, 1 - dose / 2, images.shape[2])[:, None])
 
 
 def _focus(images, dose):
-    sigma = dose/100*images.shape[1]
-    def blurred(x): return cv2.GaussianBlur(x.astype(np.float32), (0, 0), sigma)
+    sigma = dose / 100 * images.shape[1]
+
+    def blurred(x):
+        return cv2.GaussianBlur(x.astype(np.float32), (0, 0), sigma)
+
     inside = _inside(images)
-    return np.stack([_bytes(blurred(x)/np.maximum(blurred(m), 1e-6)[..., None], m) for x, m in zip(images, inside)])
+    return np.stack(
+        [
+            _bytes(blurred(x) / np.maximum(blurred(m), 1e-6)[..., None], m)
+            for x, m in zip(images, inside)
+        ]
+    )
 
 # %% ../nbs/15_external.ipynb #20720eb7
 def _magnification(images, dose):
     side, out = images.shape[1], np.zeros_like(images)
-    small = max(1, round(side*(1 - dose)))
-    first = (side - small)//2
+    small = max(1, round(side * (1 - dose)))
+    first = (side - small) // 2
     for x, y in zip(images, out):
-        y[first:first + small, first:first + small] = cv2.resize(x, (small, small), interpolation=cv2.INTER_AREA)
+        y[first : first + small, first : first + small] = cv2.resize(
+            x, (small, small), interpolation=cv2.INTER_AREA
+        )
     return out
 
 
@@ -80,58 +117,105 @@ def _compression(images, dose):
 @dataclass(frozen=True)
 class Shift:
     "A way to change images."
-    what: str      # what its dose measures, with the unit
-    doses: tuple   # worth trying, 0 among them, in order
-    low: float     # the least dose there is
-    high: float    # the largest
+
+    what: str  # what its dose measures, with the unit
+    doses: tuple  # worth trying, 0 among them, in order
+    low: float  # the least dose there is
+    high: float  # the largest
     change: Callable
 
 
-SHIFTS = {k: Shift(*v) for k, v in {
-    "hue": ("ln of the change of red density;\nbelow 0 pinker, above bluer", (-.6, -.3, 0, .3, .6), -2, 2, _hue),
-    "stain": ("change of density, share", (-.5, -.25, 0, .25, .5), -1, 3, _stain),
-    "focus": ("blur (standard deviation),\n% of the side", (0, 1, 2, 4), 0, 25, _focus),
-    "gain": ("light lost, share", (0, .1, .2, .4), 0, 1, _gain),
-    "gradient": ("fall of light from left to right,\nshare", (0, .2, .4, .6), 0, 2, _gradient),
-    "magnification": ("width of the cell lost, share", (0, .1, .25, .5), 0, .95, _magnification),
-    "compression": ("100 − JPEG quality", (0, 50, 80, 95), 0, 100, _compression)}.items()}
+SHIFTS = {
+    k: Shift(*v)
+    for k, v in {
+        "hue": (
+            "ln of the change of red density;\nbelow 0 pinker, above bluer",
+            (-0.6, -0.3, 0, 0.3, 0.6),
+            -2,
+            2,
+            _hue,
+        ),
+        "stain": ("change of density, share", (-0.5, -0.25, 0, 0.25, 0.5), -1, 3, _stain),
+        "focus": ("blur (standard deviation),\n% of the side", (0, 1, 2, 4), 0, 25, _focus),
+        "gain": ("light lost, share", (0, 0.1, 0.2, 0.4), 0, 1, _gain),
+        "gradient": (
+            "fall of light from left to right,\nshare",
+            (0, 0.2, 0.4, 0.6),
+            0,
+            2,
+            _gradient,
+        ),
+        "magnification": (
+            "width of the cell lost, share",
+            (0, 0.1, 0.25, 0.5),
+            0,
+            0.95,
+            _magnification,
+        ),
+        "compression": ("100 − JPEG quality", (0, 50, 80, 95), 0, 100, _compression),
+    }.items()
+}
 
 
-def shift(images: np.ndarray, # RGB, uint8, (n, side, side, 3), black outside the cell
-          kind: str,          # a key of `SHIFTS`
-          dose: float         # in the unit that `SHIFTS[kind].what` names; 0 changes nothing
-          ) -> np.ndarray:    # a new array, same shape and dtype; what was black outside stays black
+def shift(
+    images: np.ndarray,  # RGB, uint8, (n, side, side, 3), black outside the cell
+    kind: str,  # a key of `SHIFTS`
+    dose: float,  # in the unit that `SHIFTS[kind].what` names; 0 changes nothing
+) -> np.ndarray:  # a new array, same shape and dtype; what was black outside stays black
     "Change images by a known dose; raise `ValueError` for an unknown kind or a dose out of its range."
-    if kind not in SHIFTS: raise ValueError(f"kind={kind!r}: use one of {', '.join(map(repr, SHIFTS))}")
+    if kind not in SHIFTS:
+        raise ValueError(f"kind={kind!r}: use one of {', '.join(map(repr, SHIFTS))}")
     images, known = _check_images(images), SHIFTS[kind]
     if not known.low <= dose <= known.high:
-        raise ValueError(f"{kind} with dose={dose}: use {known.low} to {known.high} ({' '.join(known.what.split())}), 0 for no change")
-    if dose == 0 or not len(images): return images.copy()
+        raise ValueError(
+            f"{kind} with dose={dose}: use {known.low} to {known.high} ({' '.join(known.what.split())}), 0 for no change"
+        )
+    if dose == 0 or not len(images):
+        return images.copy()
     return known.change(images, dose)
 
 # %% ../nbs/15_external.ipynb #9e11182c
 def _scores(model, images):
     "Score images with a Keras model or any function of images; raise `ValueError` unless each gets a probability."
-    score = model.predict(images, batch_size=64, verbose=0) if hasattr(model, "predict") else model(images)
+    score = (
+        model.predict(images, batch_size=64, verbose=0)
+        if hasattr(model, "predict")
+        else model(images)
+    )
     score = np.asarray(score, float)
-    if score.size != len(images): raise ValueError(f"{len(images)} images but scores of shape {score.shape}: give one score an image")
-    return _checked(np.zeros(len(images), int), score.reshape(-1))[1] if len(images) else score.reshape(-1)
+    if score.size != len(images):
+        raise ValueError(
+            f"{len(images)} images but scores of shape {score.shape}: give one score an image"
+        )
+    return (
+        _checked(np.zeros(len(images), int), score.reshape(-1))[1]
+        if len(images)
+        else score.reshape(-1)
+    )
 
 
-def dose_response(models: Mapping,    # name -> Keras model, or function: images (n, side, side, 3) -> scores (n,)
-                  images: np.ndarray, # RGB, uint8, (n, side, side, 3); test cells
-                  label,              # (n,) 0 or 1; both must occur
-                  patient=None,       # (n,) patient of each cell, resampled whole; None resamples cells
-                  doses: Mapping|None=None,  # kind of shift -> doses; None takes those of `SHIFTS`
-                  threshold: float=0.5, # a score of at least this is an alarm; chosen before
-                  n_boot: int=1000, seed: int=42
-                  ) -> pd.DataFrame: # columns model, kind, dose, metric, value, low, high, change, change_low, change_high
+def dose_response(
+    models: Mapping,  # name -> Keras model, or function: images (n, side, side, 3) -> scores (n,)
+    images: np.ndarray,  # RGB, uint8, (n, side, side, 3); test cells
+    label,  # (n,) 0 or 1; both must occur
+    patient=None,  # (n,) patient of each cell, resampled whole; None resamples cells
+    doses: Mapping | None = None,  # kind of shift -> doses; None takes those of `SHIFTS`
+    threshold: float = 0.5,  # a score of at least this is an alarm; chosen before
+    n_boot: int = 1000,
+    seed: int = 42,
+) -> (
+    pd.DataFrame
+):  # columns model, kind, dose, metric, value, low, high, change, change_low, change_high
     "Score models on shifted images, with 95 % intervals, and paired ones for the change from dose 0."
     doses, found = doses or {kind: known.doses for kind, known in SHIFTS.items()}, []
     images = _check_images(images)
+
     def judged(model, x):
         score = _scores(model, x)
-        return metrics(label, score, threshold), bootstrap(label, score, patient, threshold, n_boot, seed)
+        return metrics(label, score, threshold), bootstrap(
+            label, score, patient, threshold, n_boot, seed
+        )
+
     plain = {name: judged(model, images) for name, model in models.items()}
     for kind, dose in ((k, d) for k, ds in doses.items() for d in ds):
         x = shift(images, kind, dose)
@@ -139,54 +223,102 @@ def dose_response(models: Mapping,    # name -> Keras model, or function: images
             value, draws = judged(model, x) if dose else plain[name]
             was, were = plain[name]
             change = interval(draws - were).set_axis(["change_low", "change_high"], axis=1)
-            t = pd.concat([interval(draws), change], axis=1).assign(value=value, change=value - was, model=name, kind=kind, dose=dose)
+            t = pd.concat([interval(draws), change], axis=1).assign(
+                value=value, change=value - was, model=name, kind=kind, dose=dose
+            )
             found.append(t.rename_axis("metric").reset_index())
-    columns = ["model", "kind", "dose", "metric", "value", "low", "high", "change", "change_low", "change_high"]
+    columns = [
+        "model",
+        "kind",
+        "dose",
+        "metric",
+        "value",
+        "low",
+        "high",
+        "change",
+        "change_low",
+        "change_high",
+    ]
     return pd.concat(found, ignore_index=True)[columns]
 
 # %% ../nbs/15_external.ipynb #7312b08b
-_LOOKS = {"basic CNN": ("black", "-", "o"), "VGG-19 frozen": ("#E69F00", "--", "s"), "VGG-19 fine-tuned": ("#56B4E9", "-.", "^"),
-          "purple threshold": ("#CC79A7", ":", "D")}  # as in `evaluation.STYLES`: a model keeps its colour, line and marker
+_LOOKS = {
+    "basic CNN": ("black", "-", "o"),
+    "VGG-19 frozen": ("#E69F00", "--", "s"),
+    "VGG-19 fine-tuned": ("#56B4E9", "-.", "^"),
+    "purple threshold": ("#CC79A7", ":", "D"),
+}  # as in `evaluation.STYLES`: a model keeps its colour, line and marker
 
 
-def plot_dose_response(table: pd.DataFrame, # of `dose_response`
-                       metrics: Sequence=("sensitivity", "specificity"), # a row of panels each
-                       title: str=""):      # the finding
+def plot_dose_response(
+    table: pd.DataFrame,  # of `dose_response`
+    metrics: Sequence = ("sensitivity", "specificity"),  # a row of panels each
+    title: str = "",
+):  # the finding
     "Draw metrics against the dose, a column of panels a shift, with 95 % intervals; return the figure."
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
+
     kinds, names = table["kind"].unique(), table["model"].unique()
-    looks = dict(zip([n for n in names if n not in _LOOKS], [("#009E73", "-", "v"), ("#0072B2", "--", "P"), ("#D55E00", "-.", "X")]*9)) | _LOOKS
-    fig, axes = plt.subplots(len(metrics), len(kinds), figsize=(1.9*len(kinds) + .6, 2.3*len(metrics) + 1.6), sharey="row", sharex="col",
-                             squeeze=False, layout="constrained")
+    looks = (
+        dict(
+            zip(
+                [n for n in names if n not in _LOOKS],
+                [("#009E73", "-", "v"), ("#0072B2", "--", "P"), ("#D55E00", "-.", "X")] * 9,
+            )
+        )
+        | _LOOKS
+    )
+    fig, axes = plt.subplots(
+        len(metrics),
+        len(kinds),
+        figsize=(1.9 * len(kinds) + 0.6, 2.3 * len(metrics) + 1.6),
+        sharey="row",
+        sharex="col",
+        squeeze=False,
+        layout="constrained",
+    )
     for row, metric in zip(axes, metrics):
         for ax, kind in zip(row, kinds):
             for i, name in enumerate(names):
-                t = table[(table["metric"] == metric) & (table["kind"] == kind) & (table["model"] == name)]
+                t = table[
+                    (table["metric"] == metric) & (table["kind"] == kind) & (table["model"] == name)
+                ]
                 color, line, marker = looks[name]
-                aside = .012*(i - (len(names) - 1)/2)*np.ptp(table.loc[table["kind"] == kind, "dose"])
+                aside = (
+                    0.012
+                    * (i - (len(names) - 1) / 2)
+                    * np.ptp(table.loc[table["kind"] == kind, "dose"])
+                )
                 ax.vlines(t["dose"] + aside, t["low"], t["high"], color=color, lw=1)
                 ax.plot(t["dose"] + aside, t["value"], line, marker=marker, ms=4, color=color)
             ax.set(ylim=(0, 1.02))
-            ax.grid(alpha=.25)
+            ax.grid(alpha=0.25)
         row[0].set_ylabel(metric.upper() if len(metric) < 4 else metric)
-    for ax, kind in zip(axes[0], kinds): ax.set_title(kind, fontsize=10)
-    for ax, kind in zip(axes[-1], kinds): ax.set_xlabel(SHIFTS[kind].what, fontsize=7)
-    lines = [Line2D([], [], **dict(zip(("color", "linestyle", "marker"), looks[n])), label=n) for n in names]
+    for ax, kind in zip(axes[0], kinds):
+        ax.set_title(kind, fontsize=10)
+    for ax, kind in zip(axes[-1], kinds):
+        ax.set_xlabel(SHIFTS[kind].what, fontsize=7)
+    lines = [
+        Line2D([], [], **dict(zip(("color", "linestyle", "marker"), looks[n])), label=n)
+        for n in names
+    ]
     fig.legend(handles=lines, loc="outside lower center", ncols=4, fontsize="small")
     fig.suptitle(title)
     return fig
 
 # %% ../nbs/15_external.ipynb #d2dbaaeb
-def _lab(images, inside): # (pixels, 3) float32
-    return cv2.cvtColor((images[inside].astype(np.float32)/255)[:, None], cv2.COLOR_RGB2LAB)[:, 0]
+def _lab(images, inside):  # (pixels, 3) float32
+    return cv2.cvtColor((images[inside].astype(np.float32) / 255)[:, None], cv2.COLOR_RGB2LAB)[:, 0]
 
 
-def colour_statistics(images: np.ndarray # RGB, uint8, (n, side, side, 3), black outside the cell
-                      ) -> np.ndarray:   # (2, 3): mean and standard deviation of L, a and b (CIE) inside the cells
+def colour_statistics(
+    images: np.ndarray,  # RGB, uint8, (n, side, side, 3), black outside the cell
+) -> np.ndarray:  # (2, 3): mean and standard deviation of L, a and b (CIE) inside the cells
     "Measure the colours of cells; raise `ValueError` when all is black."
     images = _check_images(images)
-    if not (inside := _inside(images)).any(): raise ValueError("the images are black: there is no cell to measure")
+    if not (inside := _inside(images)).any():
+        raise ValueError("the images are black: there is no cell to measure")
     lab = _lab(images, inside)
     return np.stack([lab.mean(0, dtype=float), lab.std(0, dtype=float)])
 
@@ -196,141 +328,221 @@ def _by_group(images, group, change):
     images = _check_images(images)
     group = np.zeros(len(images)) if group is None else np.asarray(group)
     if group.shape != (len(images),):
-        raise ValueError(f"{len(images)} images but groups of shape {group.shape}: give one an image, such as its patient")
+        raise ValueError(
+            f"{len(images)} images but groups of shape {group.shape}: give one an image, such as its patient"
+        )
     out = np.zeros_like(images)
     for g in pd.unique(group):
         rows = np.flatnonzero(group == g)
         inside = _inside(images[rows])
-        if inside.any(): out[rows] = change(images[rows], inside)
+        if inside.any():
+            out[rows] = change(images[rows], inside)
     return out
 
 
-def normalise_reinhard(images: np.ndarray, # RGB, uint8, (n, side, side, 3), black outside the cell
-                       target: np.ndarray, # of `colour_statistics` of training cells
-                       group=None          # (n,) what shares a stain, such as the patient; None takes all images together
-                       ) -> np.ndarray:    # a new array, same shape and dtype
+def normalise_reinhard(
+    images: np.ndarray,  # RGB, uint8, (n, side, side, 3), black outside the cell
+    target: np.ndarray,  # of `colour_statistics` of training cells
+    group=None,  # (n,) what shares a stain, such as the patient; None takes all images together
+) -> np.ndarray:  # a new array, same shape and dtype
     "Give each group of images the target's mean and standard deviation in Lab (Reinhard et al. 2001, who use lαβ)."
     target = np.asarray(target, float)
-    if target.shape != (2, 3): raise ValueError(f"target of shape {target.shape}: use what colour_statistics returns")
+    if target.shape != (2, 3):
+        raise ValueError(f"target of shape {target.shape}: use what colour_statistics returns")
+
     def change(x, inside):
         lab = _lab(x, inside)
         mean, sd = lab.mean(0, dtype=float), lab.std(0, dtype=float)
-        moved = ((lab - mean)*(target[1]/np.maximum(sd, 1e-6)) + target[0]).astype(np.float32)
+        moved = ((lab - mean) * (target[1] / np.maximum(sd, 1e-6)) + target[0]).astype(np.float32)
         out = np.zeros_like(x)
-        out[inside] = np.rint(cv2.cvtColor(moved[:, None], cv2.COLOR_LAB2RGB)[:, 0]*255).clip(1, 255)
+        out[inside] = np.rint(cv2.cvtColor(moved[:, None], cv2.COLOR_LAB2RGB)[:, 0] * 255).clip(
+            1, 255
+        )
         return out
+
     return _by_group(images, group, change)
 
 # %% ../nbs/15_external.ipynb #0d7a01e6
 @dataclass(frozen=True)
 class Stains:
     "Two stains, as Macenko's method finds them."
-    vectors: np.ndarray # (2, 3) density in red, green and blue of a unit of each, length 1; first the one that absorbs more red
+
+    vectors: np.ndarray  # (2, 3) density in red, green and blue of a unit of each, length 1; first the one that absorbs more red
     strong: np.ndarray  # (2,) 99th percentile of the amount of each
 
 
-def _amounts(density, vectors): # least squares, (pixels, 2)
+def _amounts(density, vectors):  # least squares, (pixels, 2)
     return np.linalg.lstsq(vectors.T, density.T, rcond=None)[0].T
 
 
 def _stains(density, least, percentile, centred):
     seen = density[(density > least).all(1)].astype(float)
     if len(seen) < 100:
-        raise ValueError(f"{len(seen)} stained pixels are too few to find two stains: give more cells, or a smaller `least` than {least}")
-    plane = np.linalg.eigh(np.cov(seen.T) if centred else seen.T @ seen)[1][:, :0:-1]  # the two largest directions, as columns
-    plane = plane*np.where(plane.sum(0) < 0, -1, 1)
+        raise ValueError(
+            f"{len(seen)} stained pixels are too few to find two stains: give more cells, or a smaller `least` than {least}"
+        )
+    plane = np.linalg.eigh(np.cov(seen.T) if centred else seen.T @ seen)[1][
+        :, :0:-1
+    ]  # the two largest directions, as columns
+    plane = plane * np.where(plane.sum(0) < 0, -1, 1)
     angle = np.arctan2(*(seen @ plane).T[::-1])
-    ends = [plane @ [np.cos(a), np.sin(a)] for a in np.percentile(angle, [percentile, 100 - percentile])]
+    ends = [
+        plane @ [np.cos(a), np.sin(a)] for a in np.percentile(angle, [percentile, 100 - percentile])
+    ]
     ends = [v if v.sum() > 0 else -v for v in ends]
     vectors = np.array(sorted(ends, key=lambda v: -v[0]))
     return Stains(vectors, np.percentile(_amounts(density, vectors), 99, axis=0))
 
 
-def find_stains(images: np.ndarray, # RGB, uint8, (n, side, side, 3), black outside the cell
-                least: float=.345,  # natural logarithm (0.15 in the paper's base 10); a pixel with less in some channel counts as unstained
-                percentile: float=1,  # of the angles, that stands for the edge of the wedge
-                centred: bool=False # directions from the mean density, not from no density as in the paper
-                ) -> Stains:
+def find_stains(
+    images: np.ndarray,  # RGB, uint8, (n, side, side, 3), black outside the cell
+    least: float = 0.345,  # natural logarithm (0.15 in the paper's base 10); a pixel with less in some channel counts as unstained
+    percentile: float = 1,  # of the angles, that stands for the edge of the wedge
+    centred: bool = False,  # directions from the mean density, not from no density as in the paper
+) -> Stains:
     "Find two stains from pixels (Macenko et al. 2009); raise `ValueError` with fewer than 100 stained ones."
     images = _check_images(images)
     return _stains(_DENSITY[images[_inside(images)]], least, percentile, centred)
 
 
-def normalise_macenko(images: np.ndarray, # RGB, uint8, (n, side, side, 3), black outside the cell
-                      target: Stains,     # of `find_stains` of training cells
-                      group=None,         # (n,) what shares a stain, such as the patient; None takes all images together
-                      least: float=.345, percentile: float=1, centred: bool=False # as `find_stains` takes them
-                      ) -> np.ndarray:    # a new array, same shape and dtype
+def normalise_macenko(
+    images: np.ndarray,  # RGB, uint8, (n, side, side, 3), black outside the cell
+    target: Stains,  # of `find_stains` of training cells
+    group=None,  # (n,) what shares a stain, such as the patient; None takes all images together
+    least: float = 0.345,
+    percentile: float = 1,
+    centred: bool = False,  # as `find_stains` takes them
+) -> np.ndarray:  # a new array, same shape and dtype
     "Paint each group of images with the target's two stains (Macenko et al. 2009); raise `ValueError` for too few pixels."
-    if not isinstance(target, Stains): raise ValueError(f"target={target!r}: use what find_stains returns")
+    if not isinstance(target, Stains):
+        raise ValueError(f"target={target!r}: use what find_stains returns")
+
     def change(x, inside):
         density = _DENSITY[x[inside]]
         found, out = _stains(density, least, percentile, centred), np.zeros_like(x)
-        amounts = _amounts(density, found.vectors)*(target.strong/np.maximum(found.strong, 1e-6))
+        amounts = _amounts(density, found.vectors) * (
+            target.strong / np.maximum(found.strong, 1e-6)
+        )
         out[inside] = np.rint(transmit(amounts @ target.vectors, 255)).clip(1, 255)
         return out
+
     return _by_group(images, group, change)
 
 # %% ../nbs/15_external.ipynb #57b9ff4b
-def stain_jitter(batch: np.ndarray,         # RGB, uint8, (b, side, side, 3), black outside the cell
-                 rng: np.random.Generator,  # source of chance
-                 factor: float=.4,          # densities are multiplied by a channel's own e^u, u uniform within ± this
-                 offset: float=.2           # and moved by as much, uniform within ± this: the light
-                 ) -> np.ndarray:           # a new array, same shape and dtype
+def stain_jitter(
+    batch: np.ndarray,  # RGB, uint8, (b, side, side, 3), black outside the cell
+    rng: np.random.Generator,  # source of chance
+    factor: float = 0.4,  # densities are multiplied by a channel's own e^u, u uniform within ± this
+    offset: float = 0.2,  # and moved by as much, uniform within ± this: the light
+) -> np.ndarray:  # a new array, same shape and dtype
     "Change the stain of every image by chance, in optical density: an `augment` for `Batches` (after Tellez et al. 2019)."
     batch = _check_images(batch)
     times = np.exp(rng.uniform(-factor, factor, (len(batch), 1, 1, 3))).astype(np.float32)
     plus = rng.uniform(-offset, offset, (len(batch), 1, 1, 3)).astype(np.float32)
-    return _stained(_DENSITY[batch]*times + plus, _inside(batch))
+    return _stained(_DENSITY[batch] * times + plus, _inside(batch))
 
 # %% ../nbs/15_external.ipynb #ef91a698
 def _mapped(names, mapping, counts=None):
     "Raise `ValueError` unless every name is mapped to 0, 1 or None."
-    wrong = {k: v for k, v in mapping.items() if not (v is None or (v in (0, 1) and not isinstance(v, bool)))}
-    if wrong: raise ValueError(f"mapping {wrong}: use 0 ({CLASSES[0]}), 1 ({CLASSES[1]}), or None to leave a category out")
+    wrong = {
+        k: v
+        for k, v in mapping.items()
+        if not (v is None or (v in (0, 1) and not isinstance(v, bool)))
+    }
+    if wrong:
+        raise ValueError(
+            f"mapping {wrong}: use 0 ({CLASSES[0]}), 1 ({CLASSES[1]}), or None to leave a category out"
+        )
     missing = [n for n in names if n not in mapping]
     if missing:
-        raise ValueError(f"not in mapping: {', '.join(map(repr, missing))}. Give each a label, 0 ({CLASSES[0]}) or 1 ({CLASSES[1]}), "
-                         "or None to leave it out")
+        raise ValueError(
+            f"not in mapping: {', '.join(map(repr, missing))}. Give each a label, 0 ({CLASSES[0]}) or 1 ({CLASSES[1]}), "
+            "or None to leave it out"
+        )
 
 
 def _below(root, name):
     "Return `root`/name; raise `ValueError` for a name that leads out of `root`."
-    path = (root/str(name)).resolve()
-    if not path.is_relative_to(root.resolve()): raise ValueError("leads out of the folder of images")
+    path = (root / str(name)).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise ValueError("leads out of the folder of images")
     return path
 
 
 def _box_problem(box):
-    try: x, y, w, h = map(float, box)
-    except (TypeError, ValueError): return "no box of four numbers [x, y, width, height]"
-    if not np.isfinite([x, y, w, h]).all(): return "a box with NaN or infinity"
+    try:
+        x, y, w, h = map(float, box)
+    except (TypeError, ValueError):
+        return "no box of four numbers [x, y, width, height]"
+    if not np.isfinite([x, y, w, h]).all():
+        return "a box with NaN or infinity"
     return "" if w > 0 and h > 0 else f"a box of {w:g} × {h:g} pixels"
 
 
-def read_coco(file: str|Path,  # COCO annotation, JSON with images, annotations and categories
-              mapping: Mapping # category -> 0 uninfected, 1 parasitized, or None to leave its boxes out
-              ) -> pd.DataFrame: # a row a box: id, file, x, y, width, height (pixels), category, label, problem ("" when none)
+def read_coco(
+    file: str | Path,  # COCO annotation, JSON with images, annotations and categories
+    mapping: Mapping,  # category -> 0 uninfected, 1 parasitized, or None to leave its boxes out
+) -> (
+    pd.DataFrame
+):  # a row a box: id, file, x, y, width, height (pixels), category, label, problem ("" when none)
     "Read boxes on fields; raise `ValueError` for what is no COCO file, and for a category that `mapping` lacks."
-    try: coco = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as e: raise ValueError(f"{file} is no JSON ({e}): give a COCO annotation file") from None
-    lacking = [k for k in ("images", "annotations", "categories") if not isinstance(coco, dict) or not isinstance(coco.get(k), list)]
-    if lacking: raise ValueError(f"{file} has no list of {', '.join(lacking)}: give a COCO annotation file of boxes (object detection)")
     try:
-        fields, names = {i["id"]: i["file_name"] for i in coco["images"]}, {c["id"]: c["name"] for c in coco["categories"]}
-    except (KeyError, TypeError): raise ValueError(f"{file}: every image needs id and file_name, every category id and name") from None
-    if len(fields) < len(coco["images"]): raise ValueError(f"{file}: two images have the same id, so a box could belong to either")
-    _mapped([n for n in dict.fromkeys(names.get(a.get("category_id")) for a in coco["annotations"]) if n is not None], mapping)
+        coco = json.loads(Path(file).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as e:
+        raise ValueError(f"{file} is no JSON ({e}): give a COCO annotation file") from None
+    lacking = [
+        k
+        for k in ("images", "annotations", "categories")
+        if not isinstance(coco, dict) or not isinstance(coco.get(k), list)
+    ]
+    if lacking:
+        raise ValueError(
+            f"{file} has no list of {', '.join(lacking)}: give a COCO annotation file of boxes (object detection)"
+        )
+    try:
+        fields, names = (
+            {i["id"]: i["file_name"] for i in coco["images"]},
+            {c["id"]: c["name"] for c in coco["categories"]},
+        )
+    except (KeyError, TypeError):
+        raise ValueError(
+            f"{file}: every image needs id and file_name, every category id and name"
+        ) from None
+    if len(fields) < len(coco["images"]):
+        raise ValueError(f"{file}: two images have the same id, so a box could belong to either")
+    _mapped(
+        [
+            n
+            for n in dict.fromkeys(names.get(a.get("category_id")) for a in coco["annotations"])
+            if n is not None
+        ],
+        mapping,
+    )
     found = []
     for a in coco["annotations"]:
         category, problem = names.get(a.get("category_id")), _box_problem(a.get("bbox"))
-        if a.get("image_id") not in fields: problem = f"image {a.get('image_id')!r} is not in the list of images"
-        elif category is None: problem = f"category {a.get('category_id')!r} is not in the list of categories"
-        elif a.get("iscrowd"): problem = "a crowd: one box for many cells"
-        if category is not None and mapping[category] is None: continue
-        box = [np.nan]*4 if problem else list(map(float, a["bbox"]))
-        found.append([a.get("id"), fields.get(a.get("image_id"), ""), *box, category, mapping.get(category), problem])
-    return pd.DataFrame(found, columns=["id", "file", "x", "y", "width", "height", "category", "label", "problem"])
+        if a.get("image_id") not in fields:
+            problem = f"image {a.get('image_id')!r} is not in the list of images"
+        elif category is None:
+            problem = f"category {a.get('category_id')!r} is not in the list of categories"
+        elif a.get("iscrowd"):
+            problem = "a crowd: one box for many cells"
+        if category is not None and mapping[category] is None:
+            continue
+        box = [np.nan] * 4 if problem else list(map(float, a["bbox"]))
+        found.append(
+            [
+                a.get("id"),
+                fields.get(a.get("image_id"), ""),
+                *box,
+                category,
+                mapping.get(category),
+                problem,
+            ]
+        )
+    return pd.DataFrame(
+        found, columns=["id", "file", "x", "y", "width", "height", "category", "label", "problem"]
+    )
 
 # %% ../nbs/15_external.ipynb #c2de6d14
 def _cut(field, box):
@@ -338,33 +550,51 @@ def _cut(field, box):
     h, w = field.shape[:2]
     x, y, right, low = box[0], box[1], box[0] + box[2], box[1] + box[3]
     if min(x, y) < -1 or right > w + 1 or low > h + 1:
-        raise ValueError(f"the box from ({x:g}, {y:g}) to ({right:g}, {low:g}) leaves its field of {w} × {h} pixels")
+        raise ValueError(
+            f"the box from ({x:g}, {y:g}) to ({right:g}, {low:g}) leaves its field of {w} × {h} pixels"
+        )
     x, y, right, low = max(0, round(x)), max(0, round(y)), min(w, round(right)), min(h, round(low))
-    if right <= x or low <= y: raise ValueError("the box holds less than a pixel")
+    if right <= x or low <= y:
+        raise ValueError("the box holds less than a pixel")
     return field[y:low, x:right]
 
 
 def _crops_of_boxes(file, mapping, root):
     "Yield name, field's file name, label, and a crop or what is wrong, for each box of a COCO file."
     for name, t in read_coco(file, mapping).groupby("file", sort=False):
-        try: field, fault = read_picture(_below(root, name)), None
-        except ValueError as e: field, fault = None, f"the field can't be read: {e}"
+        try:
+            field, fault = read_picture(_below(root, name)), None
+        except ValueError as e:
+            field, fault = None, f"the field can't be read: {e}"
         for b in t.itertuples():
             try:
-                if b.problem or fault: raise ValueError(b.problem or fault)
+                if b.problem or fault:
+                    raise ValueError(b.problem or fault)
                 yield f"{name}#{b.id}", name, b.label, _cut(field, (b.x, b.y, b.width, b.height))
-            except ValueError as e: yield f"{name}#{b.id}", name, b.label, str(e)
+            except ValueError as e:
+                yield f"{name}#{b.id}", name, b.label, str(e)
 
 
 def _crops_of_folder(folder, mapping):
     "The same for each file of each class folder."
     folders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if not folders: raise ValueError(f"{folder} has no folders: put the crops of each class into a folder of its own")
+    if not folders:
+        raise ValueError(
+            f"{folder} has no folders: put the crops of each class into a folder of its own"
+        )
     _mapped([p.name for p in folders], mapping)
-    for path in (f for p in folders if mapping[p.name] is not None for f in sorted(p.iterdir()) if f.is_file() and not f.name.startswith(".")):
+    for path in (
+        f
+        for p in folders
+        if mapping[p.name] is not None
+        for f in sorted(p.iterdir())
+        if f.is_file() and not f.name.startswith(".")
+    ):
         name = path.relative_to(folder).as_posix()
-        try: yield name, path.name, mapping[path.parent.name], read_picture(path)
-        except ValueError as e: yield name, path.name, mapping[path.parent.name], str(e)
+        try:
+            yield name, path.name, mapping[path.parent.name], read_picture(path)
+        except ValueError as e:
+            yield name, path.name, mapping[path.parent.name], str(e)
 
 # %% ../nbs/15_external.ipynb #4b50fda0
 def _judge(label, score, group, threshold, n_boot, level, seed):
@@ -373,51 +603,79 @@ def _judge(label, score, group, threshold, n_boot, level, seed):
     if label.min() != label.max() and code.max():
         return evaluate(label, score, group, threshold, n_boot, level, seed)
     table = pd.DataFrame(np.nan, list(METRICS), ["value", "low", "high"])
-    if label.min() != label.max(): table["value"] = metrics(label, score, threshold)
+    if label.min() != label.max():
+        table["value"] = metrics(label, score, threshold)
     else:
         metric, right = ("specificity", "sensitivity")[label[0]], (score >= threshold) == label
         table.loc[metric, "value"] = right.mean()
         if code.max():
             counts = np.stack([np.bincount(code, right), np.bincount(code)], 1)
             drawn = _draw(np.random.default_rng(seed), n_boot, code.max() + 1) @ counts
-            table.loc[metric, ["low", "high"]] = interval(pd.DataFrame({metric: drawn[:, 0]/drawn[:, 1]}), level).loc[metric]
-    table.attrs = dict(groups=int(code.max()) + 1, cells=len(label), threshold=threshold, n_boot=n_boot, level=level)
+            table.loc[metric, ["low", "high"]] = interval(
+                pd.DataFrame({metric: drawn[:, 0] / drawn[:, 1]}), level
+            ).loc[metric]
+    table.attrs = dict(
+        groups=int(code.max()) + 1,
+        cells=len(label),
+        threshold=threshold,
+        n_boot=n_boot,
+        level=level,
+    )
     return table
 
 
 @dataclass
 class External:
     "What an external test gave."
-    predictions: pd.DataFrame # file, patient, smear, label, score, split ("external")
-    scores: pd.DataFrame      # index metric: value, low, high; NaN where one class or one group can't say
-    problems: pd.DataFrame    # file, why: what was not scored
-    unit: str                 # what was resampled: "patients", "fields" or "crops"
+
+    predictions: pd.DataFrame  # file, patient, smear, label, score, split ("external")
+    scores: (
+        pd.DataFrame
+    )  # index metric: value, low, high; NaN where one class or one group can't say
+    problems: pd.DataFrame  # file, why: what was not scored
+    unit: str  # what was resampled: "patients", "fields" or "crops"
     threshold: float
 
     def __str__(self):
         t, a = self.predictions, self.scores.attrs
-        return (f"{len(t):,} cells ({int(t['label'].sum()):,} {CLASSES[1]}) of {a['groups']:,} {self.unit} scored at threshold {self.threshold:g}, "
-                f"chosen elsewhere · {len(self.problems):,} not scored · 95 % intervals by {self.unit[:-1]}".replace("95 %", f"{a['level']:.0%}".replace("%", " %")))
+        return (
+            f"{len(t):,} cells ({int(t['label'].sum()):,} {CLASSES[1]}) of {a['groups']:,} {self.unit} scored at threshold {self.threshold:g}, "
+            f"chosen elsewhere · {len(self.problems):,} not scored · 95 % intervals by {self.unit[:-1]}".replace(
+                "95 %", f"{a['level']:.0%}".replace("%", " %")
+            )
+        )
 
 # %% ../nbs/15_external.ipynb #c8f10de0
-def score_external(model,            # Keras model that reads RGB 0–255, or function: images -> scores
-                   source: str|Path, # COCO annotation (.json), or folder with a folder of crops for each class
-                   mapping: Mapping, # category or folder -> 0 uninfected, 1 parasitized, None to leave out
-                   threshold: float, # a score of at least this is an alarm; chosen on other cells, before
-                   size: int|None=None,        # side that the model reads, pixels; None asks the model
-                   root: str|Path|None=None,   # folder of the fields; None: that of the COCO file
-                   prepare: Callable|None=None, # crop (h, w, 3) -> crop, before resizing, such as `black_outside`
-                   patient: Callable|None=None, # file name -> patient; None resamples fields, or crops
-                   interpolation: str="area", n_boot: int=1000, level: float=.95, seed: int=42
-                   ) -> External:
+def score_external(
+    model,  # Keras model that reads RGB 0–255, or function: images -> scores
+    source: str | Path,  # COCO annotation (.json), or folder with a folder of crops for each class
+    mapping: Mapping,  # category or folder -> 0 uninfected, 1 parasitized, None to leave out
+    threshold: float,  # a score of at least this is an alarm; chosen on other cells, before
+    size: int | None = None,  # side that the model reads, pixels; None asks the model
+    root: str | Path | None = None,  # folder of the fields; None: that of the COCO file
+    prepare: Callable
+    | None = None,  # crop (h, w, 3) -> crop, before resizing, such as `black_outside`
+    patient: Callable | None = None,  # file name -> patient; None resamples fields, or crops
+    interpolation: str = "area",
+    n_boot: int = 1000,
+    level: float = 0.95,
+    seed: int = 42,
+) -> External:
     "Score somebody else's cells; raise `ValueError` for an unknown category, `FileNotFoundError` without a source."
     source = Path(source)
-    if not source.exists(): raise FileNotFoundError(2, "no such folder or COCO file", str(source))
-    if not 0 <= threshold <= 1: raise ValueError(f"threshold={threshold}: use a score from 0 to 1")
+    if not source.exists():
+        raise FileNotFoundError(2, "no such folder or COCO file", str(source))
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold={threshold}: use a score from 0 to 1")
     size = size or getattr(model, "input_shape", (None, None))[1]
-    if not size: raise ValueError("the model doesn't say which size it reads: give size=…")
+    if not size:
+        raise ValueError("the model doesn't say which size it reads: give size=…")
     boxes = source.is_file()
-    crops = _crops_of_boxes(source, mapping, Path(root or source.parent)) if boxes else _crops_of_folder(source, mapping)
+    crops = (
+        _crops_of_boxes(source, mapping, Path(root or source.parent))
+        if boxes
+        else _crops_of_folder(source, mapping)
+    )
     rows, images, problems = [], [], []
     for name, file, label, crop in crops:
         if isinstance(crop, str):
@@ -425,46 +683,81 @@ def score_external(model,            # Keras model that reads RGB 0–255, or fu
             continue
         crop = np.ascontiguousarray(prepare(crop) if prepare else crop)
         images.append(cv2.resize(crop, (size, size), interpolation=INTERPOLATIONS[interpolation]))
-        rows.append((name, patient(file) if patient else file if boxes else name, file if boxes else name, int(label)))
+        rows.append(
+            (
+                name,
+                patient(file) if patient else file if boxes else name,
+                file if boxes else name,
+                int(label),
+            )
+        )
     problems = pd.DataFrame(problems, columns=["file", "why"])
-    if not rows: raise ValueError(f"{source}: none of {len(problems)} cells can be scored; the first: {problems['why'].iloc[0] if len(problems) else 'there is none'}")
-    table = pd.DataFrame(rows, columns=["file", "patient", "smear", "label"]).assign(score=_scores(model, np.stack(images)), split="external")
-    scores = _judge(table["label"], table["score"], table["patient"], threshold, n_boot, level, seed)
-    return External(table, scores, problems, "patients" if patient else "fields" if boxes else "crops", threshold)
+    if not rows:
+        raise ValueError(
+            f"{source}: none of {len(problems)} cells can be scored; the first: {problems['why'].iloc[0] if len(problems) else 'there is none'}"
+        )
+    table = pd.DataFrame(rows, columns=["file", "patient", "smear", "label"]).assign(
+        score=_scores(model, np.stack(images)), split="external"
+    )
+    scores = _judge(
+        table["label"], table["score"], table["patient"], threshold, n_boot, level, seed
+    )
+    return External(
+        table,
+        scores,
+        problems,
+        "patients" if patient else "fields" if boxes else "crops",
+        threshold,
+    )
 
 # %% ../nbs/15_external.ipynb #67951fcb
 def _fewest_errors(label, score):
     "Return the threshold with fewest wrong calls, midway between two scores."
     levels = np.unique(score)
-    at = np.r_[0, (levels[1:] + levels[:-1])/2, 1 if levels[-1] < 1 else levels[-1]]
+    at = np.r_[0, (levels[1:] + levels[:-1]) / 2, 1 if levels[-1] < 1 else levels[-1]]
     positive, negative = np.sort(score[label == 1]), np.sort(score[label == 0])
     errors = np.searchsorted(positive, at) + len(negative) - np.searchsorted(negative, at)
     return float(at[errors.argmin()])
 
 
-def recalibrate(label,   # (n,) 0 or 1
-                score,   # (n,) probability of parasitized, 0–1
-                patient, # (n,) patient of each cell
-                threshold: float=0.5,   # the locked one
-                local: Sequence=(2, 5, 10, 20), # patients whose cells are labelled at the new place
-                repeats: int=200, # draws of patients
-                level: float=0.95, seed: int=42
-                ) -> pd.DataFrame: # index patients; locked, recalibrated (mean accuracy on the other patients), gain, gain_low, gain_high
+def recalibrate(
+    label,  # (n,) 0 or 1
+    score,  # (n,) probability of parasitized, 0–1
+    patient,  # (n,) patient of each cell
+    threshold: float = 0.5,  # the locked one
+    local: Sequence = (2, 5, 10, 20),  # patients whose cells are labelled at the new place
+    repeats: int = 200,  # draws of patients
+    level: float = 0.95,
+    seed: int = 42,
+) -> pd.DataFrame:  # index patients; locked, recalibrated (mean accuracy on the other patients), gain, gain_low, gain_high
     "Say what a threshold chosen on a few local patients gives the others; raise `ValueError` where too few are left."
     label, score, code = _checked(label, score, patient)
     groups, most = code.max() + 1, max(local)
-    if most > groups/2: raise ValueError(f"{most} local patients of {groups}: leave at least half of them to test on")
-    if min(local) < 1: raise ValueError(f"local={tuple(local)}: use 1 patient or more")
+    if most > groups / 2:
+        raise ValueError(
+            f"{most} local patients of {groups}: leave at least half of them to test on"
+        )
+    if min(local) < 1:
+        raise ValueError(f"local={tuple(local)}: use 1 patient or more")
     rng, found = np.random.default_rng(seed), []
     for _ in range(repeats):
         turn = rng.permutation(groups)
-        rest = np.isin(code, turn[most:])  # the same patients for every number, so that numbers can be compared
+        rest = np.isin(
+            code, turn[most:]
+        )  # the same patients for every number, so that numbers can be compared
         for n in local:
             here = np.isin(code, turn[:n])
             both = 0 < label[here].sum() < here.sum()
-            t = _fewest_errors(label[here], score[here]) if both else threshold  # with one class nothing can be chosen
+            t = (
+                _fewest_errors(label[here], score[here]) if both else threshold
+            )  # with one class nothing can be chosen
             locked, new = (((score[rest] >= x) == label[rest]).mean() for x in (threshold, t))
             found.append((n, locked, new, new - locked))
     table = pd.DataFrame(found, columns=["patients", "locked", "recalibrated", "gain"])
-    ends = table.groupby("patients")["gain"].quantile([(1 - level)/2, (1 + level)/2]).unstack().set_axis(["gain_low", "gain_high"], axis=1)
+    ends = (
+        table.groupby("patients")["gain"]
+        .quantile([(1 - level) / 2, (1 + level) / 2])
+        .unstack()
+        .set_axis(["gain_low", "gain_high"], axis=1)
+    )
     return table.groupby("patients").mean().join(ends)

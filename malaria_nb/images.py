@@ -28,24 +28,29 @@ from .course import CLASSES, COLORS, ahead, home, whole_file
 from .dataset import _png_size, check_png, class_root
 
 # %% ../nbs/02_images.ipynb #61481b8b
-def show_cells(images: Sequence[np.ndarray],      # RGB uint8, each of any size
-               label: Sequence[int]|None=None,    # 0 or 1 for each; None names no class
-               titles: Sequence[str]|None=None,   # text over each, in place of the class
-               columns: int=8,                    # images a row
-               title: str="",                     # what the figure finds
-               side: float=1.2,                   # width of one image, inches
-               ):                                 # matplotlib figure
+def show_cells(
+    images: Sequence[np.ndarray],  # RGB uint8, each of any size
+    label: Sequence[int] | None = None,  # 0 or 1 for each; None names no class
+    titles: Sequence[str] | None = None,  # text over each, in place of the class
+    columns: int = 8,  # images a row
+    title: str = "",  # what the figure finds
+    side: float = 1.2,  # width of one image, inches
+):  # matplotlib figure
     "Draw images in a grid, with the class or another text over each."
     import matplotlib.pyplot as plt
+
     for name, texts in (("labels", label), ("titles", titles)):
         if texts is not None and len(texts) != len(images):
             raise ValueError(f"{len(images)} images but {len(texts)} {name}: give one an image")
     names = [""] * len(images) if label is None else [CLASSES[int(y)] for y in label]
     rows = -(-len(images) // columns)  # rounded up
-    size = (side * columns, (side + .2) * rows)
+    size = (side * columns, (side + 0.2) * rows)
     fig, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-    for ax in axes.flat: ax.axis("off")
-    for ax, image, name, text in zip(axes.flat, images, names, titles if titles is not None else names):
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, image, name, text in zip(
+        axes.flat, images, names, titles if titles is not None else names
+    ):
         ax.imshow(image, cmap="gray")
         ax.set_title(text, fontsize=9, color=COLORS.get(name, "black"))
     fig.suptitle(title)
@@ -55,28 +60,37 @@ def show_cells(images: Sequence[np.ndarray],      # RGB uint8, each of any size
 INTERPOLATIONS = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
 
 # %% ../nbs/02_images.ipynb #69c34d66
-def decode_cell(path: str|Path,             # PNG file
-                size: int|None=None,        # side of the result, pixels; None keeps the file's height and width
-                interpolation: str="area",  # "area" (averages when it shrinks), "linear" or "cubic" (the article's)
-                ) -> np.ndarray:            # RGB, uint8, (size, size, 3) or (height, width, 3)
+def decode_cell(
+    path: str | Path,  # PNG file
+    size: int | None = None,  # side of the result, pixels; None keeps the file's height and width
+    interpolation: str = "area",  # "area" (averages when it shrinks), "linear" or "cubic" (the article's)
+) -> np.ndarray:  # RGB, uint8, (size, size, 3) or (height, width, 3)
     "Decode one cell to RGB; raise `ValueError` for a file that isn't a whole 8-bit RGB PNG of a cell's size."
     data = Path(path).read_bytes()
-    _png_size(data[:33], str(path))  # the header; refuses before OpenCV makes room for the pixels a header claims
+    _png_size(
+        data[:33], str(path)
+    )  # the header; refuses before OpenCV makes room for the pixels a header claims
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if bgr is None:
         check_png(data, str(path))  # says what is wrong with it
-        raise ValueError(f"{path}: its pixels can't be decoded. Fetch the cells again, "
-                         "or take the file out of the folder")
-    if size: bgr = cv2.resize(bgr, (size, size), interpolation=INTERPOLATIONS[interpolation])
+        raise ValueError(
+            f"{path}: its pixels can't be decoded. Fetch the cells again, "
+            "or take the file out of the folder"
+        )
+    if size:
+        bgr = cv2.resize(bgr, (size, size), interpolation=INTERPOLATIONS[interpolation])
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 # %% ../nbs/02_images.ipynb #d2c07a15
-def cache_key(paths: Sequence[Path], # PNG files, in the order of the rows
-              size: int,             # side, pixels
-              interpolation: str,    # a key of `INTERPOLATIONS`
-              ) -> str:              # the same on every machine
+def cache_key(
+    paths: Sequence[Path],  # PNG files, in the order of the rows
+    size: int,  # side, pixels
+    interpolation: str,  # a key of `INTERPOLATIONS`
+) -> str:  # the same on every machine
     "Name a cache after what goes in: file names, sizes in bytes, and the checksums at the end of each PNG."
-    key = hashlib.sha256(f"1 {size} {interpolation}".encode())  # 1: layout of the cache; raise it when that changes
+    key = hashlib.sha256(
+        f"1 {size} {interpolation}".encode()
+    )  # 1: layout of the cache; raise it when that changes
     for path in paths:
         try:
             with open(path, "rb", buffering=0) as f:
@@ -84,70 +98,101 @@ def cache_key(paths: Sequence[Path], # PNG files, in the order of the rows
                 f.seek(max(0, n - 20))
                 key.update(f"{path.name} {n} ".encode() + f.read())
         except FileNotFoundError:
-            raise FileNotFoundError(f"{path} is in the cells table but not on disk: "
-                                    "make the table again with index_cells, or fetch the cells again") from None
+            raise FileNotFoundError(
+                f"{path} is in the cells table but not on disk: "
+                "make the table again with index_cells, or fetch the cells again"
+            ) from None
     return f"{len(paths)}x{size}px-{key.hexdigest()[:16]}"
 
 # %% ../nbs/02_images.ipynb #e1e1cd16
-def open_cache(path: Path,              # .npy file
-               shape: tuple[int, ...],  # shape it must have
-               ) -> np.memmap|None:     # read-only uint8; None when the file is absent, cut short or something else
+def open_cache(
+    path: Path,  # .npy file
+    shape: tuple[int, ...],  # shape it must have
+) -> np.memmap | None:  # read-only uint8; None when the file is absent, cut short or something else
     "Map a file of images into memory without reading it, if it is whole."
-    try: images = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError): return None
+    try:
+        images = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
     whole = path.stat().st_size == images.offset + images.nbytes
     return images if whole and images.shape == shape and images.dtype == np.uint8 else None
 
 # %% ../nbs/02_images.ipynb #8d5be93a
-def decode_all(paths: Sequence[Path],      # PNG files
-               to: Path,                   # .npy file to make
-               size: int,                  # side, pixels
-               interpolation: str="area",  # a key of `INTERPOLATIONS`
-               workers: int|None=None,     # threads; None takes one a core
-               progress: bool=True,        # show a progress bar
-               ):
+def decode_all(
+    paths: Sequence[Path],  # PNG files
+    to: Path,  # .npy file to make
+    size: int,  # side, pixels
+    interpolation: str = "area",  # a key of `INTERPOLATIONS`
+    workers: int | None = None,  # threads; None takes one a core
+    progress: bool = True,  # show a progress bar
+):
     "Decode files in parallel into one `.npy` file that appears whole or not at all; raise `OSError` on a full disk."
     shape, workers = (len(paths), size, size, 3), workers or os.cpu_count()
-    runs = [paths[i:i + 32] for i in range(0, len(paths), 32)]  # a thread's share: handing over single cells costs more
-    def decode(run): return np.stack([decode_cell(path, size, interpolation) for path in run])
+    runs = [
+        paths[i : i + 32] for i in range(0, len(paths), 32)
+    ]  # a thread's share: handing over single cells costs more
+
+    def decode(run):
+        return np.stack([decode_cell(path, size, interpolation) for path in run])
+
     need, free = len(paths) * size * size * 3, shutil.disk_usage(to.parent).free
-    full = (f"the decoded images need {need / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB free: "
-            "make room, or let MALARIA_NB_HOME name a folder on another disk")
-    if need > free: raise OSError(errno.ENOSPC, full, str(to.parent))
+    full = (
+        f"the decoded images need {need / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB free: "
+        "make room, or let MALARIA_NB_HOME name a folder on another disk"
+    )
+    if need > free:
+        raise OSError(errno.ENOSPC, full, str(to.parent))
     try:
-        with (whole_file(to) as part, open(part, "wb") as f, closing(ahead(decode, runs, 4 * workers, workers)) as decoded,
-              tqdm(total=len(paths), desc="decoding", unit="cell", disable=not progress) as bar):
-            np.lib.format.write_array_header_1_0(f, dict(descr="|u1", fortran_order=False, shape=shape))
+        with (
+            whole_file(to) as part,
+            open(part, "wb") as f,
+            closing(ahead(decode, runs, 4 * workers, workers)) as decoded,
+            tqdm(total=len(paths), desc="decoding", unit="cell", disable=not progress) as bar,
+        ):
+            np.lib.format.write_array_header_1_0(
+                f, dict(descr="|u1", fortran_order=False, shape=shape)
+            )
             for images in decoded:
                 f.write(images)
                 bar.update(len(images))
     except OSError as e:
-        if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): raise OSError(e.errno, full, str(to.parent)) from e
+        if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise OSError(e.errno, full, str(to.parent)) from e
         raise
 
 # %% ../nbs/02_images.ipynb #859187bf
-def load_images(cells: pd.DataFrame,        # cells table
-                root: str|Path,             # folder that holds the class folders
-                size: int=125,              # side, pixels
-                cache: str|Path|None=None,  # folder for decoded images; None takes `home()/"images"`
-                workers: int|None=None,     # decoding threads; None takes one a core
-                progress: bool=True,        # show a progress bar while decoding
-                interpolation: str="area",  # see `decode_cell`
-                ) -> np.memmap:             # read-only RGB, uint8, (n, size, size, 3); row i is `cells.iloc[i]`
+def load_images(
+    cells: pd.DataFrame,  # cells table
+    root: str | Path,  # folder that holds the class folders
+    size: int = 125,  # side, pixels
+    cache: str | Path | None = None,  # folder for decoded images; None takes `home()/"images"`
+    workers: int | None = None,  # decoding threads; None takes one a core
+    progress: bool = True,  # show a progress bar while decoding
+    interpolation: str = "area",  # see `decode_cell`
+) -> np.memmap:  # read-only RGB, uint8, (n, size, size, 3); row i is `cells.iloc[i]`
     "Decode a table's cells once, and open the result ever after; raise `ValueError` or `OSError` with what mends it."
-    if len(cells) == 0: raise ValueError("the cells table is empty: there is nothing to decode")
-    if not 1 <= size <= 4096: raise ValueError(f"size={size}: use a side of 1 to 4096 pixels")
+    if len(cells) == 0:
+        raise ValueError("the cells table is empty: there is nothing to decode")
+    if not 1 <= size <= 4096:
+        raise ValueError(f"size={size}: use a side of 1 to 4096 pixels")
     if interpolation not in INTERPOLATIONS:
-        raise ValueError(f"interpolation={interpolation!r}: use one of {', '.join(map(repr, INTERPOLATIONS))}")
+        raise ValueError(
+            f"interpolation={interpolation!r}: use one of {', '.join(map(repr, INTERPOLATIONS))}"
+        )
     root = class_root(root)
-    paths, shape = [root/f for f in cells["file"]], (len(cells), size, size, 3)
-    path = Path(cache or home()/"images")/f"{cache_key(paths, size, interpolation)}.npy"
-    if (images := open_cache(path, shape)) is not None: return images
+    paths, shape = [root / f for f in cells["file"]], (len(cells), size, size, 3)
+    path = Path(cache or home() / "images") / f"{cache_key(paths, size, interpolation)}.npy"
+    if (images := open_cache(path, shape)) is not None:
+        return images
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
-            if (images := open_cache(path, shape)) is not None: return images  # made by the process we waited for
-            if path.exists(): warnings.warn(f"{path.name} was cut short: decoding again", RuntimeWarning, stacklevel=2)
+            if (images := open_cache(path, shape)) is not None:
+                return images  # made by the process we waited for
+            if path.exists():
+                warnings.warn(
+                    f"{path.name} was cut short: decoding again", RuntimeWarning, stacklevel=2
+                )
             decode_all(paths, path, size, interpolation, workers, progress)
     except PermissionError as e:
         mend = "can't write decoded images here: let MALARIA_NB_HOME name a folder you can write to"
@@ -155,132 +200,193 @@ def load_images(cells: pd.DataFrame,        # cells table
     return open_cache(path, shape)
 
 # %% ../nbs/02_images.ipynb #e91705fa
-def purple_excess(image: np.ndarray, # RGB, uint8, (height, width, 3), black outside the cell
-                  ) -> float:        # levels, 0 to 510; above about 15 something purple is there
+def purple_excess(
+    image: np.ndarray,  # RGB, uint8, (height, width, 3), black outside the cell
+) -> float:  # levels, 0 to 510; above about 15 something purple is there
     "Measure how much more purple (blue minus green) a cell's most purple hundredth is than its typical pixel."
     inside = image[image.max(-1) > 0].astype(int)
-    if len(inside) == 0: return 0.
+    if len(inside) == 0:
+        return 0.0
     purple = inside[:, 2] - inside[:, 1]
     return float(np.percentile(purple, 99) - np.median(purple))
 
 # %% ../nbs/02_images.ipynb #46aa0b1c
-def check_labels(label: Sequence[int], # 0 or 1 for each image
-                 n: int,               # images
-                 ) -> np.ndarray:      # float32, (n, 1)
+def check_labels(
+    label: Sequence[int],  # 0 or 1 for each image
+    n: int,  # images
+) -> np.ndarray:  # float32, (n, 1)
     "Return labels as a column; raise `ValueError` unless there is one 0 or 1 an image."
     label = np.asarray(label)
-    if label.shape != (n,): raise ValueError(f"{n} images but labels of shape {label.shape}: give one label an image")
+    if label.shape != (n,):
+        raise ValueError(f"{n} images but labels of shape {label.shape}: give one label an image")
     if not np.isin(label, (0, 1)).all():
         raise ValueError("labels must be 0 (uninfected) or 1 (parasitized), none missing")
     return label.astype(np.float32)[:, None]
 
 
-def check_rows(rows: Sequence[int]|Sequence[bool]|None, # row numbers, a mask, or None for all
-               n: int,                                  # images
-               ) -> np.ndarray:                         # row numbers
+def check_rows(
+    rows: Sequence[int] | Sequence[bool] | None,  # row numbers, a mask, or None for all
+    n: int,  # images
+) -> np.ndarray:  # row numbers
     "Return row numbers; raise `ValueError` for a mask of another length, no row at all, or rows that don't exist."
     rows = np.arange(n) if rows is None else np.asarray(rows)
     if rows.dtype == bool:
         if rows.shape != (n,):
-            raise ValueError(f"{n} images but a mask of shape {rows.shape}: give one True or False an image")
+            raise ValueError(
+                f"{n} images but a mask of shape {rows.shape}: give one True or False an image"
+            )
         rows = np.flatnonzero(rows)
-    if len(rows) == 0: raise ValueError("no rows are left to make batches of: choose at least one image")
+    if len(rows) == 0:
+        raise ValueError("no rows are left to make batches of: choose at least one image")
     if rows.min() < 0 or rows.max() >= n:
-        raise ValueError(f"rows {rows.min()} to {rows.max()} of {n} images: count from 0 to {n - 1}")
+        raise ValueError(
+            f"rows {rows.min()} to {rows.max()} of {n} images: count from 0 to {n - 1}"
+        )
     return rows
 
 # %% ../nbs/02_images.ipynb #9f214497
 class Batches(keras.utils.PyDataset):
     "Batches of images or features with their labels, in an order that depends only on the seed and the epoch."
-    def __init__(self,
-                 images: np.ndarray,          # array or memmap, (n, ...); never copied as a whole
-                 label: Sequence[int],        # 0 or 1 for each image, (n,)
-                 rows: Sequence[int]|Sequence[bool]|None=None, # row numbers or a mask (n,); None takes all
-                 batch: int=64,               # rows a batch; the last may be smaller
-                 shuffle: bool=False,         # a new order every epoch
-                 augment: Callable[[np.ndarray, np.random.Generator], np.ndarray]|None=None, # changes a batch by chance
-                 seed: int=42):
+
+    def __init__(
+        self,
+        images: np.ndarray,  # array or memmap, (n, ...); never copied as a whole
+        label: Sequence[int],  # 0 or 1 for each image, (n,)
+        rows: Sequence[int]
+        | Sequence[bool]
+        | None = None,  # row numbers or a mask (n,); None takes all
+        batch: int = 64,  # rows a batch; the last may be smaller
+        shuffle: bool = False,  # a new order every epoch
+        augment: Callable[[np.ndarray, np.random.Generator], np.ndarray]
+        | None = None,  # changes a batch by chance
+        seed: int = 42,
+    ):
         super().__init__()
-        if batch < 1: raise ValueError(f"batch={batch}: use at least 1")
-        self.images, self.label, self.rows = images, check_labels(label, len(images)), check_rows(rows, len(images))
+        if batch < 1:
+            raise ValueError(f"batch={batch}: use at least 1")
+        self.images, self.label, self.rows = (
+            images,
+            check_labels(label, len(images)),
+            check_rows(rows, len(images)),
+        )
         self.batch, self.shuffle, self.augment, self.seed = batch, shuffle, augment, seed
         self.set_epoch(0)
 
-    def set_epoch(self, epoch: int): # counted from 0
+    def set_epoch(self, epoch: int):  # counted from 0
         "Choose the epoch whose order and chance come next."
         self.epoch, self.order = epoch, self.rows
-        if self.shuffle: self.order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
+        if self.shuffle:
+            self.order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
 
     def on_epoch_end(self):
         "Move to the next epoch; Keras calls this after every epoch, and once before the first."
         self.set_epoch(self.epoch + 1)
 
-    def __len__(self): return -(-len(self.rows) // self.batch)  # rounded up: the last batch may be smaller
+    def __len__(self):
+        return -(-len(self.rows) // self.batch)  # rounded up: the last batch may be smaller
 
     def __getitem__(self, i):
-        if not 0 <= i < len(self): raise IndexError(f"batch {i} of {len(self)}")
-        rows = self.order[i * self.batch:(i + 1) * self.batch]
+        if not 0 <= i < len(self):
+            raise IndexError(f"batch {i} of {len(self)}")
+        rows = self.order[i * self.batch : (i + 1) * self.batch]
         x = np.asarray(self.images[rows])
         if x.dtype.kind == "f" and not np.isfinite(x).all():
             raise ValueError(f"batch {i} holds NaN or infinite values: make the features again")
-        if self.augment: x = self.augment(x, np.random.default_rng([self.seed, self.epoch, i]))
+        if self.augment:
+            x = self.augment(x, np.random.default_rng([self.seed, self.epoch, i]))
         return x, self.label[rows]
 
 # %% ../nbs/02_images.ipynb #d56a119c
-def affine_layers(seed: int|None=None,       # of the layers' own chance
-                  fill_mode: str="nearest",  # fills the corners: "nearest" (the article's), "constant" (black), "reflect"
-                  ) -> keras.Sequential:     # RGB 0–255 in, float32 RGB 0–255 out; call it with training=True
+def affine_layers(
+    seed: int | None = None,  # of the layers' own chance
+    fill_mode: str = "nearest",  # fills the corners: "nearest" (the article's), "constant" (black), "reflect"
+) -> keras.Sequential:  # RGB 0–255 in, float32 RGB 0–255 out; call it with training=True
     "Build the article's augmentation: a flip left to right, up to 25° of rotation, and 5 % of shift, shear and zoom."
     layers = keras.layers
-    seeds = iter([None if seed is None else seed + i for i in range(5)])  # one seed for all would tie shift to angle
-    def own(): return dict(fill_mode=fill_mode, seed=next(seeds))
-    return keras.Sequential([layers.RandomFlip("horizontal", seed=next(seeds)),
-                             layers.RandomRotation(25 / 360, **own()),
-                             layers.RandomTranslation(.05, .05, **own()),
-                             layers.RandomShear(.05, .05, **own()),
-                             layers.RandomZoom(.05, .05, **own())], name="affine")
+    seeds = iter(
+        [None if seed is None else seed + i for i in range(5)]
+    )  # one seed for all would tie shift to angle
+
+    def own():
+        return dict(fill_mode=fill_mode, seed=next(seeds))
+
+    return keras.Sequential(
+        [
+            layers.RandomFlip("horizontal", seed=next(seeds)),
+            layers.RandomRotation(25 / 360, **own()),
+            layers.RandomTranslation(0.05, 0.05, **own()),
+            layers.RandomShear(0.05, 0.05, **own()),
+            layers.RandomZoom(0.05, 0.05, **own()),
+        ],
+        name="affine",
+    )
 
 # %% ../nbs/02_images.ipynb #42c38837
-def affine(batch: np.ndarray,        # uint8, (b, side, side, 3)
-           rng: np.random.Generator, # source of chance
-           ) -> np.ndarray:          # a new array, same shape and dtype
+def affine(
+    batch: np.ndarray,  # uint8, (b, side, side, 3)
+    rng: np.random.Generator,  # source of chance
+) -> np.ndarray:  # a new array, same shape and dtype
     "Augment like the article, with its ranges, order and border, in one interpolation (keras `ImageDataGenerator`)."
     n, side = batch.shape[:2]
-    turn, shear = np.deg2rad([25, .05])[:, None] * rng.uniform(-1, 1, (2, n))  # an angle an image
-    shift, zoom, flip = side * rng.uniform(-.05, .05, (n, 2)), rng.uniform(.95, 1.05, (n, 2)), rng.random(n) < .5
+    turn, shear = np.deg2rad([25, 0.05])[:, None] * rng.uniform(-1, 1, (2, n))  # an angle an image
+    shift, zoom, flip = (
+        side * rng.uniform(-0.05, 0.05, (n, 2)),
+        rng.uniform(0.95, 1.05, (n, 2)),
+        rng.random(n) < 0.5,
+    )
     middle, out = (side - 1) / 2, np.empty_like(batch)
     for i in range(n):
         turned = np.array([[np.cos(turn[i]), -np.sin(turn[i])], [np.sin(turn[i]), np.cos(turn[i])]])
-        where = turned @ [[1, -np.sin(shear[i])], [0, np.cos(shear[i])]] @ np.diag(zoom[i])  # of (x, y)
-        start = middle + turned @ shift[i] - where @ [middle, middle]  # so that it turns about the image's middle
-        cv2.warpAffine(batch[i], np.c_[where, start], (side, side), dst=out[i],
-                       flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
-        if flip[i]: out[i] = out[i, :, ::-1].copy()
+        where = (
+            turned @ [[1, -np.sin(shear[i])], [0, np.cos(shear[i])]] @ np.diag(zoom[i])
+        )  # of (x, y)
+        start = (
+            middle + turned @ shift[i] - where @ [middle, middle]
+        )  # so that it turns about the image's middle
+        cv2.warpAffine(
+            batch[i],
+            np.c_[where, start],
+            (side, side),
+            dst=out[i],
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        if flip[i]:
+            out[i] = out[i, :, ::-1].copy()
     return out
 
 # %% ../nbs/02_images.ipynb #e0fdc16c
-def symmetry(images: np.ndarray, # (..., side, side, channels)
-             k: int,             # 0 to 7; 0 changes nothing
-             ) -> np.ndarray:    # a view, same shape
+def symmetry(
+    images: np.ndarray,  # (..., side, side, channels)
+    k: int,  # 0 to 7; 0 changes nothing
+) -> np.ndarray:  # a view, same shape
     "Apply a symmetry of the square: swap rows and columns if `k` has a 4, reverse rows for a 2, columns for a 1."
-    if k & 4: images = images.swapaxes(-3, -2)  # the bit that is worth 4
-    if k & 2: images = images[..., ::-1, :, :]
-    if k & 1: images = images[..., ::-1, :]
+    if k & 4:
+        images = images.swapaxes(-3, -2)  # the bit that is worth 4
+    if k & 2:
+        images = images[..., ::-1, :, :]
+    if k & 1:
+        images = images[..., ::-1, :]
     return images
 
 
-def all_symmetries(image: np.ndarray, # (side, side, channels)
-                   ) -> np.ndarray:   # (8, side, side, channels); the first is the image itself
+def all_symmetries(
+    image: np.ndarray,  # (side, side, channels)
+) -> np.ndarray:  # (8, side, side, channels); the first is the image itself
     "Return the eight images that flips and quarter turns make of one."
     return np.stack([symmetry(image, k) for k in range(8)])
 
 # %% ../nbs/02_images.ipynb #4490f62b
-def eight_symmetries(batch: np.ndarray,        # (b, side, side, channels), any dtype
-                     rng: np.random.Generator, # source of chance
-                     ) -> np.ndarray:          # a new array, same shape and dtype
+def eight_symmetries(
+    batch: np.ndarray,  # (b, side, side, channels), any dtype
+    rng: np.random.Generator,  # source of chance
+) -> np.ndarray:  # a new array, same shape and dtype
     "Flip and turn every image of a batch by chance, inventing and losing no pixel; raise `ValueError` unless square."
     if batch.ndim != 4 or batch.shape[1] != batch.shape[2]:
-        raise ValueError(f"a batch of shape {batch.shape} can't be turned by a quarter: make the images square")
+        raise ValueError(
+            f"a batch of shape {batch.shape} can't be turned by a quarter: make the images square"
+        )
     drawn, out = rng.integers(8, size=len(batch)), np.empty_like(batch)
-    for k in range(8): out[drawn == k] = symmetry(batch[drawn == k], k)
+    for k in range(8):
+        out[drawn == k] = symmetry(batch[drawn == k], k)
     return out

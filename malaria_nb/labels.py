@@ -19,116 +19,181 @@ from .dataset import BadCell, parse_name
 from .evaluation import _checked
 
 # %% ../nbs/12_labels.ipynb #75fbe040
-def true_accuracy(agreement, # share of the labels that the model agrees with, 0–1, number or array
-                  wrong      # share of the labels that are wrong, 0–1, number or array
-                  ) -> tuple: # lowest and highest share of cells about which it can be right
+def true_accuracy(
+    agreement,  # share of the labels that the model agrees with, 0–1, number or array
+    wrong,  # share of the labels that are wrong, 0–1, number or array
+) -> tuple:  # lowest and highest share of cells about which it can be right
     "Bound a two-class model's true accuracy by its accuracy on labels some of which are wrong, whatever the errors depend on."
     agreement, wrong = np.asarray(agreement, float), np.asarray(wrong, float)
     for name, share in (("agreement", agreement), ("wrong", wrong)):
-        if not ((share >= 0) & (share <= 1)).all(): raise ValueError(f"{name}={share}: use a share from 0 to 1, such as 0.95 for 95 %")
+        if not ((share >= 0) & (share <= 1)).all():
+            raise ValueError(f"{name}={share}: use a share from 0 to 1, such as 0.95 for 95 %")
     return np.abs(agreement - wrong), 1 - np.abs(1 - agreement - wrong)
 
 # %% ../nbs/12_labels.ipynb #cbcd6c75
-def confident_joint(label, # (n,) 0 uninfected, 1 parasitized; both must occur
-                    score  # (n,) out-of-fold probability of parasitized, 0–1
-                    ) -> pd.DataFrame: # counts: rows the label, columns the class that the score is confident of
+def confident_joint(
+    label,  # (n,) 0 uninfected, 1 parasitized; both must occur
+    score,  # (n,) out-of-fold probability of parasitized, 0–1
+) -> pd.DataFrame:  # counts: rows the label, columns the class that the score is confident of
     "Count the cells whose score is confident of a class, by label (Northcutt, Jiang and Chuang 2021, section 3.1)."
     label, score, _ = _checked(label, score)
     _both_classes(label)
     own = np.column_stack([1 - score, score])
-    confident = own >= [own[label == k, k].mean() - 1e-6 for k in (0, 1)]  # as cleanlab: equal scores must reach their mean
-    call = np.where(confident.all(1), score > .5, confident[:, 1]).astype(int)
-    counts = np.bincount((2*label + call)[confident.any(1)], minlength=4).reshape(2, 2)
-    return pd.DataFrame(counts, pd.Index(CLASSES, name="label"), pd.Index(CLASSES, name="confidently"))
+    confident = own >= [
+        own[label == k, k].mean() - 1e-6 for k in (0, 1)
+    ]  # as cleanlab: equal scores must reach their mean
+    call = np.where(confident.all(1), score > 0.5, confident[:, 1]).astype(int)
+    counts = np.bincount((2 * label + call)[confident.any(1)], minlength=4).reshape(2, 2)
+    return pd.DataFrame(
+        counts, pd.Index(CLASSES, name="label"), pd.Index(CLASSES, name="confidently")
+    )
 
 
 def _both_classes(label):
     if label.min() == label.max():
-        raise ValueError(f"all {len(label)} cells are labelled {CLASSES[label[0]]}: confident learning compares two classes; give cells of both")
+        raise ValueError(
+            f"all {len(label)} cells are labelled {CLASSES[label[0]]}: confident learning compares two classes; give cells of both"
+        )
 
 # %% ../nbs/12_labels.ipynb #ffced5d2
-def suspects(predictions: pd.DataFrame # `label` and out-of-fold `score`, a row a cell, as in a predictions table
-             ) -> pd.DataFrame: # the same rows, least plausible label first, with `quality` (score of the cell's own label, 0–1) and `suspect`
+def suspects(
+    predictions: pd.DataFrame,  # `label` and out-of-fold `score`, a row a cell, as in a predictions table
+) -> pd.DataFrame:  # the same rows, least plausible label first, with `quality` (score of the cell's own label, 0–1) and `suspect`
     "Rank labels by how little the scores support them, and mark those that confident learning holds to be wrong (cleanlab)."
     missing = [c for c in ("label", "score") if c not in predictions]
-    if missing: raise ValueError(f"the predictions have no column {' and no '.join(map(repr, missing))}: use the table of predict_cells")
+    if missing:
+        raise ValueError(
+            f"the predictions have no column {' and no '.join(map(repr, missing))}: use the table of predict_cells"
+        )
     label, score, _ = _checked(predictions["label"], predictions["score"])
     _both_classes(label)
-    try: from cleanlab.filter import find_label_issues
-    except ImportError: raise ImportError('looking for wrong labels needs cleanlab: pip install "malaria_nb[labels]"') from None
+    try:
+        from cleanlab.filter import find_label_issues
+    except ImportError:
+        raise ImportError(
+            'looking for wrong labels needs cleanlab: pip install "malaria_nb[labels]"'
+        ) from None
     found = find_label_issues(label, np.column_stack([1 - score, score]), n_jobs=1)
     ranked = predictions.assign(quality=np.where(label == 1, score, 1 - score), suspect=found)
     return ranked.sort_values("quality", kind="stable")
 
 # %% ../nbs/12_labels.ipynb #b9ad49de
-def precision_recall_at(ranked: pd.DataFrame, # of `suspects`, or any ranking, the most suspect first
-                        wrong: pd.Series # True for a wrong label; the same index, in any order
-                        ) -> pd.DataFrame: # index k, the number of cells taken from the top, 1 to n; precision and recall, 0–1
+def precision_recall_at(
+    ranked: pd.DataFrame,  # of `suspects`, or any ranking, the most suspect first
+    wrong: pd.Series,  # True for a wrong label; the same index, in any order
+) -> (
+    pd.DataFrame
+):  # index k, the number of cells taken from the top, 1 to n; precision and recall, 0–1
     "Compute for every k how many of a ranking's first k labels are wrong, and what share of all wrong ones they are."
     for name, index in (("ranked", ranked.index), ("wrong", wrong.index)):
-        if not index.is_unique: raise ValueError(f"the index of {name} has repeated values: number the rows with reset_index(drop=True) before ranking")
+        if not index.is_unique:
+            raise ValueError(
+                f"the index of {name} has repeated values: number the rows with reset_index(drop=True) before ranking"
+            )
     if set(ranked.index) != set(wrong.index):
-        raise ValueError(f"{len(set(ranked.index) ^ set(wrong.index))} cells are only in the ranking or only in the truth: give both for the same index")
+        raise ValueError(
+            f"{len(set(ranked.index) ^ set(wrong.index))} cells are only in the ranking or only in the truth: give both for the same index"
+        )
     hit = wrong.loc[ranked.index].to_numpy().astype(bool)
-    if not hit.any(): raise ValueError("no label is wrong: precision and recall at k need at least one")
+    if not hit.any():
+        raise ValueError("no label is wrong: precision and recall at k need at least one")
     k, found = np.arange(1, len(hit) + 1), hit.cumsum()
-    return pd.DataFrame({"precision": found/k, "recall": found/found[-1]}, index=pd.Index(k, name="k"))
+    return pd.DataFrame(
+        {"precision": found / k, "recall": found / found[-1]}, index=pd.Index(k, name="k")
+    )
 
 # %% ../nbs/12_labels.ipynb #91ecbd9e
-_LISTS = {"False_parasitized.csv": 0, "False_uninfected.csv": 1}  # file: the label that its cells should have had
+_LISTS = {
+    "False_parasitized.csv": 0,
+    "False_uninfected.csv": 1,
+}  # file: the label that its cells should have had
 _SOURCE = "https://drive.google.com/drive/folders/10TXXa6B_D4AKuBV085tX7UudH1hINBRJ"
 
 
-def read_corrections(folder: str|Path|None=None # with the two CSV files; None takes MALARIA_NB_CORRECTIONS, else home()/"label_corrections"
-                     ) -> pd.DataFrame: # `name` (file name without folder) and `label` (0 or 1, held to be right)
+def read_corrections(
+    folder: str
+    | Path
+    | None = None,  # with the two CSV files; None takes MALARIA_NB_CORRECTIONS, else home()/"label_corrections"
+) -> pd.DataFrame:  # `name` (file name without folder) and `label` (0 or 1, held to be right)
     "Read the labels that Fuhad et al. (2020) hold to be right; raise `FileNotFoundError`, or `ValueError` for a malformed file."
-    folder = Path(folder or os.environ.get("MALARIA_NB_CORRECTIONS") or home()/"label_corrections").expanduser()
-    absent = [f for f in _LISTS if not (folder/f).is_file()]
+    folder = Path(
+        folder or os.environ.get("MALARIA_NB_CORRECTIONS") or home() / "label_corrections"
+    ).expanduser()
+    absent = [f for f in _LISTS if not (folder / f).is_file()]
     if absent:
-        raise FileNotFoundError(f"no {' and no '.join(absent)} in {folder}: get the lists of Fuhad et al. (2020) from {_SOURCE}, put them there, "
-                                "or let MALARIA_NB_CORRECTIONS name the folder that has them")
-    table = pd.DataFrame([(name, label) for file, label in _LISTS.items() for name in _names_in(folder/file)], columns=["name", "label"])
+        raise FileNotFoundError(
+            f"no {' and no '.join(absent)} in {folder}: get the lists of Fuhad et al. (2020) from {_SOURCE}, put them there, "
+            "or let MALARIA_NB_CORRECTIONS name the folder that has them"
+        )
+    table = pd.DataFrame(
+        [(name, label) for file, label in _LISTS.items() for name in _names_in(folder / file)],
+        columns=["name", "label"],
+    )
     twice = table.loc[table["name"].duplicated(), "name"]
-    if len(twice): raise ValueError(f"{folder}: {len(twice)} cells are listed twice, the first is {twice.iloc[0]}; fetch the lists again from {_SOURCE}")
+    if len(twice):
+        raise ValueError(
+            f"{folder}: {len(twice)} cells are listed twice, the first is {twice.iloc[0]}; fetch the lists again from {_SOURCE}"
+        )
     return table
 
 
 def _names_in(path):
     "Read one list: a header, then a number and a cell's file name a row."
-    try: header, *rows = csv.reader(path.read_text("utf-8").splitlines())
-    except (ValueError, csv.Error): header, rows = [], []
+    try:
+        header, *rows = csv.reader(path.read_text("utf-8").splitlines())
+    except (ValueError, csv.Error):
+        header, rows = [], []
     if header != ["", path.stem]:
-        raise ValueError(f"{path} begins with {','.join(header)!r}: expected ',{path.stem}', then a number and a file name a row; fetch it again from {_SOURCE}")
+        raise ValueError(
+            f"{path} begins with {','.join(header)!r}: expected ',{path.stem}', then a number and a file name a row; fetch it again from {_SOURCE}"
+        )
     for line, row in enumerate(rows, 2):
-        try: parse_name(row[1] if len(row) == 2 and "/" not in row[1] else "")
+        try:
+            parse_name(row[1] if len(row) == 2 and "/" not in row[1] else "")
         except BadCell:
-            raise ValueError(f"{path} line {line} is {','.join(row)!r}: expected a number and a name like "
-                             "C33P1thinF_IMG_20150619_114756a_cell_179.png") from None
+            raise ValueError(
+                f"{path} line {line} is {','.join(row)!r}: expected a number and a name like "
+                "C33P1thinF_IMG_20150619_114756a_cell_179.png"
+            ) from None
     return [row[1] for row in rows]
 
 # %% ../nbs/12_labels.ipynb #fef4b7a4
-def _bare(cells): # file names without folders
+def _bare(cells):  # file names without folders
     missing = [c for c in ("file", "label") if c not in cells]
-    if missing: raise ValueError(f"the table has no column {' and no '.join(map(repr, missing))}: give a cells table or a predictions table")
+    if missing:
+        raise ValueError(
+            f"the table has no column {' and no '.join(map(repr, missing))}: give a cells table or a predictions table"
+        )
     return cells["file"].str.rpartition("/")[2]
 
 
-def course_corrections(s: Settings, # which cells
-                       cells: pd.DataFrame # their cells table
-                       ) -> pd.DataFrame: # `name` and `label`, as of `read_corrections`
+def course_corrections(
+    s: Settings,  # which cells
+    cells: pd.DataFrame,  # their cells table
+) -> pd.DataFrame:  # `name` and `label`, as of `read_corrections`
     "Return the list of corrections for this run's cells; on synthetic cells, whose labels are right, a made-up one of every 20th."
-    if not s.synthetic: return read_corrections()
-    return pd.DataFrame({"name": _bare(cells), "label": 1 - cells["label"]}).sort_values("name", ignore_index=True)[::20].reset_index(drop=True)
+    if not s.synthetic:
+        return read_corrections()
+    return (
+        pd.DataFrame({"name": _bare(cells), "label": 1 - cells["label"]})
+        .sort_values("name", ignore_index=True)[::20]
+        .reset_index(drop=True)
+    )
 
 # %% ../nbs/12_labels.ipynb #e21eba6a
-def relabel(cells: pd.DataFrame, # cells table or predictions table
-            corrections: pd.DataFrame, # `name` and `label`
-            how: str="corrected" # "corrected" takes the other label, "dropped" leaves the disputed cells out
-            ) -> pd.DataFrame: # the same columns; the index is kept
+def relabel(
+    cells: pd.DataFrame,  # cells table or predictions table
+    corrections: pd.DataFrame,  # `name` and `label`
+    how: str = "corrected",  # "corrected" takes the other label, "dropped" leaves the disputed cells out
+) -> pd.DataFrame:  # the same columns; the index is kept
     "Apply corrections to a table of cells; raise `ValueError` when none of them names a cell of the table."
-    if how not in ("corrected", "dropped"): raise ValueError(f"how={how!r}: use 'corrected' or 'dropped'")
+    if how not in ("corrected", "dropped"):
+        raise ValueError(f"how={how!r}: use 'corrected' or 'dropped'")
     new = _bare(cells).map(corrections.set_index("name")["label"])
     if not new.notna().any():
-        raise ValueError(f"none of the {len(corrections)} corrections names one of the {len(cells)} cells: are these the cells that the list is about?")
-    if how == "dropped": return cells[new.isna()]
+        raise ValueError(
+            f"none of the {len(corrections)} corrections names one of the {len(cells)} cells: are these the cells that the list is about?"
+        )
+    if how == "dropped":
+        return cells[new.isna()]
     return cells.assign(label=new.fillna(cells["label"]).astype(cells["label"].dtype))

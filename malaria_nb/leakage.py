@@ -12,65 +12,94 @@ import numpy as np
 import pandas as pd
 
 # %% ../nbs/10_leakage.ipynb #d651c2f8
-def stained_patients(spread: float=1.,  # of patients' stains, in units of the scatter within a patient, 0 or more
-                     lean: float=1.,    # how far patients differ in their share of parasitized cells, 0 to 1
-                     patients: int=60,
-                     cells: int=40,     # of each patient
-                     signal: float=2.,  # distance of the classes in the number that tells them apart, standard deviations
-                     seed: int=0
-                     ) -> pd.DataFrame: # patient, label, three numbers of the stain, and purple
+def stained_patients(
+    spread: float = 1.0,  # of patients' stains, in units of the scatter within a patient, 0 or more
+    lean: float = 1.0,  # how far patients differ in their share of parasitized cells, 0 to 1
+    patients: int = 60,
+    cells: int = 40,  # of each patient
+    signal: float = 2.0,  # distance of the classes in the number that tells them apart, standard deviations
+    seed: int = 0,
+) -> pd.DataFrame:  # patient, label, three numbers of the stain, and purple
     "Simulate cells of patients whose stains differ; raise `ValueError` for a dial outside its range."
-    if spread < 0 or not 0 <= lean <= 1: raise ValueError(f"spread={spread}, lean={lean}: spread is 0 or more, lean is 0 to 1")
+    if spread < 0 or not 0 <= lean <= 1:
+        raise ValueError(f"spread={spread}, lean={lean}: spread is 0 or more, lean is 0 to 1")
     rng = np.random.default_rng(seed)
-    share = .5 + lean*(rng.beta(.5, .5, patients) - .5)
-    stain = spread*rng.normal(size=(patients, 3))
+    share = 0.5 + lean * (rng.beta(0.5, 0.5, patients) - 0.5)
+    stain = spread * rng.normal(size=(patients, 3))
     who = np.repeat(np.arange(patients), cells)
     label = (rng.random(len(who)) < share[who]).astype(int)
     colours = stain[who] + rng.normal(size=(len(who), 3))
     return pd.DataFrame(colours, columns=["stain_1", "stain_2", "stain_3"]).assign(
-        patient=who, label=label, purple=signal*label + rng.normal(size=len(who)))
+        patient=who, label=label, purple=signal * label + rng.normal(size=len(who))
+    )
 
 # %% ../nbs/10_leakage.ipynb #9305d103
-def patient_alone(patient: Sequence, # (n,) patient of each cell
-                  label: Sequence    # (n,) 0 uninfected, 1 parasitized
-                  ) -> float: # share of cells, 0 to 1; a tie counts half
+def patient_alone(
+    patient: Sequence,  # (n,) patient of each cell
+    label: Sequence,  # (n,) 0 uninfected, 1 parasitized
+) -> float:  # share of cells, 0 to 1; a tie counts half
     "Return how often the majority of a patient's other cells has a cell's label; raise `ValueError` for unequal lengths."
     patient, label = np.asarray(patient), np.asarray(label)
-    if len(patient) != len(label): raise ValueError(f"{len(patient)} patients and {len(label)} labels: give one of each a cell")
+    if len(patient) != len(label):
+        raise ValueError(
+            f"{len(patient)} patients and {len(label)} labels: give one of each a cell"
+        )
     table = pd.DataFrame({"patient": patient, "label": label})
     others = table.groupby("patient")["label"].transform("size") - 1
     parasitized = table.groupby("patient")["label"].transform("sum") - table["label"]
-    vote = np.sign(2*parasitized - others)  # 1: most others are parasitized, −1: most are not, 0: a tie, or no others
-    return float(np.where(vote == 0, .5, (vote > 0) == table["label"]).mean())
+    vote = np.sign(
+        2 * parasitized - others
+    )  # 1: most others are parasitized, −1: most are not, 0: a tie, or no others
+    return float(np.where(vote == 0, 0.5, (vote > 0) == table["label"]).mean())
 
 # %% ../nbs/10_leakage.ipynb #8870efd7
-def out_of_fold(folds: Sequence[pd.DataFrame] # predictions tables, one a fold
-                ) -> pd.DataFrame: # their test rows, sorted by file
+def out_of_fold(
+    folds: Sequence[pd.DataFrame],  # predictions tables, one a fold
+) -> pd.DataFrame:  # their test rows, sorted by file
     "Put the test rows of all folds into one predictions table; raise `ValueError` for a cell tested twice."
-    table = pd.concat([t[t["split"] == "test"] for t in folds]).sort_values("file", ignore_index=True)
+    table = pd.concat([t[t["split"] == "test"] for t in folds]).sort_values(
+        "file", ignore_index=True
+    )
     if table["file"].duplicated().any():
-        raise ValueError(f"{table['file'][table['file'].duplicated()].iloc[0]} is in two test sets: give each fold of one split once")
+        raise ValueError(
+            f"{table['file'][table['file'].duplicated()].iloc[0]} is in two test sets: give each fold of one split once"
+        )
     return table
 
 # %% ../nbs/10_leakage.ipynb #4b6ed69b
-def fold_scores(folds: Sequence[pd.DataFrame], # predictions tables, one a fold
-                metric: str="accuracy",        # one of `evaluation.METRICS`
-                threshold: float=.5            # a score of at least this is an alarm
-                ) -> pd.Series: # the metric on each fold's test rows, fold 1 first
+def fold_scores(
+    folds: Sequence[pd.DataFrame],  # predictions tables, one a fold
+    metric: str = "accuracy",  # one of `evaluation.METRICS`
+    threshold: float = 0.5,  # a score of at least this is an alarm
+) -> pd.Series:  # the metric on each fold's test rows, fold 1 first
     "Score each fold by itself."
     from malaria_nb.evaluation import metrics
+
     tests = [t[t["split"] == "test"] for t in folds]
-    return pd.Series([metrics(t["label"], t["score"], threshold)[metric] for t in tests], index=range(1, len(tests) + 1), name=metric)
+    return pd.Series(
+        [metrics(t["label"], t["score"], threshold)[metric] for t in tests],
+        index=range(1, len(tests) + 1),
+        name=metric,
+    )
 
 # %% ../nbs/10_leakage.ipynb #9835ae22
-def plot_folds(scores: dict,     # what a row is called -> `fold_scores`
-               title: str="",    # the finding
-               xlabel: str="accuracy on the fold's test cells"):
+def plot_folds(
+    scores: dict,  # what a row is called -> `fold_scores`
+    title: str = "",  # the finding
+    xlabel: str = "accuracy on the fold's test cells",
+):
     "Draw each fold as a point and their mean as a bar, a row each; return the figure."
     import matplotlib.pyplot as plt
-    fig, ax = plt.subplots(figsize=(7.5, .42*len(scores) + 1.4), layout="constrained")
+
+    fig, ax = plt.subplots(figsize=(7.5, 0.42 * len(scores) + 1.4), layout="constrained")
     for i, (name, f) in enumerate(scores.items()):
-        ax.plot(f, [i]*len(f), "o", mfc="none", color="#0072B2")
-        ax.plot([f.mean()]*2, [i - .3, i + .3], color="black")
-    ax.set(yticks=range(len(scores)), yticklabels=scores, xlabel=xlabel, title=title, ylim=(len(scores) - .5, -.5))
+        ax.plot(f, [i] * len(f), "o", mfc="none", color="#0072B2")
+        ax.plot([f.mean()] * 2, [i - 0.3, i + 0.3], color="black")
+    ax.set(
+        yticks=range(len(scores)),
+        yticklabels=scores,
+        xlabel=xlabel,
+        title=title,
+        ylim=(len(scores) - 0.5, -0.5),
+    )
     return fig

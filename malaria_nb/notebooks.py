@@ -6,45 +6,59 @@
 __all__ = ['ChapterRun', 'processed', 'to_html', 'run_chapter', 'store_outputs', 'find_chapters', 'run_chapters']
 
 # %% ../nbs/94_notebooks.ipynb #8744537c
-import asyncio, contextlib, json, logging, os, re, sys, tempfile, threading, time
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import re
+import sys
+import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 # %% ../nbs/94_notebooks.ipynb #21f58b8d
-def _short(path: str|Path) -> str:
+def _short(path: str | Path) -> str:
     "Name `path` from the working folder, or from `~`."
     path = Path(path).expanduser().absolute()
     for base, prefix in ((Path.cwd(), ""), (Path.home(), "~/")):
-        if path.is_relative_to(base): return prefix + path.relative_to(base).as_posix()
+        if path.is_relative_to(base):
+            return prefix + path.relative_to(base).as_posix()
     return str(path)
 
 
-def _one_line(e: BaseException) -> str: # what went wrong, without line breaks
+def _one_line(e: BaseException) -> str:  # what went wrong, without line breaks
     return " ".join(str(e).split()) or type(e).__name__
 
 # %% ../nbs/94_notebooks.ipynb #89dfd0ab
 @dataclass
 class ChapterRun:
     "What running one chapter gave."
-    name: str             # file name without .ipynb
-    title: str = ""       # its H1
-    minutes: float = 0.   # wall time
-    error: str = ""       # traceback, or why there is none; empty when the chapter passed
-    cell: int|None = None # number of the cell that failed, counting every cell from 1
-    source: str = ""      # code of that cell
-    anchor: str = ""      # id of that cell
-    html: str = ""        # file name of its page
+
+    name: str  # file name without .ipynb
+    title: str = ""  # its H1
+    minutes: float = 0.0  # wall time
+    error: str = ""  # traceback, or why there is none; empty when the chapter passed
+    cell: int | None = None  # number of the cell that failed, counting every cell from 1
+    source: str = ""  # code of that cell
+    anchor: str = ""  # id of that cell
+    html: str = ""  # file name of its page
 
     @property
-    def passed(self) -> bool: return not self.error
+    def passed(self) -> bool:
+        return not self.error
 
     @property
-    def reason(self) -> str: # one line
-        return (f"cell {self.cell}: " if self.cell else "") + (_plain(self.error).strip().splitlines() or [""])[-1]
+    def reason(self) -> str:  # one line
+        return (f"cell {self.cell}: " if self.cell else "") + (
+            _plain(self.error).strip().splitlines() or [""]
+        )[-1]
 
 
-def _plain(text: str) -> str: # without the colours of a terminal
+def _plain(text: str) -> str:  # without the colours of a terminal
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 # %% ../nbs/94_notebooks.ipynb #d65b6461
@@ -52,53 +66,78 @@ def _plain(text: str) -> str: # without the colours of a terminal
 def _kernel_home() -> Iterator[Path]:
     "Make a folder for one kernel, so that neither the user's IPython settings nor another kernel take part."
     from ipykernel.kernelspec import write_kernel_spec
+
     with tempfile.TemporaryDirectory(prefix="malaria_nb-") as folder:
-        write_kernel_spec(Path(folder)/"kernels"/"python3")
+        write_kernel_spec(Path(folder) / "kernels" / "python3")
         yield Path(folder)
 
 
-def _runs(cell) -> bool: # whether a cell is to be executed
+def _runs(cell) -> bool:  # whether a cell is to be executed
     return cell.cell_type == "code" and not re.search(r"^#\|\s*eval:\s*false", cell.source, re.M)
 
 # %% ../nbs/94_notebooks.ipynb #ef66f001
-def _client(nb, kernels: Path, timeout: int|None, **options):
+def _client(nb, kernels: Path, timeout: int | None, **options):
     "Return a client of nbclient's whose kernel is this Python, and is kept to this user."
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
     from nbclient import NotebookClient
+
     quiet = logging.getLogger("malaria_nb.notebooks")  # what goes wrong is told once, by the report
     quiet.propagate = False
     quiet.setLevel(logging.CRITICAL + 1)
     # a socket in our own folder, where the system has such sockets: no other user of this machine can listen
-    local = {} if os.name == "nt" else {"transport": "ipc", "connection_file": str(kernels/"kernel.json")}
-    specs = KernelSpecManager(kernel_dirs=[str(kernels/"kernels")])
+    local = (
+        {}
+        if os.name == "nt"
+        else {"transport": "ipc", "connection_file": str(kernels / "kernel.json")}
+    )
+    specs = KernelSpecManager(kernel_dirs=[str(kernels / "kernels")])
     km = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs, log=quiet, **local)
-    return NotebookClient(nb, km=km, timeout=timeout, log=quiet, record_timing=False, store_widget_state=False,
-                          coalesce_streams=True, startup_timeout=300, **options)
+    return NotebookClient(
+        nb,
+        km=km,
+        timeout=timeout,
+        log=quiet,
+        record_timing=False,
+        store_widget_state=False,
+        coalesce_streams=True,
+        startup_timeout=300,
+        **options,
+    )
 
 
 async def _shut(client, now: bool):
     "Close the connection and end the kernel."
-    if client.kc: client.kc.stop_channels()
-    if client.km.has_kernel: await client.km.shutdown_kernel(now=now)
+    if client.kc:
+        client.kc.stop_channels()
+    if client.km.has_kernel:
+        await client.km.shutdown_kernel(now=now)
     client.km.cleanup_connection_file()
 
 # %% ../nbs/94_notebooks.ipynb #5513a8f7
-async def _execute(nb,                         # notebook; gets the outputs
-                   folder: Path,               # working folder of the kernel
-                   kernels: Path,              # from `_kernel_home`
-                   timeout: int|None,          # seconds a cell may take
-                   tell: Callable[[int], None], # called with each cell's index before it starts
-                   env: dict[str, str]={},     # more variables of the kernel's environment
-                   **options                   # of nbclient's NotebookClient, as `allow_errors`
-                   ) -> tuple[int|None, str]:  # index of the failed cell, and why; (None, "") when all passed
+async def _execute(
+    nb,  # notebook; gets the outputs
+    folder: Path,  # working folder of the kernel
+    kernels: Path,  # from `_kernel_home`
+    timeout: int | None,  # seconds a cell may take
+    tell: Callable[[int], None],  # called with each cell's index before it starts
+    env: dict[str, str] = {},  # more variables of the kernel's environment
+    **options,  # of nbclient's NotebookClient, as `allow_errors`
+) -> tuple[int | None, str]:  # index of the failed cell, and why; (None, "") when all passed
     "Run the cells of `nb` in a fresh kernel until one fails."
     from nbclient.exceptions import CellExecutionError, CellTimeoutError
+
     # progress bars of a chapter have nobody to watch them, and would stay in its outputs
-    env = {**os.environ, "IPYTHONDIR": str(kernels/"ipython"), "TQDM_DISABLE": "1", "TF_CPP_MIN_LOG_LEVEL": "2",
-           "PYDEVD_DISABLE_FILE_VALIDATION": "1", **env}
+    env = {
+        **os.environ,
+        "IPYTHONDIR": str(kernels / "ipython"),
+        "TQDM_DISABLE": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        **env,
+    }
     client, i, well = _client(nb, kernels, timeout, **options), None, False
-    with (kernels/"log.txt").open("w+", encoding="utf-8", errors="replace") as log:
+    with (kernels / "log.txt").open("w+", encoding="utf-8", errors="replace") as log:
         try:
             await client.async_start_new_kernel(cwd=str(folder), env=env, stdout=log, stderr=log)
             await client.async_start_new_kernel_client()
@@ -110,21 +149,27 @@ async def _execute(nb,                         # notebook; gets the outputs
             return None, ""
         except CellExecutionError as e:
             well = True
-            tracebacks = ["\n".join(o.traceback) for o in nb.cells[i].outputs if o.output_type == "error"]
+            tracebacks = [
+                "\n".join(o.traceback) for o in nb.cells[i].outputs if o.output_type == "error"
+            ]
             return i, (tracebacks or [f"{e.ename}: {e.evalue}"])[-1]
-        except CellTimeoutError: return i, f"no end after {timeout} seconds (--timeout)"
+        except CellTimeoutError:
+            return i, f"no end after {timeout} seconds (--timeout)"
         except RuntimeError as e:  # the kernel did not start, or died
             # nbclient takes a Ctrl-C for a dead kernel
-            if asyncio.current_task().cancelling(): raise asyncio.CancelledError from None
+            if asyncio.current_task().cancelling():
+                raise asyncio.CancelledError from None
             return i, await _obituary(client, log, e if i is None else None)
-        finally: await _shut(client, now=not well)
+        finally:
+            await _shut(client, now=not well)
 
 
-async def _obituary(client, log, refusal: Exception|None) -> str:
+async def _obituary(client, log, refusal: Exception | None) -> str:
     "Say how a kernel died: its last words, and its exit status."
     log.seek(0)
     last_words = "".join(log.readlines()[-15:])
-    if refusal: return f"{last_words}the kernel does not start: {_one_line(refusal)}"
+    if refusal:
+        return f"{last_words}the kernel does not start: {_one_line(refusal)}"
     status = await client.km.provisioner.poll()
     killed = ": the system stopped it, most often for lack of memory" if status == -9 else ""
     return f"{last_words}the kernel died (exit status {status}){killed}"
@@ -132,24 +177,33 @@ async def _obituary(client, log, refusal: Exception|None) -> str:
 
 def _await(coroutine):
     "Run `coroutine` to its end, also where an event loop is running already, as in a notebook."
-    try: asyncio.get_running_loop()
-    except RuntimeError: return asyncio.run(coroutine)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
     from concurrent.futures import ThreadPoolExecutor
-    with ThreadPoolExecutor(1) as pool: return pool.submit(asyncio.run, coroutine).result()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 # %% ../nbs/94_notebooks.ipynb #28544226
-def _failed(cell) -> bool: return any(o["output_type"] == "error" for o in cell.get("outputs", []))
+def _failed(cell) -> bool:
+    return any(o["output_type"] == "error" for o in cell.get("outputs", []))
 
 
 def _hide(cell):
     "Drop a cell that only the machinery needs, unless it failed."
-    unseen = {"hide", "default_exp"} & cell.directives_.keys() or cell.directives_.get("include:") == ["false"]
-    if cell.cell_type == "code" and unseen and not _failed(cell): del cell["source"]
+    unseen = {"hide", "default_exp"} & cell.directives_.keys() or cell.directives_.get(
+        "include:"
+    ) == ["false"]
+    if cell.cell_type == "code" and unseen and not _failed(cell):
+        del cell["source"]
 
 
 def _echo(cell):
     "Keep only the output of a cell marked `echo: false`, and no directive anywhere; say of a wrong answer in words that it is one."
-    if cell.cell_type != "code": return
+    if cell.cell_type != "code":
+        return
     if cell.directives_.get("echo:") == ["false"] and not _failed(cell):
         cell.metadata["transient"] = {"remove_source": True}
     source = re.sub(r"\A#\| wrong:", "# Tempting, but wrong:", cell.source)
@@ -158,25 +212,50 @@ def _echo(cell):
 
 def _drop_noise(cell):
     "Drop progress bars, and the messages of a cell that did not fail."
-    if cell.cell_type == "code": cell.outputs = [o for o in cell.outputs if _failed(cell) or not _noise(o)]
+    if cell.cell_type == "code":
+        cell.outputs = [o for o in cell.outputs if _failed(cell) or not _noise(o)]
 
 
-def _noise(output) -> bool: # whether an output is a message on stderr or a widget such as a progress bar
-    return output.get("name") == "stderr" or "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+def _noise(
+    output,
+) -> bool:  # whether an output is a message on stderr or a widget such as a progress bar
+    return output.get(
+        "name"
+    ) == "stderr" or "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 # %% ../nbs/94_notebooks.ipynb #9cb35a46
-def processed(notebook # a path, or a notebook as nbformat reads it
-              ):       # a notebook of nbformat's
+def processed(
+    notebook,  # a path, or a notebook as nbformat reads it
+):  # a notebook of nbformat's
     "Return `notebook` as its readers see it: nbdev's directives obeyed and gone, hidden cells and stderr left out."
     import nbformat
     from execnb.nbio import dict2nb, nb2str
     from nbdev.process import NBProcessor
-    from nbdev.processors import (clean_magics, filter_stream_, hide_line, populate_language, rm_header_dash, strip_ansi,
-                                  strip_hidden_metadata)
-    if isinstance(notebook, (str, Path)): notebook = nbformat.read(notebook, as_version=4)
+    from nbdev.processors import (
+        clean_magics,
+        filter_stream_,
+        hide_line,
+        populate_language,
+        rm_header_dash,
+        strip_ansi,
+        strip_hidden_metadata,
+    )
+
+    if isinstance(notebook, (str, Path)):
+        notebook = nbformat.read(notebook, as_version=4)
     nb = dict2nb(json.loads(nbformat.writes(notebook)))
-    procs = [populate_language, _drop_noise, strip_ansi, hide_line, filter_stream_, rm_header_dash, _hide, clean_magics,
-             _echo, strip_hidden_metadata]
+    procs = [
+        populate_language,
+        _drop_noise,
+        strip_ansi,
+        hide_line,
+        filter_stream_,
+        rm_header_dash,
+        _hide,
+        clean_magics,
+        _echo,
+        strip_hidden_metadata,
+    ]
     return nbformat.reads(nb2str(NBProcessor(nb=nb, procs=procs, process=True).nb), as_version=4)
 
 # %% ../nbs/94_notebooks.ipynb #e76d3d00
@@ -209,29 +288,45 @@ a.anchor-link { display: none; }
 """
 
 
-def _title(nb, otherwise: str="") -> str:
+def _title(nb, otherwise: str = "") -> str:
     "Return the H1 of a notebook."
-    found = re.search(r"^# +(.+)", "\n".join(c.source for c in nb.cells if c.cell_type == "markdown"), re.M)
+    found = re.search(
+        r"^# +(.+)", "\n".join(c.source for c in nb.cells if c.cell_type == "markdown"), re.M
+    )
     return found[1].strip() if found else otherwise
 
 # %% ../nbs/94_notebooks.ipynb #29806504
-def to_html(notebook_path: str|Path,    # executed notebook
-            out: str|Path,              # file to write, or a folder that is there
-            images: str|Path|None=None, # folder where pictures named in its Markdown are; None: the notebook's own
-            contents: bool=False        # put a link to index.html at the top
-            ) -> Path: # file written
+def to_html(
+    notebook_path: str | Path,  # executed notebook
+    out: str | Path,  # file to write, or a folder that is there
+    images: str
+    | Path
+    | None = None,  # folder where pictures named in its Markdown are; None: the notebook's own
+    contents: bool = False,  # put a link to index.html at the top
+) -> Path:  # file written
     "Convert a notebook, as its readers see it, to one HTML file with everything in it."
     from jinja2 import DictLoader
     from nbconvert import HTMLExporter
+
     path, out = Path(notebook_path), Path(out)
-    if out.is_dir(): out = out/f"{path.stem}.html"
+    if out.is_dir():
+        out = out / f"{path.stem}.html"
     nb = processed(path)
     nb.metadata["title"] = _title(nb, path.stem)
-    exporter = HTMLExporter(extra_loaders=[DictLoader({"page.html.j2": _PAGE})], template_file="page.html.j2",
-                            embed_images=True)
+    exporter = HTMLExporter(
+        extra_loaders=[DictLoader({"page.html.j2": _PAGE})],
+        template_file="page.html.j2",
+        embed_images=True,
+    )
     formulas = any("$" in c.source for c in nb.cells if c.cell_type == "markdown")
-    page, _ = exporter.from_notebook_node(nb, {"metadata": {"path": str(images or path.parent), "name": path.stem},
-                                               "formulas": formulas, "contents": contents})
+    page, _ = exporter.from_notebook_node(
+        nb,
+        {
+            "metadata": {"path": str(images or path.parent), "name": path.stem},
+            "formulas": formulas,
+            "contents": contents,
+        },
+    )
     page = re.sub(r'(<a [^>]*href="(?![a-z]+:|/)[^"#]*)\.ipynb(#[^"]*)?"', r'\1.html\2"', page)
     return _write(out, page)
 
@@ -239,27 +334,33 @@ def to_html(notebook_path: str|Path,    # executed notebook
 def _write(path: Path, text: str) -> Path:
     "Write `text` so that `path` never holds half of it."
     from malaria_nb.course import whole_file
-    with whole_file(path) as part: part.write_text(text, encoding="utf-8")
+
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
     return path
 
 # %% ../nbs/94_notebooks.ipynb #9b59dae9
-def run_chapter(path: str|Path,      # chapter, .ipynb
-                out: str|Path,       # folder for the executed chapter and its page
-                timeout: int|None=None, # seconds a cell may take; None for no limit
-                store: bool=False,   # write the outputs back into the chapter, if it passed
-                tell: Callable[[str], None]=lambda where: None # called with "cell 3/40" before each cell
-                ) -> ChapterRun:
+def run_chapter(
+    path: str | Path,  # chapter, .ipynb
+    out: str | Path,  # folder for the executed chapter and its page
+    timeout: int | None = None,  # seconds a cell may take; None for no limit
+    store: bool = False,  # write the outputs back into the chapter, if it passed
+    tell: Callable[[str], None] = lambda where: None,  # called with "cell 3/40" before each cell
+) -> ChapterRun:
     "Run a chapter top to bottom in a fresh kernel; save it executed, and as HTML."
     import nbformat
+
     path, out, begun = Path(path).absolute(), Path(out), time.perf_counter()
     run = ChapterRun(path.stem, path.stem)
-    try: nb = nbformat.read(path, as_version=4)
+    try:
+        nb = nbformat.read(path, as_version=4)
     except Exception as e:  # nbformat raises what JSON, Unicode or its schema raise
         run.error = f"{path.name} is not a notebook: {_one_line(e)}"
         return run
     run.title = _title(nb, path.stem)
     for cell in nb.cells:
-        if cell.cell_type == "code": cell.outputs, cell.execution_count = [], None
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
     with _kernel_home() as kernels:
         where = lambda i: tell(f"cell {i + 1}/{len(nb.cells)}")
         failed, run.error = _await(_execute(nb, path.parent, kernels, timeout, where))
@@ -267,105 +368,158 @@ def run_chapter(path: str|Path,      # chapter, .ipynb
         cell = nb.cells[failed]
         run.cell, run.source, run.anchor = failed + 1, cell.source, cell.get("id", "")
         if not _failed(cell):  # a dead kernel left no traceback to show
-            cell.outputs.append(nbformat.v4.new_output("error", ename="", evalue=run.error, traceback=[run.error]))
-    executed = _write(out/path.name, nbformat.writes(nb) + "\n")
-    page = "introduction.html" if path.stem == "index" else f"{path.stem}.html"  # index.html links all chapters
-    run.html = to_html(executed, out/page, path.parent, contents=True).name
+            cell.outputs.append(
+                nbformat.v4.new_output("error", ename="", evalue=run.error, traceback=[run.error])
+            )
+    executed = _write(out / path.name, nbformat.writes(nb) + "\n")
+    page = (
+        "introduction.html" if path.stem == "index" else f"{path.stem}.html"
+    )  # index.html links all chapters
+    run.html = to_html(executed, out / page, path.parent, contents=True).name
     if store and run.passed:
-        try: store_outputs(executed, path)
-        except ValueError as e: run.error = str(e)
-    run.minutes = (time.perf_counter() - begun)/60
+        try:
+            store_outputs(executed, path)
+        except ValueError as e:
+            run.error = str(e)
+    run.minutes = (time.perf_counter() - begun) / 60
     return run
 
 # %% ../nbs/94_notebooks.ipynb #c2159c13
-def _texts(value) -> Iterator[str]: # every text in an output, pictures left out
-    if isinstance(value, str): yield re.sub(r"base64,[\w+/=]+", "", value)
+def _texts(value) -> Iterator[str]:  # every text in an output, pictures left out
+    if isinstance(value, str):
+        yield re.sub(r"base64,[\w+/=]+", "", value)
     elif isinstance(value, list):
-        for v in value: yield from _texts(v)
+        for v in value:
+            yield from _texts(v)
     elif isinstance(value, dict):
         for k, v in value.items():
-            if not k.startswith("image/") or k == "image/svg+xml": yield from _texts(v)
+            if not k.startswith("image/") or k == "image/svg+xml":
+                yield from _texts(v)
 
 
-def _own_paths(outputs: list, folder: Path) -> list[str]: # paths of this machine that `outputs` show
+def _own_paths(
+    outputs: list, folder: Path
+) -> list[str]:  # paths of this machine that `outputs` show
     from malaria_nb.course import home
-    places = {Path.home(), Path.cwd(), folder, home(), Path(tempfile.gettempdir()), Path(sys.prefix)}
+
+    places = {
+        Path.home(),
+        Path.cwd(),
+        folder,
+        home(),
+        Path(tempfile.gettempdir()),
+        Path(sys.prefix),
+    }
     names = {str(q) for p in places for q in (p.absolute(), p.resolve()) if len(q.parts) > 1}
     named = "|".join(re.escape(n) for n in sorted(names, key=len, reverse=True))
-    return [n for text in _texts(outputs) for n in re.findall(rf"(?<![\w.])(?:{named})(?![\w-])", text)]
+    return [
+        n for text in _texts(outputs) for n in re.findall(rf"(?<![\w.])(?:{named})(?![\w-])", text)
+    ]
 
 # %% ../nbs/94_notebooks.ipynb #12567af3
-def store_outputs(executed: str|Path, # executed notebook
-                  chapter: str|Path   # the same notebook's source, which gets the outputs
-                  ):
+def store_outputs(
+    executed: str | Path,  # executed notebook
+    chapter: str | Path,  # the same notebook's source, which gets the outputs
+):
     """Write the outputs of `executed` into `chapter`, cleaned as nbdev_clean does, without stderr and progress bars.
 
     Raises `ValueError`, and leaves `chapter` as it was, when the two differ in a cell or an output shows a path of this
     machine."""
     from execnb.nbio import nb2str, read_nb
     from nbdev.clean import clean_nb
+
     done, nb = read_nb(executed), read_nb(chapter)
     if [c.source for c in done.cells] != [c.source for c in nb.cells]:
         raise ValueError(f"{Path(chapter).name} was edited while it ran: run it again")
     for i, (source, cell) in enumerate(zip(done.cells, nb.cells), 1):
-        if cell.cell_type != "code": continue
+        if cell.cell_type != "code":
+            continue
         cell.outputs = [o for o in source.outputs if not _noise(o)]
         if found := _own_paths(cell.outputs, Path(chapter).absolute().parent):
-            raise ValueError(f"not stored: cell {i} shows a path of this machine, {found[0]!r}; show less of it")
+            raise ValueError(
+                f"not stored: cell {i} shows a path of this machine, {found[0]!r}; show less of it"
+            )
     clean_nb(nb, allowed_cell_metadata_keys=["jupyter", "slideshow"])  # as settings.ini has it
     _write(Path(chapter), nb2str(nb))
 
 # %% ../nbs/94_notebooks.ipynb #66c1b0ce
-def find_chapters(folder: str|Path|None=None, # folder of notebooks; `./nbs`, or the clone's, when None
-                  only: list[str]|None=None   # names, or beginnings of names, of the chapters wanted; all when None
-                  ) -> list[Path]:
+def find_chapters(
+    folder: str | Path | None = None,  # folder of notebooks; `./nbs`, or the clone's, when None
+    only: list[str]
+    | None = None,  # names, or beginnings of names, of the chapters wanted; all when None
+) -> list[Path]:
     """Return the chapters in the order in which they are read.
 
     Raises `FileNotFoundError` where there are none, `ValueError` for a name in `only` that no chapter has."""
-    tried = [Path(folder).expanduser()] if folder else [Path("nbs"), Path(__file__).resolve().parents[1]/"nbs"]
+    tried = (
+        [Path(folder).expanduser()]
+        if folder
+        else [Path("nbs"), Path(__file__).resolve().parents[1] / "nbs"]
+    )
     order = lambda p: (p.stem != "index", p.stem)
     chapters = lambda f: sorted((p for p in f.glob("*.ipynb") if p.name[0] not in "._"), key=order)
     found = next(filter(None, map(chapters, tried)), None)
     if not found:
-        raise FileNotFoundError(f"no chapters in {_short(tried[0])}: run this in a clone of the course (git clone "
-                                "https://github.com/malaria-nb/malaria_nb), or name their folder with --chapters")
-    if not only: return found
+        raise FileNotFoundError(
+            f"no chapters in {_short(tried[0])}: run this in a clone of the course (git clone "
+            "https://github.com/malaria-nb/malaria_nb), or name their folder with --chapters"
+        )
+    if not only:
+        return found
     wanted = [Path(o).name.removesuffix(".ipynb") for o in only]
     names = [p.stem for p in found]
     for w in wanted:
-        if not any(n.startswith(w) for n in names): raise ValueError(f"no chapter {w!r}: there are {', '.join(names)}")
-    return [p for p in found if any(p.stem == w or p.stem.startswith(w) and w not in names for w in wanted)]
+        if not any(n.startswith(w) for n in names):
+            raise ValueError(f"no chapter {w!r}: there are {', '.join(names)}")
+    return [
+        p
+        for p in found
+        if any(p.stem == w or p.stem.startswith(w) and w not in names for w in wanted)
+    ]
 
 # %% ../nbs/94_notebooks.ipynb #0920709d
 @contextlib.contextmanager
 def _ticking(bar) -> Iterator[None]:
     "Redraw `bar` every second, in a terminal."
     done = threading.Event()
+
     def tick():
-        while not done.wait(1): bar.refresh()
+        while not done.wait(1):
+            bar.refresh()
+
     thread = threading.Thread(target=tick, daemon=True)
-    if sys.stderr.isatty(): thread.start()
-    try: yield
+    if sys.stderr.isatty():
+        thread.start()
+    try:
+        yield
     finally:
         done.set()
-        if thread.is_alive(): thread.join()
+        if thread.is_alive():
+            thread.join()
 
 
-def run_chapters(chapters: list[Path],   # in the order wanted
-                 out: str|Path,          # folder for executed chapters and pages
-                 timeout: int|None=None, # seconds a cell may take; None for no limit
-                 store: bool=False,      # write outputs back into the chapters
-                 progress: bool=True     # show a bar
-                 ) -> Iterator[ChapterRun]: # one at a time, as they end
+def run_chapters(
+    chapters: list[Path],  # in the order wanted
+    out: str | Path,  # folder for executed chapters and pages
+    timeout: int | None = None,  # seconds a cell may take; None for no limit
+    store: bool = False,  # write outputs back into the chapters
+    progress: bool = True,  # show a bar
+) -> Iterator[ChapterRun]:  # one at a time, as they end
     "Run every chapter in a kernel of its own, whatever became of those before it."
     from tqdm import tqdm
+
     Path(out).mkdir(parents=True, exist_ok=True)
     shape = "{desc:<32.32} {percentage:3.0f}%|{bar}| {n}/{total} chapters [{elapsed}]"
-    bar = tqdm(total=len(chapters), bar_format=shape, disable=not progress, file=sys.stderr, leave=False)
+    bar = tqdm(
+        total=len(chapters), bar_format=shape, disable=not progress, file=sys.stderr, leave=False
+    )
     with bar, _ticking(bar):
         for path in chapters:
             bar.set_description_str(path.stem)
-            tell = lambda where: bar.set_description_str(f"{path.stem} {where}", refresh=sys.stderr.isatty())
+            tell = lambda where: bar.set_description_str(
+                f"{path.stem} {where}", refresh=sys.stderr.isatty()
+            )
             run = run_chapter(path, out, timeout, store, tell)
             bar.update()
-            with bar.external_write_mode(file=sys.stdout): yield run
+            with bar.external_write_mode(file=sys.stdout):
+                yield run

@@ -10,9 +10,10 @@ __all__ = ['chance_of_none', 'ppv', 'npv', 'apparent_parasitaemia', 'expected_fa
 import numpy as np
 
 # %% ../nbs/00_motivation.ipynb #ce45b30c
-def chance_of_none(parasitaemia, # share of cells with a parasite, 0–1; number or array
-                   cells=5000    # cells read
-                   ):            # probability, 0–1
+def chance_of_none(
+    parasitaemia,  # share of cells with a parasite, 0–1; number or array
+    cells=5000,  # cells read
+):  # probability, 0–1
     "Return the chance that not one of the cells read has a parasite: a binomial count of zero."
     [p] = _shares(parasitaemia=parasitaemia)
     return ((1 - p) ** _count(cells))[()]
@@ -23,13 +24,16 @@ def _shares(**named):
     arrays = [np.asarray(value, dtype=float) for value in named.values()]
     for name, array in zip(named, arrays):
         if not ((array >= 0) & (array <= 1)).all():
-            raise ValueError(f"{name}={named[name]!r}: expected a share from 0 to 1, such as 0.033 for 3.3 %")
+            raise ValueError(
+                f"{name}={named[name]!r}: expected a share from 0 to 1, such as 0.033 for 3.3 %"
+            )
     return arrays
 
 
 def _divide(top, bottom):
     "Divide; a share of nothing is NaN, without a warning."
-    with np.errstate(divide="ignore", invalid="ignore"): return np.divide(top, bottom)[()]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.divide(top, bottom)[()]
 
 
 def _count(cells):
@@ -40,57 +44,66 @@ def _count(cells):
     return array
 
 # %% ../nbs/00_motivation.ipynb #5a41c876
-def ppv(sensitivity, # share of parasitized cells called parasitized, 0–1; number or array, like the others
-        specificity, # share of uninfected cells called uninfected, 0–1
-        prevalence   # share of cells that are parasitized, 0–1
-        ):           # share, 0–1; NaN where nothing is called parasitized
+def ppv(
+    sensitivity,  # share of parasitized cells called parasitized, 0–1; number or array, like the others
+    specificity,  # share of uninfected cells called uninfected, 0–1
+    prevalence,  # share of cells that are parasitized, 0–1
+):  # share, 0–1; NaN where nothing is called parasitized
     "Return the share of cells called parasitized that are: the positive predictive value (Bayes' rule)."
     sens, spec, p = _shares(sensitivity=sensitivity, specificity=specificity, prevalence=prevalence)
     return _divide(p * sens, p * sens + (1 - p) * (1 - spec))
 
 
-def npv(sensitivity, # share of parasitized cells called parasitized, 0–1; number or array, like the others
-        specificity, # share of uninfected cells called uninfected, 0–1
-        prevalence   # share of cells that are parasitized, 0–1
-        ):           # share, 0–1; NaN where nothing is called uninfected
+def npv(
+    sensitivity,  # share of parasitized cells called parasitized, 0–1; number or array, like the others
+    specificity,  # share of uninfected cells called uninfected, 0–1
+    prevalence,  # share of cells that are parasitized, 0–1
+):  # share, 0–1; NaN where nothing is called uninfected
     "Return the share of cells called uninfected that are: the negative predictive value (Bayes' rule)."
     sens, spec, p = _shares(sensitivity=sensitivity, specificity=specificity, prevalence=prevalence)
     return _divide((1 - p) * spec, (1 - p) * spec + p * (1 - sens))
 
 # %% ../nbs/00_motivation.ipynb #a8949818
-def apparent_parasitaemia(parasitaemia, # true share of cells with a parasite, 0–1; number or array, like the others
-                          sensitivity,  # share of parasitized cells called parasitized, 0–1
-                          specificity   # share of uninfected cells called uninfected, 0–1
-                          ):            # share of cells called parasitized, 0–1
+def apparent_parasitaemia(
+    parasitaemia,  # true share of cells with a parasite, 0–1; number or array, like the others
+    sensitivity,  # share of parasitized cells called parasitized, 0–1
+    specificity,  # share of uninfected cells called uninfected, 0–1
+):  # share of cells called parasitized, 0–1
     "Return the parasitaemia a reader with these error rates reports on average."
-    p, sens, spec = _shares(parasitaemia=parasitaemia, sensitivity=sensitivity, specificity=specificity)
+    p, sens, spec = _shares(
+        parasitaemia=parasitaemia, sensitivity=sensitivity, specificity=specificity
+    )
     return (p * sens + (1 - p) * (1 - spec))[()]
 
 
-def expected_false_parasites(specificity,    # share of uninfected cells called uninfected, 0–1
-                             cells=5000,     # cells read
-                             parasitaemia=0  # true share of cells with a parasite, 0–1
-                             ):              # number of cells
+def expected_false_parasites(
+    specificity,  # share of uninfected cells called uninfected, 0–1
+    cells=5000,  # cells read
+    parasitaemia=0,  # true share of cells with a parasite, 0–1
+):  # number of cells
     "Return how many of the cells read are called parasitized and are not."
     spec, p = _shares(specificity=specificity, parasitaemia=parasitaemia)
     return ((1 - spec) * (1 - p) * _count(cells))[()]
 
 # %% ../nbs/00_motivation.ipynb #203ca46b
-def critical_count(specificity, # share of uninfected cells called uninfected, 0–1; number or array, like the others
-                   cells=5000,  # cells read
-                   level=.95    # chance that a healthy slide stays at or below the count, 0–1
-                   ):           # number of cells called parasitized
+def critical_count(
+    specificity,  # share of uninfected cells called uninfected, 0–1; number or array, like the others
+    cells=5000,  # cells read
+    level=0.95,  # chance that a healthy slide stays at or below the count, 0–1
+):  # number of cells called parasitized
     "Return the most false parasites to put down to error: a slide with more is called positive (Currie 1968)."
     from scipy.stats import binom
+
     spec, level = _shares(specificity=specificity, level=level)
     return binom.ppf(level, _count(cells), 1 - spec)[()]
 
 # %% ../nbs/00_motivation.ipynb #6b9e162a
-def limit_of_detection(specificity,   # share of uninfected cells called uninfected, 0–1; number or array
-                       sensitivity=1, # share of parasitized cells called parasitized, 0–1
-                       cells=5000,    # cells read
-                       level=.95      # chance to call a healthy slide negative and an infected one positive, 0–1
-                       ):             # share of cells, 0–1; NaN where even 100 % could not be told from none
+def limit_of_detection(
+    specificity,  # share of uninfected cells called uninfected, 0–1; number or array
+    sensitivity=1,  # share of parasitized cells called parasitized, 0–1
+    cells=5000,  # cells read
+    level=0.95,  # chance to call a healthy slide negative and an infected one positive, 0–1
+):  # share of cells, 0–1; NaN where even 100 % could not be told from none
     """Return the smallest true parasitaemia that can be told from none by counting.
 
     Currie's limit of detection (Anal. Chem. 40:586, 1968) with exact binomial tails: the apparent parasitaemia q at which
@@ -98,6 +111,7 @@ def limit_of_detection(specificity,   # share of uninfected cells called uninfec
     q = p·sensitivity + (1 − p)(1 − specificity) is solved for p (Rogan and Gladen 1978).
     """
     from scipy.special import betaincinv
+
     spec, sens, level = _shares(specificity=specificity, sensitivity=sensitivity, level=level)
     n = _count(cells)
     count = critical_count(spec, n, level)

@@ -15,285 +15,440 @@ import pandas as pd
 # %% ../nbs/14_smear.ipynb #64530ae3
 def _checked(field):
     "Raise `ValueError` unless `field` is a picture."
-    if getattr(field, "dtype", None) != np.uint8 or field.ndim != 3 or field.shape[2] != 3 or min(field.shape[:2]) < 100:
-        raise ValueError(f"a field of shape {getattr(field, 'shape', None)} and type {getattr(field, 'dtype', type(field).__name__)}: "
-                         "give an RGB picture, uint8, (height, width, 3), of at least 100 pixels a side")
+    if (
+        getattr(field, "dtype", None) != np.uint8
+        or field.ndim != 3
+        or field.shape[2] != 3
+        or min(field.shape[:2]) < 100
+    ):
+        raise ValueError(
+            f"a field of shape {getattr(field, 'shape', None)} and type {getattr(field, 'dtype', type(field).__name__)}: "
+            "give an RGB picture, uint8, (height, width, 3), of at least 100 pixels a side"
+        )
 
 
-def even_light(field: np.ndarray # RGB, uint8, (height, width, 3)
-               ) -> np.ndarray:  # green as under an even lamp, uint8, (height, width); 255 is the empty field
+def even_light(
+    field: np.ndarray,  # RGB, uint8, (height, width, 3)
+) -> np.ndarray:  # green as under an even lamp, uint8, (height, width); 255 is the empty field
     "Divide the field's green by the lamp, taken as the brightest green in a neighbourhood; raise `ValueError` for no picture."
     _checked(field)
     green = field[..., 1]
-    small = cv2.resize(green, None, fx=1/8, fy=1/8, interpolation=cv2.INTER_AREA)
-    lamp = cv2.GaussianBlur(cv2.dilate(small, np.ones((15, 15), np.uint8)), (0, 0), 8)  # 15·8 pixels: wider than a cell
+    small = cv2.resize(green, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
+    lamp = cv2.GaussianBlur(
+        cv2.dilate(small, np.ones((15, 15), np.uint8)), (0, 0), 8
+    )  # 15·8 pixels: wider than a cell
     lamp = cv2.resize(lamp, green.shape[::-1]).astype(np.float32)
-    return (np.float32(255)/np.maximum(lamp, 1)*green).clip(0, 255).astype(np.uint8)
+    return (np.float32(255) / np.maximum(lamp, 1) * green).clip(0, 255).astype(np.uint8)
 
 # %% ../nbs/14_smear.ipynb #2d96d2b2
-def dark_regions(flat: np.ndarray # of `even_light`
-                 ) -> np.ndarray: # 1 where something is stained, uint8, (height, width)
+def dark_regions(
+    flat: np.ndarray,  # of `even_light`
+) -> np.ndarray:  # 1 where something is stained, uint8, (height, width)
     "Part stain from empty field (Otsu 1979), and fill holes that are smaller than a fifth of a cell."
-    mask = cv2.threshold(cv2.GaussianBlur(flat, (0, 0), 1), 0, 1, cv2.THRESH_BINARY_INV + cv2.THRESH_OTSU)[1]
+    mask = cv2.threshold(
+        cv2.GaussianBlur(flat, (0, 0), 1), 0, 1, cv2.THRESH_BINARY_INV + cv2.THRESH_OTSU
+    )[1]
     _, part, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=4)
-    mask[(stats[:, cv2.CC_STAT_AREA] < .2*_usual(mask))[part]] = 1
+    mask[(stats[:, cv2.CC_STAT_AREA] < 0.2 * _usual(mask))[part]] = 1
     return mask
 
 
 def _usual(mask):
     "Return the area of a usual region, pixels: the median of those that are more than dust."
     area = cv2.connectedComponentsWithStats(mask)[2][1:, cv2.CC_STAT_AREA]
-    return float(np.median(area[area > 100])) if (area > 100).any() else 0.
+    return float(np.median(area[area > 100])) if (area > 100).any() else 0.0
 
 # %% ../nbs/14_smear.ipynb #627a691c
-CORE, REACH = .8, 1.8  # a core is where the distance is this share of the highest within 0.9 radii; chosen on trial fields
+CORE, REACH = (
+    0.8,
+    1.8,
+)  # a core is where the distance is this share of the highest within 0.9 radii; chosen on trial fields
 
 
-def part_cells(mask: np.ndarray # 1 where something is stained, uint8, (height, width)
-               ) -> np.ndarray: # int32, (height, width): 0 empty, -1 dam, 1, 2, … a region each
+def part_cells(
+    mask: np.ndarray,  # 1 where something is stained, uint8, (height, width)
+) -> np.ndarray:  # int32, (height, width): 0 empty, -1 dam, 1, 2, … a region each
     "Part cells that touch: cores from the distance transform grow until they meet (watershed, Vincent and Soille 1991)."
-    radius = (_usual(mask)/np.pi)**.5
-    if not radius: return np.zeros(mask.shape, np.int32)
-    away = cv2.GaussianBlur(cv2.distanceTransform(mask, cv2.DIST_L2, 5), (0, 0), max(1, .06*radius))
-    around = np.ones((2*int(REACH*radius/2) + 1,)*2, np.uint8)
-    core = ((away >= CORE*cv2.dilate(away, around)) & (mask > 0)).astype(np.uint8)
+    radius = (_usual(mask) / np.pi) ** 0.5
+    if not radius:
+        return np.zeros(mask.shape, np.int32)
+    away = cv2.GaussianBlur(
+        cv2.distanceTransform(mask, cv2.DIST_L2, 5), (0, 0), max(1, 0.06 * radius)
+    )
+    around = np.ones((2 * int(REACH * radius / 2) + 1,) * 2, np.uint8)
+    core = ((away >= CORE * cv2.dilate(away, around)) & (mask > 0)).astype(np.uint8)
     seeds = cv2.connectedComponents(core)[1]
-    seeds = np.where(mask > 0, seeds + (seeds > 0), 1).astype(np.int32)  # 1 is the empty field, 0 not decided yet
-    grown = cv2.watershed(cv2.cvtColor(mask*255, cv2.COLOR_GRAY2BGR), seeds)
+    seeds = np.where(mask > 0, seeds + (seeds > 0), 1).astype(
+        np.int32
+    )  # 1 is the empty field, 0 not decided yet
+    grown = cv2.watershed(cv2.cvtColor(mask * 255, cv2.COLOR_GRAY2BGR), seeds)
     return np.where(grown > 1, grown - 1, np.minimum(grown, 0) * (mask > 0)).astype(np.int32)
 
 # %% ../nbs/14_smear.ipynb #d8b49d46
-NUCLEUS = 100 # green under an even lamp, of 255; a parasite or a nucleus is darker, a red cell isn't
+NUCLEUS = (
+    100  # green under an even lamp, of 255; a parasite or a nucleus is darker, a red cell isn't
+)
 
 
 def _kind(area, usual, dark, edge):
     "Name what a region is, from its area, the usual one, its share of dark pixels, and whether the border cuts it."
-    if edge: return "edge"
-    if dark > .2 and area > .5*usual: return "white"
-    if area < .35*usual: return "small"
-    return "clump" if area > 2*usual else "red"
+    if edge:
+        return "edge"
+    if dark > 0.2 and area > 0.5 * usual:
+        return "white"
+    if area < 0.35 * usual:
+        return "small"
+    return "clump" if area > 2 * usual else "red"
 
 
-def find_cells(field: np.ndarray # RGB, uint8, (height, width, 3)
-               ) -> pd.DataFrame: # a row a region: x, y (corner), w, h, area, cx, cy (centre), kind, mask (bool, (h, w)); pixels
+def find_cells(
+    field: np.ndarray,  # RGB, uint8, (height, width, 3)
+) -> (
+    pd.DataFrame
+):  # a row a region: x, y (corner), w, h, area, cx, cy (centre), kind, mask (bool, (h, w)); pixels
     "Find and name what is stained in a field; raise `ValueError` for no picture. Whether it can be read, `check_field` says."
     from scipy.ndimage import find_objects
+
     flat = even_light(field)
     mask = dark_regions(flat)
     regions, usual, rows = part_cells(mask), _usual(mask), []
     height, width = mask.shape
     for i, box in enumerate(find_objects(np.maximum(regions, 0)), 1):
-        if box is None: continue  # swallowed by its neighbours
+        if box is None:
+            continue  # swallowed by its neighbours
         top, bottom, left, right = box[0].start, box[0].stop, box[1].start, box[1].stop
         own = regions[box] == i
         area = int(own.sum())
-        if area < 30: continue  # dust
+        if area < 30:
+            continue  # dust
         edge = top <= 1 or left <= 1 or bottom >= height - 1 or right >= width - 1
         kind = _kind(area, usual, (flat[box][own] < NUCLEUS).mean(), edge)
         ys, xs = np.nonzero(own)
-        rows.append((left, top, right - left, bottom - top, area, left + xs.mean(), top + ys.mean(), kind, own))
+        rows.append(
+            (
+                left,
+                top,
+                right - left,
+                bottom - top,
+                area,
+                left + xs.mean(),
+                top + ys.mean(),
+                kind,
+                own,
+            )
+        )
     return pd.DataFrame(rows, columns=["x", "y", "w", "h", "area", "cx", "cy", "kind", "mask"])
 
 # %% ../nbs/14_smear.ipynb #4735a6cf
-def match_cells(truth: pd.DataFrame, # x, y, radius; pixels
-                found: pd.DataFrame, # of `find_cells`
-                within: float=.8     # of the radius: farther apart is no match
-                ) -> np.ndarray:     # for each row of truth its row in `found`, or -1
+def match_cells(
+    truth: pd.DataFrame,  # x, y, radius; pixels
+    found: pd.DataFrame,  # of `find_cells`
+    within: float = 0.8,  # of the radius: farther apart is no match
+) -> np.ndarray:  # for each row of truth its row in `found`, or -1
     "Pair true with found cells one to one, at the smallest total distance (the assignment problem; Kuhn 1955)."
     from scipy.optimize import linear_sum_assignment
-    missing = [c for c, t in (("x", truth), ("y", truth), ("radius", truth), ("cx", found), ("cy", found)) if c not in t]
-    if missing: raise ValueError(f"no column {', '.join(missing)}: give the truth of draw_field and the table of find_cells")
-    if not 0 < within <= 2: raise ValueError(f"within={within}: use a share of the radius, such as 0.8")
-    apart = np.hypot(*(truth[t].to_numpy(float)[:, None] - found[f].to_numpy(float) for t, f in (("x", "cx"), ("y", "cy"))))
-    far = apart > within*truth["radius"].to_numpy(float)[:, None]
+
+    missing = [
+        c
+        for c, t in (("x", truth), ("y", truth), ("radius", truth), ("cx", found), ("cy", found))
+        if c not in t
+    ]
+    if missing:
+        raise ValueError(
+            f"no column {', '.join(missing)}: give the truth of draw_field and the table of find_cells"
+        )
+    if not 0 < within <= 2:
+        raise ValueError(f"within={within}: use a share of the radius, such as 0.8")
+    apart = np.hypot(
+        *(
+            truth[t].to_numpy(float)[:, None] - found[f].to_numpy(float)
+            for t, f in (("x", "cx"), ("y", "cy"))
+        )
+    )
+    far = apart > within * truth["radius"].to_numpy(float)[:, None]
     rows, columns = linear_sum_assignment(np.where(far, 1e6, apart))
     match = np.full(len(truth), -1)
     match[rows] = np.where(far[rows, columns], -1, columns)
     return match
 
 # %% ../nbs/14_smear.ipynb #119fba48
-def measure_field(field: np.ndarray # RGB, uint8, (height, width, 3)
-                  ) -> dict: # saturated, covered (shares of the field), contrast (grey levels of 255), focus (no unit)
+def measure_field(
+    field: np.ndarray,  # RGB, uint8, (height, width, 3)
+) -> (
+    dict
+):  # saturated, covered (shares of the field), contrast (grey levels of 255), focus (no unit)
     "Measure whether a field can be read; focus is the variance of the Laplacian along the rims, over the contrast squared."
     flat = even_light(field)
     mask = dark_regions(flat)
     covered = float(mask.mean())
-    contrast = float(flat[mask == 0].mean() - flat[mask > 0].mean()) if 0 < covered < 1 else 0.
-    rim = cv2.dilate(cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)), np.ones((7, 7), np.uint8)) > 0
+    contrast = float(flat[mask == 0].mean() - flat[mask > 0].mean()) if 0 < covered < 1 else 0.0
+    rim = (
+        cv2.dilate(
+            cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)),
+            np.ones((7, 7), np.uint8),
+        )
+        > 0
+    )
     bend = cv2.Laplacian(cv2.GaussianBlur(flat, (0, 0), 1).astype(np.float32), cv2.CV_32F)
-    focus = 1000*float(bend[rim].var())/max(contrast, 1)**2 if rim.any() else 0.
-    return dict(saturated=float((field.min(-1) >= 254).mean()), covered=covered, contrast=contrast, focus=focus)
+    focus = 1000 * float(bend[rim].var()) / max(contrast, 1) ** 2 if rim.any() else 0.0
+    return dict(
+        saturated=float((field.min(-1) >= 254).mean()),
+        covered=covered,
+        contrast=contrast,
+        focus=focus,
+    )
 
 # %% ../nbs/14_smear.ipynb #d2788fdc
-LIMITS = dict(saturated=.05, covered=.02, contrast=20., focus=2.9)  # chosen on trial fields
+LIMITS = dict(saturated=0.05, covered=0.02, contrast=20.0, focus=2.9)  # chosen on trial fields
 
 
-def check_field(field: np.ndarray, # RGB, uint8, (height, width, 3)
-                limits: dict=LIMITS # most saturated, least covered, contrast and focus
-                ) -> str:          # why it can't be read; "" if it can
+def check_field(
+    field: np.ndarray,  # RGB, uint8, (height, width, 3)
+    limits: dict = LIMITS,  # most saturated, least covered, contrast and focus
+) -> str:  # why it can't be read; "" if it can
     "Say why a field must not be counted: overexposed, empty or blurred; raise `ValueError` for no picture."
     m = measure_field(field)
     if m["saturated"] > limits["saturated"]:
         return f"overexposed: {m['saturated']:.0%} of the pixels are at the end of the scale; use less light"
     if m["contrast"] < limits["contrast"] or m["covered"] < limits["covered"]:
         return f"empty: stain covers {m['covered'] if m['contrast'] >= limits['contrast'] else 0:.1%} of the field; move to where cells are"
-    if m["focus"] < limits["focus"]: return f"blurred: focus {m['focus']:.1f}, at least {limits['focus']} is needed; focus and take it again"
+    if m["focus"] < limits["focus"]:
+        return f"blurred: focus {m['focus']:.1f}, at least {limits['focus']} is needed; focus and take it again"
     return ""
 
 # %% ../nbs/14_smear.ipynb #01e922d5
-def crop_cells(field: np.ndarray,   # RGB, uint8, (height, width, 3)
-               found: pd.DataFrame, # of `find_cells`: x, y, w, h, mask
-               size: int=64         # side, pixels: the model's
-               ) -> np.ndarray:     # RGB, uint8, (n, size, size, 3), black outside the cell
+def crop_cells(
+    field: np.ndarray,  # RGB, uint8, (height, width, 3)
+    found: pd.DataFrame,  # of `find_cells`: x, y, w, h, mask
+    size: int = 64,  # side, pixels: the model's
+) -> np.ndarray:  # RGB, uint8, (n, size, size, 3), black outside the cell
     "Cut cells out of a field as the archive has them, resized as `images.decode_cell` does; raise `ValueError` for a size below 1."
     _checked(field)
-    if size < 1: raise ValueError(f"size={size}: use the side of the model's images, such as 64")
+    if size < 1:
+        raise ValueError(f"size={size}: use the side of the model's images, such as 64")
     crops = np.zeros((len(found), size, size, 3), np.uint8)
     for i, c in enumerate(found.itertuples()):
-        own = field[c.y:c.y + c.h, c.x:c.x + c.w] * c.mask[..., None]
+        own = field[c.y : c.y + c.h, c.x : c.x + c.w] * c.mask[..., None]
         crops[i] = cv2.resize(own, (size, size), interpolation=cv2.INTER_AREA)
     return crops
 
 # %% ../nbs/14_smear.ipynb #16ca873c
-def score_cells(field: np.ndarray, # RGB, uint8, (height, width, 3)
-                model,             # ends in one sigmoid unit; reads square RGB images, 0–255
-                found: pd.DataFrame|None=None # of `find_cells`; None finds them
-                ) -> pd.DataFrame: # `found` with `score`, the probability of parasitized; NaN where the kind isn't red
+def score_cells(
+    field: np.ndarray,  # RGB, uint8, (height, width, 3)
+    model,  # ends in one sigmoid unit; reads square RGB images, 0–255
+    found: pd.DataFrame | None = None,  # of `find_cells`; None finds them
+) -> (
+    pd.DataFrame
+):  # `found` with `score`, the probability of parasitized; NaN where the kind isn't red
     "Find the red cells of a field and score them."
     found = find_cells(field) if found is None else found
     red = (found["kind"] == "red").to_numpy()
     score = np.full(len(found), np.nan)
     if red.any():
-        score[red] = np.asarray(model.predict_on_batch(crop_cells(field, found[red], model.input_shape[1])))[:, 0]
+        score[red] = np.asarray(
+            model.predict_on_batch(crop_cells(field, found[red], model.input_shape[1]))
+        )[:, 0]
     return found.assign(score=score)
 
 # %% ../nbs/14_smear.ipynb #846d5adf
-def count_field(field: np.ndarray, # RGB, uint8, (height, width, 3)
-                model,             # see `score_cells`
-                threshold: float=.5 # a score of at least this is a call of parasitized
-                ) -> dict:         # reason ("" if read), cells, parasitized, and left out: white, small, edge, clump
+def count_field(
+    field: np.ndarray,  # RGB, uint8, (height, width, 3)
+    model,  # see `score_cells`
+    threshold: float = 0.5,  # a score of at least this is a call of parasitized
+) -> dict:  # reason ("" if read), cells, parasitized, and left out: white, small, edge, clump
     "Count a field's red cells and those called parasitized; a field that can't be read counts nothing and says why."
-    if not 0 <= threshold <= 1: raise ValueError(f"threshold={threshold}: use a score from 0 to 1, such as 0.5")
-    if reason := check_field(field): return {"reason": reason} | dict.fromkeys(("cells", "parasitized", "white", "small", "edge", "clump"), 0)
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold={threshold}: use a score from 0 to 1, such as 0.5")
+    if reason := check_field(field):
+        return {"reason": reason} | dict.fromkeys(
+            ("cells", "parasitized", "white", "small", "edge", "clump"), 0
+        )
     cells = score_cells(field, model)
     kinds = cells["kind"].value_counts()
-    return {"reason": "", "cells": int(kinds.get("red", 0)), "parasitized": int((cells["score"] >= threshold).sum()),
-            **{k: int(kinds.get(k, 0)) for k in ("white", "small", "edge", "clump")}}
+    return {
+        "reason": "",
+        "cells": int(kinds.get("red", 0)),
+        "parasitized": int((cells["score"] >= threshold).sum()),
+        **{k: int(kinds.get(k, 0)) for k in ("white", "small", "edge", "clump")},
+    }
 
 # %% ../nbs/14_smear.ipynb #1f556f8d
 def _counts(**named):
     "Return whole numbers as ints; raise `ValueError` naming one that isn't, or that is negative."
     for name, n in named.items():
-        if isinstance(n, bool) or n != n or n < 0 or n != int(n): raise ValueError(f"{name}={n!r}: expected a number of cells, 0 or more")
+        if isinstance(n, bool) or n != n or n < 0 or n != int(n):
+            raise ValueError(f"{name}={n!r}: expected a number of cells, 0 or more")
     return [int(n) for n in named.values()]
 
 
-def parasitaemia(parasitized: int,      # cells called parasitized
-                 cells: int,            # cells counted, at least 1
-                 confidence: float=.95, # of the interval, 0–1
-                 method: str="wilson"   # "wilson" (1927) or "exact" (Clopper and Pearson 1934)
-                 ) -> pd.Series:        # value, low, high; shares, 0–1
+def parasitaemia(
+    parasitized: int,  # cells called parasitized
+    cells: int,  # cells counted, at least 1
+    confidence: float = 0.95,  # of the interval, 0–1
+    method: str = "wilson",  # "wilson" (1927) or "exact" (Clopper and Pearson 1934)
+) -> pd.Series:  # value, low, high; shares, 0–1
     "Compute a parasitaemia with its interval, as if cells were independent; raise `ValueError` for impossible counts."
     from scipy.stats import binomtest
+
     k, n = _counts(parasitized=parasitized, cells=cells)
-    if not 1 <= n or k > n: raise ValueError(f"{k} of {n} cells: expected at least one cell, and no more parasitized ones than there are")
-    if not 0 < confidence < 1: raise ValueError(f"confidence={confidence}: use a share between 0 and 1, such as 0.95")
-    if method not in ("wilson", "exact"): raise ValueError(f"method={method!r}: use 'wilson' or 'exact'")
+    if not 1 <= n or k > n:
+        raise ValueError(
+            f"{k} of {n} cells: expected at least one cell, and no more parasitized ones than there are"
+        )
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence={confidence}: use a share between 0 and 1, such as 0.95")
+    if method not in ("wilson", "exact"):
+        raise ValueError(f"method={method!r}: use 'wilson' or 'exact'")
     ends = binomtest(k, n).proportion_ci(confidence, method)
-    return pd.Series({"value": k/n, "low": ends.low, "high": ends.high})
+    return pd.Series({"value": k / n, "low": ends.low, "high": ends.high})
 
 # %% ../nbs/14_smear.ipynb #0d4da7fb
-def parasitaemia_by_field(parasitized,           # (fields,) cells called parasitized in each field that was read
-                          cells,                 # (fields,) cells counted in each
-                          confidence: float=.95, # of the interval, 0–1
-                          n_boot: int=2000,      # resamples
-                          seed: int=42
-                          ) -> pd.Series:        # value, low, high; shares, 0–1
+def parasitaemia_by_field(
+    parasitized,  # (fields,) cells called parasitized in each field that was read
+    cells,  # (fields,) cells counted in each
+    confidence: float = 0.95,  # of the interval, 0–1
+    n_boot: int = 2000,  # resamples
+    seed: int = 42,
+) -> pd.Series:  # value, low, high; shares, 0–1
     """Compute a parasitaemia with an interval from fields drawn with replacement; raise `ValueError` for fewer than 2 fields.
 
     Where no cell is called, or every one, resampling has nothing to vary, and the exact interval by cell stands in.
     """
     k, n = (np.asarray(a) for a in (parasitized, cells))
-    if k.ndim != 1 or k.shape != n.shape: raise ValueError(f"{k.shape} and {n.shape}: give two numbers a field, parasitized cells and cells")
-    if len(k) < 2: raise ValueError(f"{len(k)} field: fields can't be resampled; read at least 2, or use parasitaemia() by cell")
-    for a, b in zip(k, n): _counts(parasitized=a, cells=b)
+    if k.ndim != 1 or k.shape != n.shape:
+        raise ValueError(
+            f"{k.shape} and {n.shape}: give two numbers a field, parasitized cells and cells"
+        )
+    if len(k) < 2:
+        raise ValueError(
+            f"{len(k)} field: fields can't be resampled; read at least 2, or use parasitaemia() by cell"
+        )
+    for a, b in zip(k, n):
+        _counts(parasitized=a, cells=b)
     total = parasitaemia(k.sum(), n.sum(), confidence, "exact")
-    if (k > n).any(): raise ValueError(f"a field has {k[k > n][0]} parasitized of {n[k > n][0]} cells: more than there are")
-    if k.sum() in (0, n.sum()): return total
+    if (k > n).any():
+        raise ValueError(
+            f"a field has {k[k > n][0]} parasitized of {n[k > n][0]} cells: more than there are"
+        )
+    if k.sum() in (0, n.sum()):
+        return total
     drawn = np.random.default_rng(seed).integers(len(k), size=(n_boot, len(k)))
-    with np.errstate(invalid="ignore"): shares = k[drawn].sum(1)/n[drawn].sum(1)
-    total["low"], total["high"] = np.nanquantile(shares, [(1 - confidence)/2, (1 + confidence)/2])
+    with np.errstate(invalid="ignore"):
+        shares = k[drawn].sum(1) / n[drawn].sum(1)
+    total["low"], total["high"] = np.nanquantile(
+        shares, [(1 - confidence) / 2, (1 + confidence) / 2]
+    )
     return total
 
 # %% ../nbs/14_smear.ipynb #5c24ff5b
-def rogan_gladen(apparent,       # share of cells called parasitized, 0–1; number or array, like the others
-                 sensitivity,    # share of parasitized cells called parasitized, 0–1
-                 specificity,    # share of uninfected cells called uninfected, 0–1
-                 clip: bool=True # a share below 0 becomes 0, one above 1 becomes 1
-                 ):              # the true share, on average
+def rogan_gladen(
+    apparent,  # share of cells called parasitized, 0–1; number or array, like the others
+    sensitivity,  # share of parasitized cells called parasitized, 0–1
+    specificity,  # share of uninfected cells called uninfected, 0–1
+    clip: bool = True,  # a share below 0 becomes 0, one above 1 becomes 1
+):  # the true share, on average
     "Correct a share for error rates (Rogan and Gladen 1978); raise `ValueError` for rates no better than a coin's."
     q, sens, spec = (np.asarray(a, float) for a in (apparent, sensitivity, specificity))
     for name, a in (("apparent", q), ("sensitivity", sens), ("specificity", spec)):
-        if not ((a >= 0) & (a <= 1)).all(): raise ValueError(f"{name}={a}: expected a share from 0 to 1, such as 0.033 for 3.3 %")
+        if not ((a >= 0) & (a <= 1)).all():
+            raise ValueError(f"{name}={a}: expected a share from 0 to 1, such as 0.033 for 3.3 %")
     if (sens + spec <= 1).any():
-        raise ValueError(f"sensitivity {sens} and specificity {spec}: they must add up to more than 1; a call that knows nothing can't be corrected")
-    p = (q - (1 - spec))/(sens + spec - 1)
+        raise ValueError(
+            f"sensitivity {sens} and specificity {spec}: they must add up to more than 1; a call that knows nothing can't be corrected"
+        )
+    p = (q - (1 - spec)) / (sens + spec - 1)
     return (np.clip(p, 0, 1) if clip else p)[()]
 
 # %% ../nbs/14_smear.ipynb #98658cbf
 def _lang_reiczigel(k, n, tn, fp, fn, tp, z):
     "Return the corrected share and the ends of its interval, unclipped; numbers or arrays."
     sick, well = tp + fn, tn + fp
-    raw = (k/n - fp/well)/(tp/sick + tn/well - 1)
-    q, sens, spec = (k + z*z/2)/(n + z*z), (tp + 1)/(sick + 2), (tn + 1)/(well + 2)
+    raw = (k / n - fp / well) / (tp / sick + tn / well - 1)
+    q, sens, spec = (k + z * z / 2) / (n + z * z), (tp + 1) / (sick + 2), (tn + 1) / (well + 2)
     gain = sens + spec - 1
-    p = (q + spec - 1)/gain
-    doubt_sens, doubt_spec = sens*(1 - sens)/(sick + 2), spec*(1 - spec)/(well + 2)
-    middle = p + 2*z*z*(p*doubt_sens - (1 - p)*doubt_spec)
-    reach = z*np.sqrt(q*(1 - q)/(n + z*z) + p*p*doubt_sens + (1 - p)**2*doubt_spec)/gain
+    p = (q + spec - 1) / gain
+    doubt_sens, doubt_spec = sens * (1 - sens) / (sick + 2), spec * (1 - spec) / (well + 2)
+    middle = p + 2 * z * z * (p * doubt_sens - (1 - p) * doubt_spec)
+    reach = (
+        z
+        * np.sqrt(q * (1 - q) / (n + z * z) + p * p * doubt_sens + (1 - p) ** 2 * doubt_spec)
+        / gain
+    )
     return raw, middle - reach, middle + reach
 
 
-def rogan_gladen_interval(parasitized: int, # cells called parasitized, of a patient
-                          cells: int,       # cells counted, of the patient
-                          tn: int, fp: int, fn: int, tp: int, # cells of known label, as `evaluation.confusion` counts them
-                          confidence: float=.95 # of the interval, 0–1
-                          ) -> pd.Series:   # value, low, high; shares, clipped to 0–1
+def rogan_gladen_interval(
+    parasitized: int,  # cells called parasitized, of a patient
+    cells: int,  # cells counted, of the patient
+    tn: int,
+    fp: int,
+    fn: int,
+    tp: int,  # cells of known label, as `evaluation.confusion` counts them
+    confidence: float = 0.95,  # of the interval, 0–1
+) -> pd.Series:  # value, low, high; shares, clipped to 0–1
     "Correct a count for estimated error rates, with an interval (Lang and Reiczigel 2014); cells taken as independent."
     from scipy.stats import norm
+
     k, n, tn, fp, fn, tp = _counts(parasitized=parasitized, cells=cells, tn=tn, fp=fp, fn=fn, tp=tp)
-    if not 1 <= n or k > n: raise ValueError(f"{k} of {n} cells: expected at least one cell, and no more parasitized ones than there are")
-    if not (tp + fn and tn + fp): raise ValueError("no cells of one class: both rates must have been measured")
-    if not 0 < confidence < 1: raise ValueError(f"confidence={confidence}: use a share between 0 and 1, such as 0.95")
-    rogan_gladen(k/n, tp/(tp + fn), tn/(tn + fp))  # refuses rates no better than a coin's
-    ends = _lang_reiczigel(k, n, tn, fp, fn, tp, norm.isf((1 - confidence)/2))
+    if not 1 <= n or k > n:
+        raise ValueError(
+            f"{k} of {n} cells: expected at least one cell, and no more parasitized ones than there are"
+        )
+    if not (tp + fn and tn + fp):
+        raise ValueError("no cells of one class: both rates must have been measured")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence={confidence}: use a share between 0 and 1, such as 0.95")
+    rogan_gladen(k / n, tp / (tp + fn), tn / (tn + fp))  # refuses rates no better than a coin's
+    ends = _lang_reiczigel(k, n, tn, fp, fn, tp, norm.isf((1 - confidence) / 2))
     return pd.Series(np.clip(ends, 0, 1), ["value", "low", "high"])
 
 # %% ../nbs/14_smear.ipynb #b2d46928
-def patient_scores(predictions: pd.DataFrame, # predictions table, of one split
-                   threshold: float=.5        # a score of at least this is a call of parasitized
-                   ) -> pd.DataFrame: # index patient; label (1: has parasitized cells), share called, and numbers of cells
+def patient_scores(
+    predictions: pd.DataFrame,  # predictions table, of one split
+    threshold: float = 0.5,  # a score of at least this is a call of parasitized
+) -> (
+    pd.DataFrame
+):  # index patient; label (1: has parasitized cells), share called, and numbers of cells
     "Count each patient's calls; raise `ValueError` for missing columns, labels not 0 or 1, or patients in several splits."
     missing = [c for c in ("patient", "label", "score") if c not in predictions]
-    if missing: raise ValueError(f"the predictions lack {', '.join(missing)}: use the table of predict_cells")
-    if not len(predictions): raise ValueError("no cells: choose the rows of a split that is there")
-    if not predictions["label"].isin([0, 1]).all(): raise ValueError("labels must be 0 (uninfected) or 1 (parasitized)")
+    if missing:
+        raise ValueError(
+            f"the predictions lack {', '.join(missing)}: use the table of predict_cells"
+        )
+    if not len(predictions):
+        raise ValueError("no cells: choose the rows of a split that is there")
+    if not predictions["label"].isin([0, 1]).all():
+        raise ValueError("labels must be 0 (uninfected) or 1 (parasitized)")
     if "split" in predictions and predictions["split"].nunique() > 1:
-        raise ValueError(f"rows of {', '.join(sorted(predictions['split'].unique()))}: choose one split, as predictions[predictions['split'] == 'test'] does")
+        raise ValueError(
+            f"rows of {', '.join(sorted(predictions['split'].unique()))}: choose one split, as predictions[predictions['split'] == 'test'] does"
+        )
     t = predictions.assign(called=predictions["score"] >= threshold, well=predictions["label"] == 0)
-    t = t.assign(false_alarms=t["called"] & t["well"], found=t["called"] & ~t["well"], parasitized=~t["well"])
-    table = t.groupby("patient")[["called", "well", "false_alarms", "parasitized", "found"]].sum().rename(columns={"well": "uninfected"})
+    t = t.assign(
+        false_alarms=t["called"] & t["well"], found=t["called"] & ~t["well"], parasitized=~t["well"]
+    )
+    table = (
+        t.groupby("patient")[["called", "well", "false_alarms", "parasitized", "found"]]
+        .sum()
+        .rename(columns={"well": "uninfected"})
+    )
     table.insert(0, "label", (table["parasitized"] > 0).astype(int))
     table.insert(1, "cells", table["uninfected"] + table["parasitized"])
-    table.insert(2, "share", table["called"]/table["cells"])
+    table.insert(2, "share", table["called"] / table["cells"])
     return table
 
 # %% ../nbs/14_smear.ipynb #bad6c88b
-def at_parasitaemia(patients: pd.DataFrame, # of `patient_scores`
-                    parasitaemia: float     # of every infected patient, 0–1
-                    ) -> pd.Series:         # index patient; share that would be called, 0–1; NaN without cells to tell
+def at_parasitaemia(
+    patients: pd.DataFrame,  # of `patient_scores`
+    parasitaemia: float,  # of every infected patient, 0–1
+) -> pd.Series:  # index patient; share that would be called, 0–1; NaN without cells to tell
     "Say what share of an infected patient's cells would be called at another parasitaemia, by the patient's own two rates."
-    if not 0 <= parasitaemia <= 1: raise ValueError(f"parasitaemia={parasitaemia}: expected a share from 0 to 1, such as 0.01 for 1 %")
-    alarms = patients["false_alarms"]/patients["uninfected"]
-    found = patients["found"]/patients["parasitized"]
-    return alarms.where(patients["label"] == 0, parasitaemia*found + (1 - parasitaemia)*alarms).rename("share")
+    if not 0 <= parasitaemia <= 1:
+        raise ValueError(
+            f"parasitaemia={parasitaemia}: expected a share from 0 to 1, such as 0.01 for 1 %"
+        )
+    alarms = patients["false_alarms"] / patients["uninfected"]
+    found = patients["found"] / patients["parasitized"]
+    return alarms.where(
+        patients["label"] == 0, parasitaemia * found + (1 - parasitaemia) * alarms
+    ).rename("share")

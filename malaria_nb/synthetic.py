@@ -9,7 +9,9 @@ __all__ = ['LIGHT', 'PURPLE', 'STAINS', 'STEP', 'BROWN', 'FAINT', 'HAZE', 'DRAWI
            'draw_field']
 
 # %% ../nbs/90_synthetic.ipynb #230a6f15
-import json, os, shutil
+import json
+import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,76 +21,100 @@ import numpy as np
 from filelock import FileLock
 
 # %% ../nbs/90_synthetic.ipynb #81bac8f9
-def optical_density(rgb,   # colour of what is stained, 0-255, shape (..., 3)
-                    light, # colour of the empty field beside it, 0-255
-                    ) -> np.ndarray: # optical density in red, green and blue; 0 lets all light through
+def optical_density(
+    rgb,  # colour of what is stained, 0-255, shape (..., 3)
+    light,  # colour of the empty field beside it, 0-255
+) -> np.ndarray:  # optical density in red, green and blue; 0 lets all light through
     "Return how strongly a stain absorbs, given its colour and the light's (Ruifrok and Johnston 2001)."
     return np.log(np.asarray(light, float) / np.asarray(rgb, float))
 
 
-def transmit(density, # optical density, shape (..., 3)
-             light,   # colour of the light, 0-255
-             ) -> np.ndarray: # colour that is left, float32, 0-255
+def transmit(
+    density,  # optical density, shape (..., 3)
+    light,  # colour of the light, 0-255
+) -> np.ndarray:  # colour that is left, float32, 0-255
     "Return the colour of `light` behind a stain: the inverse of `optical_density`."
     return np.asarray(light, np.float32) * np.exp(-np.asarray(density, np.float32))
 
 # %% ../nbs/90_synthetic.ipynb #1384e4eb
 LIGHT = np.array([228, 222, 208])  # an empty field as the camera sees it, RGB
-PURPLE = np.array([.3, 1.7, .17])   # optical density of a parasite's darkest spot
+PURPLE = np.array([0.3, 1.7, 0.17])  # optical density of a parasite's darkest spot
 
 # %% ../nbs/90_synthetic.ipynb #e41c341e
 @dataclass(frozen=True)
 class Look:
     "What the cells of one photograph share: light, stain, size and focus."
-    light: tuple     # colour of the empty field, RGB, 0-255
-    stain: tuple     # optical density of a cell's body in red, green and blue
-    purple: tuple    # the same for a parasite's darkest spot
+
+    light: tuple  # colour of the empty field, RGB, 0-255
+    stain: tuple  # optical density of a cell's body in red, green and blue
+    purple: tuple  # the same for a parasite's darkest spot
     strength: float  # how deeply parasites took the stain; 1 is usual
-    radius: float    # mean radius of a cell, pixels
-    pallor: float    # how much paler a cell is in its middle, 0-1
-    rim: float       # how much paler a cell is at its edge, 0-1
-    specks: float    # mean number of faint specks on a cell, parasite or not
-    blur: float      # focus: standard deviation of the blur, pixels
-    noise: float     # camera noise, grey levels
+    radius: float  # mean radius of a cell, pixels
+    pallor: float  # how much paler a cell is in its middle, 0-1
+    rim: float  # how much paler a cell is at its edge, 0-1
+    specks: float  # mean number of faint specks on a cell, parasite or not
+    blur: float  # focus: standard deviation of the blur, pixels
+    noise: float  # camera noise, grey levels
 
 # %% ../nbs/90_synthetic.ipynb #199cfa2f
 # colours of a stained cell as a camera sees them (RGB), and their shares
-STAINS = {"pink": ((204, 150, 146), .55), "tan": ((194, 160, 150), .14), "lavender": ((170, 164, 186), .23),
-          "magenta": ((188, 116, 150), .04), "blue": ((148, 152, 192), .04)}
+STAINS = {
+    "pink": ((204, 150, 146), 0.55),
+    "tan": ((194, 160, 150), 0.14),
+    "lavender": ((170, 164, 186), 0.23),
+    "magenta": ((188, 116, 150), 0.04),
+    "blue": ((148, 152, 192), 0.04),
+}
 
 # %% ../nbs/90_synthetic.ipynb #5010836a
-def patient_look(rng: np.random.Generator # source of every choice
-                 ) -> Look:
+def patient_look(
+    rng: np.random.Generator,  # source of every choice
+) -> Look:
     "Choose how one patient's smear is stained and photographed."
     colours, shares = zip(*STAINS.values())
     colour = np.array(colours[rng.choice(len(colours), p=shares)]) + rng.normal(0, 4, 3)
     light = LIGHT + rng.normal(0, 4, 3)
-    purple = PURPLE * rng.uniform([.6, .85, .3], [1.6, 1.15, 1.6])
-    return Look(light=tuple(light * rng.normal(.98, .035)),
-                stain=tuple(optical_density(colour, light)), purple=tuple(purple),
-                strength=rng.uniform(.9, 1.25), radius=float(np.clip(rng.normal(61, 6), 46, 80)),
-                pallor=rng.beta(1.2, 3), rim=rng.beta(1.2, 1.2), specks=rng.gamma(.5, 1.5),
-                blur=rng.uniform(.7, 1.4), noise=rng.uniform(1.8, 3.6))
+    purple = PURPLE * rng.uniform([0.6, 0.85, 0.3], [1.6, 1.15, 1.6])
+    return Look(
+        light=tuple(light * rng.normal(0.98, 0.035)),
+        stain=tuple(optical_density(colour, light)),
+        purple=tuple(purple),
+        strength=rng.uniform(0.9, 1.25),
+        radius=float(np.clip(rng.normal(61, 6), 46, 80)),
+        pallor=rng.beta(1.2, 3),
+        rim=rng.beta(1.2, 1.2),
+        specks=rng.gamma(0.5, 1.5),
+        blur=rng.uniform(0.7, 1.4),
+        noise=rng.uniform(1.8, 3.6),
+    )
 
 
-def photo_look(look: Look,               # the patient's
-               rng: np.random.Generator, # source of every choice
-               ) -> Look:
+def photo_look(
+    look: Look,  # the patient's
+    rng: np.random.Generator,  # source of every choice
+) -> Look:
     "Vary a patient's look as from one photograph to the next: light, stain and focus."
-    return replace(look, light=tuple(np.array(look.light) + rng.normal(0, 3, 3)),
-                   stain=tuple(np.array(look.stain) * rng.normal(1, .06, 3)),
-                   blur=max(.5, look.blur + rng.normal(0, .2)))
+    return replace(
+        look,
+        light=tuple(np.array(look.light) + rng.normal(0, 3, 3)),
+        stain=tuple(np.array(look.stain) * rng.normal(1, 0.06, 3)),
+        blur=max(0.5, look.blur + rng.normal(0, 0.2)),
+    )
 
 # %% ../nbs/90_synthetic.ipynb #058970a8
 def _waves(rng, angle, amplitude, first=2, last=8):
     "Return a random closed wave around 1: low orders strong, high orders weak."
     k = np.arange(first, last + 1)[:, None]
-    return 1 + (rng.normal(0, amplitude, k.shape) * k**-.8 * np.cos(k*angle + rng.uniform(0, 2*np.pi, k.shape))).sum(0)
+    return 1 + (
+        rng.normal(0, amplitude, k.shape)
+        * k**-0.8
+        * np.cos(k * angle + rng.uniform(0, 2 * np.pi, k.shape))
+    ).sum(0)
 
 
 def _turned(x, y, by):
     "Return the points (x, y), turned by an angle, as an array (n, 2)."
-    return np.stack([x*np.cos(by) - y*np.sin(by), x*np.sin(by) + y*np.cos(by)], 1)
+    return np.stack([x * np.cos(by) - y * np.sin(by), x * np.sin(by) + y * np.cos(by)], 1)
 
 # %% ../nbs/90_synthetic.ipynb #ced6ccab
 STEP = 3  # pixels: the archive's outlines go in steps of about this size
@@ -97,194 +123,268 @@ STEP = 3  # pixels: the archive's outlines go in steps of about this size
 def _segment(rng, cell, r0):
     "Add in place what cutting a cell out of a photograph leaves: a neighbour's shred, a bite, a frayed edge."
     c = cell.shape[0] // 2
-    def at(distance, turn): return int(c + r0*distance*np.cos(turn)), int(c + r0*distance*np.sin(turn))
-    turn = rng.uniform(0, 2*np.pi)
-    if rng.random() < .12:
-        shred = [at(.8, turn), at(1.2, turn + .1), at(rng.uniform(1.2, 1.6), turn + rng.normal(0, .4))]
+
+    def at(distance, turn):
+        return int(c + r0 * distance * np.cos(turn)), int(c + r0 * distance * np.sin(turn))
+
+    turn = rng.uniform(0, 2 * np.pi)
+    if rng.random() < 0.12:
+        shred = [
+            at(0.8, turn),
+            at(1.2, turn + 0.1),
+            at(rng.uniform(1.2, 1.6), turn + rng.normal(0, 0.4)),
+        ]
         cv2.polylines(cell, [np.array(shred)], False, 1, int(rng.integers(1, 6)))
-    if rng.random() < .15:
-        cv2.circle(cell, at(rng.uniform(1.05, 1.3), rng.uniform(0, 2*np.pi)), int(r0*rng.uniform(.2, .45)), 0, -1)
+    if rng.random() < 0.15:
+        cv2.circle(
+            cell,
+            at(rng.uniform(1.05, 1.3), rng.uniform(0, 2 * np.pi)),
+            int(r0 * rng.uniform(0.2, 0.45)),
+            0,
+            -1,
+        )
     edge = cv2.morphologyEx(cell, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-    cell[edge & (rng.random(cell.shape) < rng.choice([0, .08, .2]))] = 1
+    cell[edge & (rng.random(cell.shape) < rng.choice([0, 0.08, 0.2]))] = 1
 
 
 def _outline(rng, radius):
     "Return the points of a cell's outline around (0, 0), (64, 2)."
-    angle = np.linspace(0, 2*np.pi, 64, endpoint=False)
-    r = radius * _waves(rng, angle, rng.choice([.035, .09, .17], p=[.6, .28, .12])).clip(.6)
-    for _ in range(rng.poisson(.5)): # corners, where the smear was pulled
-        r += radius * rng.uniform(.1, .35) * np.exp(rng.uniform(4, 30) * (np.cos(angle - rng.uniform(0, 2*np.pi)) - 1))
-    longer = 1 + abs(rng.normal(0, .08))
-    return _turned(r*np.cos(angle)*longer, r*np.sin(angle)/longer, rng.uniform(0, np.pi))
+    angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+    r = radius * _waves(rng, angle, rng.choice([0.035, 0.09, 0.17], p=[0.6, 0.28, 0.12])).clip(0.6)
+    for _ in range(rng.poisson(0.5)):  # corners, where the smear was pulled
+        r += (
+            radius
+            * rng.uniform(0.1, 0.35)
+            * np.exp(rng.uniform(4, 30) * (np.cos(angle - rng.uniform(0, 2 * np.pi)) - 1))
+        )
+    longer = 1 + abs(rng.normal(0, 0.08))
+    return _turned(r * np.cos(angle) * longer, r * np.sin(angle) / longer, rng.uniform(0, np.pi))
 
 
-def cell_outline(rng: np.random.Generator, # source of every choice
-                 radius: float,            # mean radius, pixels
-                 ) -> np.ndarray:          # True inside the cell, bool (h, w), cropped tight
+def cell_outline(
+    rng: np.random.Generator,  # source of every choice
+    radius: float,  # mean radius, pixels
+) -> np.ndarray:  # True inside the cell, bool (h, w), cropped tight
     "Draw a cell's silhouette, steps, shreds and bites included."
     r0 = radius / STEP
     c = int(r0 * 2.2)
-    cell = np.zeros((2*c + 1, 2*c + 1), np.uint8)
+    cell = np.zeros((2 * c + 1, 2 * c + 1), np.uint8)
     cv2.fillPoly(cell, [(c + _outline(rng, r0)).round().astype(np.int32)], 1)
     _segment(rng, cell, r0)
     pieces = cv2.connectedComponents(cell)[1]
     cell = pieces == pieces[c, c]
     ys, xs = np.flatnonzero(cell.any(1)), np.flatnonzero(cell.any(0))
-    return cell[ys[0]:ys[-1]+1, xs[0]:xs[-1]+1].repeat(STEP, 0).repeat(STEP, 1)
+    return cell[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1].repeat(STEP, 0).repeat(STEP, 1)
 
 # %% ../nbs/90_synthetic.ipynb #812cf0d1
 def _smooth(rng, h, w, cells):
     "Return smooth noise, standard deviation about 1, float32 (h, w), with `cells` bumps a side."
-    return cv2.resize(rng.standard_normal((cells, cells), np.float32), (w, h), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(
+        rng.standard_normal((cells, cells), np.float32), (w, h), interpolation=cv2.INTER_CUBIC
+    )
 
 
-def cell_thickness(rng: np.random.Generator, # source of every choice
-                   depth: np.ndarray,        # distance to the outline, pixels, 0 outside, float32 (h, w)
-                   radius: float,            # mean radius, pixels
-                   look: Look,
-                   ) -> np.ndarray: # amount of the body's stain, 1 is usual, float32 (h, w)
+def cell_thickness(
+    rng: np.random.Generator,  # source of every choice
+    depth: np.ndarray,  # distance to the outline, pixels, 0 outside, float32 (h, w)
+    radius: float,  # mean radius, pixels
+    look: Look,
+) -> np.ndarray:  # amount of the body's stain, 1 is usual, float32 (h, w)
     "Draw how thick a cell is: even but for a pale centre, a thin rim and some unevenness."
     h, w = depth.shape
-    uneven, oval = _smooth(rng, h, w, 5), rng.normal(1, .12)
-    x = np.arange(w, dtype=np.float32) - np.float32(w/2 + rng.normal(0, .1*radius))
-    y = np.arange(h, dtype=np.float32)[:, None] - np.float32(h/2 + rng.normal(0, .1*radius))
-    d = np.sqrt(np.float32(oval)*x*x + np.float32(1/oval)*y*y) / np.float32(radius * rng.uniform(.25, .55))
-    d += np.float32(.12)*uneven
-    pale = np.float32(.6 * min(.8, look.pallor * rng.uniform(.3, 1.4)))
-    thick = np.float32(rng.normal(1, .05)) + np.float32(.03)*uneven
+    uneven, oval = _smooth(rng, h, w, 5), rng.normal(1, 0.12)
+    x = np.arange(w, dtype=np.float32) - np.float32(w / 2 + rng.normal(0, 0.1 * radius))
+    y = np.arange(h, dtype=np.float32)[:, None] - np.float32(h / 2 + rng.normal(0, 0.1 * radius))
+    d = np.sqrt(np.float32(oval) * x * x + np.float32(1 / oval) * y * y) / np.float32(
+        radius * rng.uniform(0.25, 0.55)
+    )
+    d += np.float32(0.12) * uneven
+    pale = np.float32(0.6 * min(0.8, look.pallor * rng.uniform(0.3, 1.4)))
+    thick = np.float32(rng.normal(1, 0.05)) + np.float32(0.03) * uneven
     thick -= pale / (1 + cv2.exp(np.float32(rng.choice([2.5, 4, 8])) * (d - 1)))
-    return thick * (1 - np.float32(.9*look.rim) * cv2.exp(depth * np.float32(-25/radius)))
+    return thick * (1 - np.float32(0.9 * look.rim) * cv2.exp(depth * np.float32(-25 / radius)))
 
 # %% ../nbs/90_synthetic.ipynb #32d5e3e3
-def _blob(shape, rng, x, y, size, rough=.25, longer=1., turn=None):
+def _blob(shape, rng, x, y, size, rough=0.25, longer=1.0, turn=None):
     "Cover an irregular patch around (x, y): coverage 0-1, float32."
-    angle = np.linspace(0, 2*np.pi, 24, endpoint=False)
-    r = size * _waves(rng, angle, rough, 1, 5).clip(.3)
+    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    r = size * _waves(rng, angle, rough, 1, 5).clip(0.3)
     turn = rng.uniform(0, np.pi) if turn is None else turn
-    points = (x, y) + _turned(r*np.cos(angle)*longer, r*np.sin(angle)/longer, turn)
+    points = (x, y) + _turned(r * np.cos(angle) * longer, r * np.sin(angle) / longer, turn)
     cover = np.zeros(shape, np.uint8)
-    cv2.fillPoly(cover, [(points*16).round().astype(np.int32)], 255, cv2.LINE_AA, 4) # 4 bits of a pixel's fraction
+    cv2.fillPoly(
+        cover, [(points * 16).round().astype(np.int32)], 255, cv2.LINE_AA, 4
+    )  # 4 bits of a pixel's fraction
     return cover.astype(np.float32) / 255
 
 
 def _ring(shape, rng, x, y, size):
     "Cover a thin ring around (x, y), closed or open: coverage 0-1, float32."
-    cover, axes = np.zeros(shape, np.uint8), (int(size*16), int(size*16*rng.uniform(.6, 1)))
-    sweep = 360 if rng.random() < .5 else rng.uniform(220, 340)
+    cover, axes = np.zeros(shape, np.uint8), (int(size * 16), int(size * 16 * rng.uniform(0.6, 1)))
+    sweep = 360 if rng.random() < 0.5 else rng.uniform(220, 340)
     turn, thick = rng.uniform(0, 180), int(rng.integers(2, 5))
-    cv2.ellipse(cover, (int(x*16), int(y*16)), axes, turn, 0, sweep, 255, thick, cv2.LINE_AA, 4)
+    cv2.ellipse(cover, (int(x * 16), int(y * 16)), axes, turn, 0, sweep, 255, thick, cv2.LINE_AA, 4)
     return cover.astype(np.float32) / 255
 
 # %% ../nbs/90_synthetic.ipynb #2c2aa2c2
 def _place(rng, depth, edge):
     "Choose a point (x, y) inside the cell, near its outline with probability `edge`."
     deepest = depth.max()
-    low, high = (min(4, .3*deepest), .3*deepest) if rng.random() < edge else (.25*deepest, deepest)
+    low, high = (
+        (min(4, 0.3 * deepest), 0.3 * deepest) if rng.random() < edge else (0.25 * deepest, deepest)
+    )
     ok = np.flatnonzero((depth >= low) & (depth <= high))
     y, x = divmod(int(ok[rng.integers(len(ok))]), depth.shape[1])
     return x, y
 
 
-def draw_parasite(rng: np.random.Generator,  # source of every choice
-                  depth: np.ndarray,         # distance to the outline, pixels, 0 outside, float32 (h, w)
-                  radius: float,             # of the cell, pixels
-                  form: str|None=None,       # "ring", "trophozoite" or "bar"; None chooses
-                  ) -> np.ndarray:           # amount of stain, 1 is a dark spot, float32 (h, w)
+def draw_parasite(
+    rng: np.random.Generator,  # source of every choice
+    depth: np.ndarray,  # distance to the outline, pixels, 0 outside, float32 (h, w)
+    radius: float,  # of the cell, pixels
+    form: str | None = None,  # "ring", "trophozoite" or "bar"; None chooses
+) -> np.ndarray:  # amount of stain, 1 is a dark spot, float32 (h, w)
     "Draw one parasite somewhere in a cell."
-    form = form or rng.choice(["ring", "trophozoite", "bar"], p=[.55, .27, .18])
-    shape, (x, y) = depth.shape, _place(rng, depth, edge=.35)
+    form = form or rng.choice(["ring", "trophozoite", "bar"], p=[0.55, 0.27, 0.18])
+    shape, (x, y) = depth.shape, _place(rng, depth, edge=0.35)
     if form == "bar":
-        return _blob(shape, rng, x, y, radius*rng.uniform(.11, .16), .2, rng.uniform(1.3, 1.8)) * rng.uniform(.7, 1)
+        return _blob(
+            shape, rng, x, y, radius * rng.uniform(0.11, 0.16), 0.2, rng.uniform(1.3, 1.8)
+        ) * rng.uniform(0.7, 1)
     if form == "trophozoite":
-        size = radius * rng.uniform(.15, .3)
-        body = _blob(shape, rng, x, y, size, .35, rng.uniform(1, 1.4)) * rng.uniform(.3, .6)
-        dx, dy = rng.normal(0, size/3, 2)
-        return np.maximum(body, _blob(shape, rng, x + dx, y + dy, size*rng.uniform(.4, .65)) * rng.uniform(.7, 1))
-    size = radius * rng.uniform(.13, .26)
-    stain = _ring(shape, rng, x, y, size) * rng.uniform(.2, .45)
-    for turn in rng.uniform(0, 2*np.pi, 1 + (rng.random() < .2)): # the chromatin dots, on the ring
-        dot = _blob(shape, rng, x + size*np.cos(turn), y + size*np.sin(turn), radius*rng.uniform(.075, .135),
-                    longer=rng.uniform(1, 1.35), turn=turn + np.pi/2)
-        stain = np.maximum(stain, dot * rng.uniform(.7, 1.1))
+        size = radius * rng.uniform(0.15, 0.3)
+        body = _blob(shape, rng, x, y, size, 0.35, rng.uniform(1, 1.4)) * rng.uniform(0.3, 0.6)
+        dx, dy = rng.normal(0, size / 3, 2)
+        return np.maximum(
+            body,
+            _blob(shape, rng, x + dx, y + dy, size * rng.uniform(0.4, 0.65)) * rng.uniform(0.7, 1),
+        )
+    size = radius * rng.uniform(0.13, 0.26)
+    stain = _ring(shape, rng, x, y, size) * rng.uniform(0.2, 0.45)
+    for turn in rng.uniform(
+        0, 2 * np.pi, 1 + (rng.random() < 0.2)
+    ):  # the chromatin dots, on the ring
+        dot = _blob(
+            shape,
+            rng,
+            x + size * np.cos(turn),
+            y + size * np.sin(turn),
+            radius * rng.uniform(0.075, 0.135),
+            longer=rng.uniform(1, 1.35),
+            turn=turn + np.pi / 2,
+        )
+        stain = np.maximum(stain, dot * rng.uniform(0.7, 1.1))
     return stain
 
 # %% ../nbs/90_synthetic.ipynb #f0f4415d
-BROWN = (.5, .8, .7) # optical density of debris
+BROWN = (0.5, 0.8, 0.7)  # optical density of debris
 
 
 def draw_platelet(rng: np.random.Generator, depth: np.ndarray, radius: float) -> np.ndarray:
     "Draw a platelet: a pale, granular patch; the amount of purple stain, float32 (h, w)."
-    shape, (x, y), size = depth.shape, _place(rng, depth, edge=.5), radius*rng.uniform(.1, .2)
-    stain = _blob(shape, rng, x, y, size, .4) * rng.uniform(.05, .2)
-    for dx, dy in rng.normal(0, size/2, (rng.integers(2, 6), 2)):
-        stain += _blob(shape, rng, x + dx, y + dy, size*rng.uniform(.12, .25)) * rng.uniform(.1, .25)
+    shape, (x, y), size = depth.shape, _place(rng, depth, edge=0.5), radius * rng.uniform(0.1, 0.2)
+    stain = _blob(shape, rng, x, y, size, 0.4) * rng.uniform(0.05, 0.2)
+    for dx, dy in rng.normal(0, size / 2, (rng.integers(2, 6), 2)):
+        stain += _blob(shape, rng, x + dx, y + dy, size * rng.uniform(0.12, 0.25)) * rng.uniform(
+            0.1, 0.25
+        )
     return stain
 
 
 def draw_debris(rng: np.random.Generator, depth: np.ndarray, radius: float) -> np.ndarray:
     "Draw stain debris: a small sharp patch; the amount of brown, float32 (h, w)."
-    x, y = _place(rng, depth, edge=.3)
-    return _blob(depth.shape, rng, x, y, radius*rng.uniform(.03, .1), .5, rng.uniform(1, 1.5)) * rng.uniform(.1, .5)
+    x, y = _place(rng, depth, edge=0.3)
+    return _blob(
+        depth.shape, rng, x, y, radius * rng.uniform(0.03, 0.1), 0.5, rng.uniform(1, 1.5)
+    ) * rng.uniform(0.1, 0.5)
 
 
 def draw_specks(rng: np.random.Generator, depth: np.ndarray, radius: float, n: int) -> np.ndarray:
     "Draw `n` faint specks; the amount of purple stain, float32 (h, w)."
     stain = np.zeros(depth.shape, np.float32)
     for _ in range(n):
-        x, y = _place(rng, depth, edge=.1)
-        stain = np.maximum(stain, _blob(depth.shape, rng, x, y, radius*rng.uniform(.015, .035)) * rng.uniform(.05, .22))
+        x, y = _place(rng, depth, edge=0.1)
+        stain = np.maximum(
+            stain,
+            _blob(depth.shape, rng, x, y, radius * rng.uniform(0.015, 0.035))
+            * rng.uniform(0.05, 0.22),
+        )
     return stain
 
 # %% ../nbs/90_synthetic.ipynb #c1ab394b
-FAINT = ((1, .5, .2), (.84, .08, .08)) # how deeply a cell's parasites are stained, and how often
+FAINT = (
+    (1, 0.5, 0.2),
+    (0.84, 0.08, 0.08),
+)  # how deeply a cell's parasites are stained, and how often
 
 
-HAZE = .019 # purple in an infected cell's whole body; measured in 83 real patients: 6 grey levels darker in green
+HAZE = 0.019  # purple in an infected cell's whole body; measured in 83 real patients: 6 grey levels darker in green
 
 
 def _parasites(rng, cell, depth, radius, strength):
     "Draw one to three parasites: the amount of stain, float32, and their pixels, bool."
-    drawn = [draw_parasite(rng, depth, radius) for _ in range(rng.choice([1, 2, 3], p=[.75, .2, .05]))]
+    drawn = [
+        draw_parasite(rng, depth, radius) for _ in range(rng.choice([1, 2, 3], p=[0.75, 0.2, 0.05]))
+    ]
     stain = np.maximum.reduce(drawn)
-    uneven = 1 + np.float32(.3) * _smooth(rng, *cell.shape, 20)
-    return cv2.GaussianBlur(stain * uneven * np.float32(strength), (0, 0), 1), (stain > .1) & cell
+    uneven = 1 + np.float32(0.3) * _smooth(rng, *cell.shape, 20)
+    return cv2.GaussianBlur(stain * uneven * np.float32(strength), (0, 0), 1), (stain > 0.1) & cell
 
 
 def _layers(rng, cell, radius, look, infected, strength=None):
     "Draw all that lies in a cell: optical density, float32 (h, w, 3), and the parasites' pixels, bool (h, w)."
     depth = cv2.distanceTransform(np.pad(cell, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
     thick = cell_thickness(rng, depth, radius, look)
-    purple, brown = draw_specks(rng, depth, radius, rng.poisson(look.specks)), np.zeros(cell.shape, np.float32)
-    if rng.random() < .10: purple = np.maximum(purple, draw_platelet(rng, depth, radius))
-    if rng.random() < .14: brown = draw_debris(rng, depth, radius)
+    purple, brown = (
+        draw_specks(rng, depth, radius, rng.poisson(look.specks)),
+        np.zeros(cell.shape, np.float32),
+    )
+    if rng.random() < 0.10:
+        purple = np.maximum(purple, draw_platelet(rng, depth, radius))
+    if rng.random() < 0.14:
+        brown = draw_debris(rng, depth, radius)
     mask = np.zeros(cell.shape, bool)
     if infected:
-        deep = look.strength * rng.choice(FAINT[0], p=FAINT[1]) # drawn in any case: `strength` must not move the rest
+        deep = look.strength * rng.choice(
+            FAINT[0], p=FAINT[1]
+        )  # drawn in any case: `strength` must not move the rest
         stain, mask = _parasites(rng, cell, depth, radius, deep if strength is None else strength)
-        purple = np.maximum(purple, stain) + np.float32(max(0, rng.normal(HAZE, .012)))
-    return np.stack([thick, purple, brown], -1) @ np.array([look.stain, look.purple, BROWN], np.float32), mask
+        purple = np.maximum(purple, stain) + np.float32(max(0, rng.normal(HAZE, 0.012)))
+    return np.stack([thick, purple, brown], -1) @ np.array(
+        [look.stain, look.purple, BROWN], np.float32
+    ), mask
 
 
 def _photograph(rng, density, cell, look, radius):
     "Turn optical density into a picture: lamp, lens, camera, and black outside the cell."
     h, w = cell.shape
-    turn, fall = rng.uniform(0, 2*np.pi), rng.uniform(0, .05) / radius # the lamp's light falls off to one side
-    lamp = 1 + fall * ((np.arange(w) - w/2)*np.cos(turn) + (np.arange(h)[:, None] - h/2)*np.sin(turn))
+    turn, fall = (
+        rng.uniform(0, 2 * np.pi),
+        rng.uniform(0, 0.05) / radius,
+    )  # the lamp's light falls off to one side
+    lamp = 1 + fall * (
+        (np.arange(w) - w / 2) * np.cos(turn) + (np.arange(h)[:, None] - h / 2) * np.sin(turn)
+    )
     rgb = transmit(density, look.light) * lamp.astype(np.float32)[..., None]
-    noise = cv2.GaussianBlur(rng.standard_normal((h, w), np.float32) * np.float32(look.noise), (0, 0), .7)
+    noise = cv2.GaussianBlur(
+        rng.standard_normal((h, w), np.float32) * np.float32(look.noise), (0, 0), 0.7
+    )
     rgb = cv2.GaussianBlur(rgb, (0, 0), look.blur) + noise[..., None]
     return (rgb.round().clip(1, 255) * cell[..., None]).astype(np.uint8)
 
 
-def draw_cell(rng: np.random.Generator|int, # source of every choice, or a seed
-              infected: bool,               # draw at least one parasite
-              look: Look|None=None,         # the photograph's; None chooses one
-              strength: float|None=None,    # how deeply the parasites are stained, 0-1.2; None chooses
-              ) -> tuple[np.ndarray, np.ndarray]: # picture, uint8 (h, w, 3) RGB; the parasites' pixels, bool (h, w)
+def draw_cell(
+    rng: np.random.Generator | int,  # source of every choice, or a seed
+    infected: bool,  # draw at least one parasite
+    look: Look | None = None,  # the photograph's; None chooses one
+    strength: float | None = None,  # how deeply the parasites are stained, 0-1.2; None chooses
+) -> tuple[
+    np.ndarray, np.ndarray
+]:  # picture, uint8 (h, w, 3) RGB; the parasites' pixels, bool (h, w)
     "Draw one stained cell on black, and say where its parasites are."
     rng = np.random.default_rng(rng)
     look = look or photo_look(patient_look(rng), rng)
-    radius = float(np.clip(look.radius * rng.normal(1, .1), 30, 100))
+    radius = float(np.clip(look.radius * rng.normal(1, 0.1), 30, 100))
     cell = cell_outline(rng, radius)
     layers, mask = _layers(rng, cell, radius, look, infected, strength)
     return _photograph(rng, layers, cell, look, radius), mask
@@ -293,21 +393,25 @@ def draw_cell(rng: np.random.Generator|int, # source of every choice, or a seed
 @dataclass(frozen=True)
 class Planned:
     "One cell before it is drawn."
-    file: str      # class folder and name, as in the official archive
+
+    file: str  # class folder and name, as in the official archive
     infected: bool
-    look: Look     # its photograph's
-    seed: tuple    # this cell's own
+    look: Look  # its photograph's
+    seed: tuple  # this cell's own
 
 
 def _names(rng, patient, photos):
     "Return the names of a patient's photographs, in the archive's style."
-    number = f"C{patient + 1}P{patient//2 + 1}"
+    number = f"C{patient + 1}P{patient // 2 + 1}"
     smears = [number + rng.choice(["thinF", "ThinF", "NThinF"])]
-    if patient == 46: # as in the archive: one patient, two microscopes
+    if patient == 46:  # as in the archive: one patient, two microscopes
         smears = [number + "thin_Original_Motic", number + "thinOriginalOlympusCX21"]
-    day, late = f"2015{rng.integers(1, 13):02d}{rng.integers(1, 29):02d}", "a" * (rng.random() < .03)
-    seconds = np.sort(rng.choice(np.arange(8*3600, 18*3600), photos, replace=False))
-    clocks = [f"{t//3600:02d}{t//60 % 60:02d}{t % 60:02d}{late}" for t in seconds]
+    day, late = (
+        f"2015{rng.integers(1, 13):02d}{rng.integers(1, 29):02d}",
+        "a" * (rng.random() < 0.03),
+    )
+    seconds = np.sort(rng.choice(np.arange(8 * 3600, 18 * 3600), photos, replace=False))
+    clocks = [f"{t // 3600:02d}{t // 60 % 60:02d}{t % 60:02d}{late}" for t in seconds]
     return [f"{smears[i % len(smears)]}_IMG_{day}_{clock}" for i, clock in enumerate(clocks)]
 
 
@@ -318,71 +422,101 @@ def _patient_cells(seed, patient, infected, uninfected):
     looks = [photo_look(look, rng) for _ in photos]
     n = infected + uninfected
     photo, number = rng.integers(0, len(photos), n), 1 + rng.permutation(n + 200)
+
     def planned(i, sick, p):
         file = f"{'Parasitized' if sick else 'Uninfected'}/{photos[p]}_cell_{number[i]}.png"
         return Planned(file, sick, looks[p], (seed, 2, patient, i))
+
     return [planned(i, i < infected, p) for i, p in enumerate(photo)]
 
 
-def plan_cells(n: int=1600,              # cells, half of them parasitized
-               seed: int=42,             # the same seed gives the same plan
-               patients: int|None=None,  # None: one for 20 cells, at least 60 and at most 200
-               ) -> list[Planned]:
+def plan_cells(
+    n: int = 1600,  # cells, half of them parasitized
+    seed: int = 42,  # the same seed gives the same plan
+    patients: int | None = None,  # None: one for 20 cells, at least 60 and at most 200
+) -> list[Planned]:
     "Decide name, class, look and seed of every cell, without drawing any."
-    patients = int(np.clip(n//20, 60, 200)) if patients is None else patients
-    if n < 2: raise ValueError(f"n={n}: a data set needs at least 2 cells, one of each class")
-    if patients < 2: raise ValueError(f"patients={patients}: a split by patient needs at least 2")
+    patients = int(np.clip(n // 20, 60, 200)) if patients is None else patients
+    if n < 2:
+        raise ValueError(f"n={n}: a data set needs at least 2 cells, one of each class")
+    if patients < 2:
+        raise ValueError(f"patients={patients}: a split by patient needs at least 2")
     rng = np.random.default_rng([seed, 0])
-    many = np.where(rng.permutation(patients) < round(.75*patients), rng.lognormal(0, .7, patients), 0)
-    infected = np.bincount(rng.choice(patients, n//2, p=many/many.sum()), minlength=patients).tolist()
-    uninfected = np.bincount(np.arange(n - n//2) % patients, minlength=patients).tolist()
-    return [cell for p in range(patients) for cell in _patient_cells(seed, p, infected[p], uninfected[p])]
+    many = np.where(
+        rng.permutation(patients) < round(0.75 * patients), rng.lognormal(0, 0.7, patients), 0
+    )
+    infected = np.bincount(
+        rng.choice(patients, n // 2, p=many / many.sum()), minlength=patients
+    ).tolist()
+    uninfected = np.bincount(np.arange(n - n // 2) % patients, minlength=patients).tolist()
+    return [
+        cell
+        for p in range(patients)
+        for cell in _patient_cells(seed, p, infected[p], uninfected[p])
+    ]
 
 # %% ../nbs/90_synthetic.ipynb #15b49299
-DRAWING = 3 # raised when the same seed starts to give other pictures; a part of the cache's key
+DRAWING = 3  # raised when the same seed starts to give other pictures; a part of the cache's key
 
 
 def _write(folder, cell, masks):
     "Draw one planned cell into its class folder, and its mask beside it."
     rgb, mask = draw_cell(np.random.default_rng(cell.seed), cell.infected, cell.look)
-    (folder/cell.file).write_bytes(cv2.imencode(".png", rgb[..., ::-1])[1])
-    if masks: (folder/"masks"/Path(cell.file).name).write_bytes(cv2.imencode(".png", mask.astype(np.uint8)*255)[1])
+    (folder / cell.file).write_bytes(cv2.imencode(".png", rgb[..., ::-1])[1])
+    if masks:
+        (folder / "masks" / Path(cell.file).name).write_bytes(
+            cv2.imencode(".png", mask.astype(np.uint8) * 255)[1]
+        )
 
 
 def _holds(root, recipe, plan):
     "Say whether `root` already holds these cells; raise `FileExistsError` if it holds anything else."
-    if not root.exists() or not any(root.iterdir()): return False
-    note = root/"synthetic.json"
+    if not root.exists() or not any(root.iterdir()):
+        return False
+    note = root / "synthetic.json"
     files = [c.file for c in plan] + [f"masks/{Path(c.file).name}" for c in plan] * recipe["masks"]
-    if note.exists() and json.loads(note.read_text()) == recipe and all((root/f).exists() for f in files): return True
-    raise FileExistsError(f"{root} holds something else than these {len(plan):,} synthetic cells: "
-                          "delete it, or give another folder")
+    if (
+        note.exists()
+        and json.loads(note.read_text()) == recipe
+        and all((root / f).exists() for f in files)
+    ):
+        return True
+    raise FileExistsError(
+        f"{root} holds something else than these {len(plan):,} synthetic cells: "
+        "delete it, or give another folder"
+    )
 
 
-def synthetic_cells(root: str|Path,          # folder to make
-                    n: int=1600,             # cells, half of them parasitized
-                    seed: int=42,            # the same seed gives the same bytes
-                    masks: bool=False,       # also write each cell's parasite mask (0 or 255) to `root`/masks
-                    patients: int|None=None, # None: one for 20 cells, at least 60 and at most 200
-                    workers: int|None=None,  # threads; None: one a core
-                    progress: bool|None=None, # show a bar; None: from 5,000 cells on
-                    ) -> Path:               # `root`
+def synthetic_cells(
+    root: str | Path,  # folder to make
+    n: int = 1600,  # cells, half of them parasitized
+    seed: int = 42,  # the same seed gives the same bytes
+    masks: bool = False,  # also write each cell's parasite mask (0 or 255) to `root`/masks
+    patients: int | None = None,  # None: one for 20 cells, at least 60 and at most 200
+    workers: int | None = None,  # threads; None: one a core
+    progress: bool | None = None,  # show a bar; None: from 5,000 cells on
+) -> Path:  # `root`
     "Draw `n` cells into `root` as the official archive has them; cells that are there already are kept."
     from tqdm.auto import tqdm
+
     progress = n >= 5000 if progress is None else progress
     root, plan = Path(root), plan_cells(n, seed, patients)
     recipe = dict(drawing=DRAWING, n=n, seed=seed, masks=masks, patients=patients)
     part = root.with_name(root.name + ".part")
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{root}.lock"):
-        if _holds(root, recipe, plan): return root
+        if _holds(root, recipe, plan):
+            return root
         shutil.rmtree(part, ignore_errors=True)
-        for folder in ["Parasitized", "Uninfected"] + ["masks"]*masks: (part/folder).mkdir(parents=True)
+        for folder in ["Parasitized", "Uninfected"] + ["masks"] * masks:
+            (part / folder).mkdir(parents=True)
         with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
             drawn = pool.map(lambda cell: _write(part, cell, masks), plan)
-            for _ in tqdm(drawn, total=n, desc="drawing", unit="cell", disable=not progress): pass
-        (part/"synthetic.json").write_text(json.dumps(recipe))
-        if root.exists(): root.rmdir()
+            for _ in tqdm(drawn, total=n, desc="drawing", unit="cell", disable=not progress):
+                pass
+        (part / "synthetic.json").write_text(json.dumps(recipe))
+        if root.exists():
+            root.rmdir()
         os.replace(part, root)
     return root
 
@@ -400,18 +534,31 @@ def _white_cell(rng, big, look):
     "Draw a white cell of this radius around a nucleus of two to four lobes: optical density, float32, and its silhouette, bool."
     cell = _patch(rng, big)
     (h, w), purple = cell.shape, np.zeros(cell.shape, np.float32)
-    for turn in rng.uniform(0, 2*np.pi) + np.arange(rng.integers(2, 5))*rng.uniform(1.2, 2.2):
-        lobe = _blob(cell.shape, rng, w/2 + .32*big*np.cos(turn), h/2 + .32*big*np.sin(turn), big*rng.uniform(.27, .38), .12)
-        purple = np.maximum(purple, lobe * rng.uniform(.75, 1))
-    body = cell * np.float32(.35) * (1 + np.float32(.1)*_smooth(rng, *cell.shape, 8))
-    return np.stack([body, cv2.GaussianBlur(purple, (0, 0), 1.5)], -1) @ np.array([look.stain, look.purple], np.float32), cell
+    for turn in rng.uniform(0, 2 * np.pi) + np.arange(rng.integers(2, 5)) * rng.uniform(1.2, 2.2):
+        lobe = _blob(
+            cell.shape,
+            rng,
+            w / 2 + 0.32 * big * np.cos(turn),
+            h / 2 + 0.32 * big * np.sin(turn),
+            big * rng.uniform(0.27, 0.38),
+            0.12,
+        )
+        purple = np.maximum(purple, lobe * rng.uniform(0.75, 1))
+    body = cell * np.float32(0.35) * (1 + np.float32(0.1) * _smooth(rng, *cell.shape, 8))
+    return np.stack([body, cv2.GaussianBlur(purple, (0, 0), 1.5)], -1) @ np.array(
+        [look.stain, look.purple], np.float32
+    ), cell
 
 
 def _free_platelet(rng, radius, look):
     "Draw a platelet that lies between cells: optical density, float32, and its silhouette, bool."
-    room = np.hypot(*(np.indices((101, 101)) - 50.)) < 20
-    stain = 2.5*draw_platelet(rng, cv2.distanceTransform(room.astype(np.uint8), cv2.DIST_L2, 3), 1.3*radius)
-    return cv2.GaussianBlur(stain, (0, 0), 1)[..., None] * np.array(look.purple, np.float32), stain > .1
+    room = np.hypot(*(np.indices((101, 101)) - 50.0)) < 20
+    stain = 2.5 * draw_platelet(
+        rng, cv2.distanceTransform(room.astype(np.uint8), cv2.DIST_L2, 3), 1.3 * radius
+    )
+    return cv2.GaussianBlur(stain, (0, 0), 1)[..., None] * np.array(
+        look.purple, np.float32
+    ), stain > 0.1
 
 # %% ../nbs/90_synthetic.ipynb #6848239b
 def _positions(rng, radii, touching, shape):
@@ -422,10 +569,14 @@ def _positions(rng, radii, touching, shape):
         for _ in range(300):
             if beside:
                 x, y, other = placed[rng.integers(len(placed))]
-                turn, apart = rng.uniform(0, 2*np.pi), (radius + other) * rng.uniform(.82, .98)
-                at = x + apart*np.cos(turn), y + apart*np.sin(turn)
-            else: at = rng.uniform(-radius, shape[1] + radius), rng.uniform(-radius, shape[0] + radius)
-            gaps = sorted(np.hypot(at[0] - x, at[1] - y)/(radius + r) for x, y, r in placed)
+                turn, apart = rng.uniform(0, 2 * np.pi), (radius + other) * rng.uniform(0.82, 0.98)
+                at = x + apart * np.cos(turn), y + apart * np.sin(turn)
+            else:
+                at = (
+                    rng.uniform(-radius, shape[1] + radius),
+                    rng.uniform(-radius, shape[0] + radius),
+                )
+            gaps = sorted(np.hypot(at[0] - x, at[1] - y) / (radius + r) for x, y, r in placed)
             if not gaps or gaps[beside and len(gaps) > 1] > 1.2 or (beside and len(gaps) == 1):
                 placed.append((*at, radius))
                 break
@@ -435,63 +586,101 @@ def _positions(rng, radii, touching, shape):
 def _expose(rng, density, look, blur, exposure):
     "Turn a field's optical density into a picture: a lamp that is brighter in its middle, lens and camera."
     h, w = density.shape[:2]
-    middle = rng.normal(.5, .12, 2) * (w, h)
+    middle = rng.normal(0.5, 0.12, 2) * (w, h)
     away = np.hypot(np.arange(w) - middle[0], (np.arange(h) - middle[1])[:, None]) / np.hypot(w, h)
-    lamp = (exposure * (1 - rng.uniform(.1, .35)*away**2)).astype(np.float32)
+    lamp = (exposure * (1 - rng.uniform(0.1, 0.35) * away**2)).astype(np.float32)
     rgb = cv2.GaussianBlur(transmit(density, look.light) * lamp[..., None], (0, 0), blur)
-    return (rgb + rng.standard_normal((h, w, 1), np.float32)*np.float32(.3*look.noise)).round().clip(0, 255).astype(np.uint8)
+    return (
+        (rgb + rng.standard_normal((h, w, 1), np.float32) * np.float32(0.3 * look.noise))
+        .round()
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
 
 # %% ../nbs/90_synthetic.ipynb #b7de130f
-FIELD = (1000, 1300) # height and width of a drawn field, pixels
-SHRUNK = .5          # a field's magnification beside that of the archive's cells: as the quick scale sees them
+FIELD = (1000, 1300)  # height and width of a drawn field, pixels
+SHRUNK = (
+    0.5  # a field's magnification beside that of the archive's cells: as the quick scale sees them
+)
 
 
-def draw_field(rng: np.random.Generator|int, # source of every choice, or a seed
-               cells: int=90,                # red cells to place, the cut ones included; up to about 150 find room
-               parasitaemia: float=.03,      # chance of a red cell to hold parasites, 0-1
-               look: Look|None=None,         # the photograph's; None chooses one
-               touching: float=.15,          # share of the red cells put beside another
-               white: float=.3,              # white cells, on average
-               platelets: float=3,           # platelets between the cells, on average
-               blur: float=0,                # focus lost, standard deviation in pixels
-               exposure: float=1,            # light beside the usual; 1.8 bleaches the cells
-               shape: tuple=FIELD,           # height and width, pixels
-               ): # picture, uint8 (h, w, 3) RGB; truth, a row a thing: x, y, radius (pixels), kind, label, edge, touches
+def draw_field(
+    rng: np.random.Generator | int,  # source of every choice, or a seed
+    cells: int = 90,  # red cells to place, the cut ones included; up to about 150 find room
+    parasitaemia: float = 0.03,  # chance of a red cell to hold parasites, 0-1
+    look: Look | None = None,  # the photograph's; None chooses one
+    touching: float = 0.15,  # share of the red cells put beside another
+    white: float = 0.3,  # white cells, on average
+    platelets: float = 3,  # platelets between the cells, on average
+    blur: float = 0,  # focus lost, standard deviation in pixels
+    exposure: float = 1,  # light beside the usual; 1.8 bleaches the cells
+    shape: tuple = FIELD,  # height and width, pixels
+):  # picture, uint8 (h, w, 3) RGB; truth, a row a thing: x, y, radius (pixels), kind, label, edge, touches
     "Draw what a microscope shows, and tell what lies where; raise `ValueError` for a parasitaemia outside 0-1."
     import pandas as pd
-    if not 0 <= parasitaemia <= 1: raise ValueError(f"parasitaemia={parasitaemia}: expected a share from 0 to 1, such as 0.03")
-    if cells < 0: raise ValueError(f"cells={cells}: expected 0 or more")
+
+    if not 0 <= parasitaemia <= 1:
+        raise ValueError(f"parasitaemia={parasitaemia}: expected a share from 0 to 1, such as 0.03")
+    if cells < 0:
+        raise ValueError(f"cells={cells}: expected 0 or more")
     rng = np.random.default_rng(rng)
     look = look or photo_look(patient_look(rng), rng)
-    kinds = ["white"]*rng.poisson(white) + ["red"]*cells + ["platelet"]*rng.poisson(platelets)
-    usual = np.array([{"white": 1.8, "red": 1, "platelet": .3}[k] for k in kinds]) * look.radius
-    radii = (usual * rng.normal(1, .1, len(kinds))).clip(15, 200)
+    kinds = ["white"] * rng.poisson(white) + ["red"] * cells + ["platelet"] * rng.poisson(platelets)
+    usual = np.array([{"white": 1.8, "red": 1, "platelet": 0.3}[k] for k in kinds]) * look.radius
+    radii = (usual * rng.normal(1, 0.1, len(kinds))).clip(15, 200)
     placed = _positions(rng, radii * SHRUNK, touching, shape)
-    margin = 150 # pixels: room for what is cut by the border
-    density = np.zeros((shape[0] + 2*margin, shape[1] + 2*margin, 3), np.float32)
+    margin = 150  # pixels: room for what is cut by the border
+    density = np.zeros((shape[0] + 2 * margin, shape[1] + 2 * margin, 3), np.float32)
     taken, rows = np.zeros(density.shape[:2], np.int32), []
     for number, ((x, y, radius), kind) in enumerate(zip(placed, kinds), 1):
         infected = kind == "red" and rng.random() < parasitaemia
         if kind == "red":
             cell = _patch(rng, radius / SHRUNK)
             layers = _layers(rng, cell, radius / SHRUNK, look, infected)[0] * cell[..., None]
-        elif kind == "white": layers, cell = _white_cell(rng, radius / SHRUNK, look)
-        else: layers, cell = _free_platelet(rng, look.radius, look)
+        elif kind == "white":
+            layers, cell = _white_cell(rng, radius / SHRUNK, look)
+        else:
+            layers, cell = _free_platelet(rng, look.radius, look)
         h, w = (max(1, round(side * SHRUNK)) for side in cell.shape)
         layers = cv2.resize(layers, (w, h), interpolation=cv2.INTER_AREA)
         cell = cv2.resize(cell.astype(np.uint8), (w, h), interpolation=cv2.INTER_NEAREST) > 0
-        top, left = int(round(y - h/2)) + margin, int(round(x - w/2)) + margin
-        part = np.s_[max(top, 0):top + h, max(left, 0):left + w]
-        if top < 0 or left < 0 or density[part].shape[:2] != (h, w): continue
+        top, left = int(round(y - h / 2)) + margin, int(round(x - w / 2)) + margin
+        part = np.s_[max(top, 0) : top + h, max(left, 0) : left + w]
+        if top < 0 or left < 0 or density[part].shape[:2] != (h, w):
+            continue
         density[part] += layers
         near = cv2.dilate(cell.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         touched = set(np.unique(taken[part][near])) - {0}
         for row in rows:
-            if row["number"] in touched: row["touches"] = True
+            if row["number"] in touched:
+                row["touches"] = True
         taken[part][cell] = number
-        seen = (taken[margin:-margin, margin:-margin][max(top - margin, 0):, max(left - margin, 0):][:h, :w] == number).sum()
-        if seen == 0: continue
-        rows.append(dict(number=number, x=x, y=y, radius=radius, kind=kind, label=int(infected), edge=seen < cell.sum(), touches=bool(touched)))
-    picture = _expose(rng, density[margin:-margin, margin:-margin], look, np.hypot(look.blur*SHRUNK, blur), exposure)
+        seen = (
+            taken[margin:-margin, margin:-margin][max(top - margin, 0) :, max(left - margin, 0) :][
+                :h, :w
+            ]
+            == number
+        ).sum()
+        if seen == 0:
+            continue
+        rows.append(
+            dict(
+                number=number,
+                x=x,
+                y=y,
+                radius=radius,
+                kind=kind,
+                label=int(infected),
+                edge=seen < cell.sum(),
+                touches=bool(touched),
+            )
+        )
+    picture = _expose(
+        rng,
+        density[margin:-margin, margin:-margin],
+        look,
+        np.hypot(look.blur * SHRUNK, blur),
+        exposure,
+    )
     columns = ["number", "x", "y", "radius", "kind", "label", "edge", "touches"]
     return picture, pd.DataFrame(rows, columns=columns).drop(columns="number")

@@ -14,68 +14,104 @@ from .course import COLORS, whole_file
 from .images import Batches
 
 # %% ../nbs/04_training.ipynb #7da3653a
-def compile_model(model: keras.Model,         # ends in one sigmoid unit
-                  optimizer: str="adam",      # "adam", "adamw" (which also pulls weights towards 0) or "rmsprop"
-                  learning_rate=1e-3,         # length of the first steps, or a Keras schedule
-                  jit: bool=False,            # translate the model first (XLA): a slow start, then faster on a GPU
-                  smoothing: float=0,         # labels are moved by half of this towards 0.5 (chapter 16)
-                  averaging: float|None=None, # momentum of a running mean of the weights, which replaces them in the end; None: none
-                  metrics: bool=True          # False: the loss alone, where the labels are a teacher's scores and not classes
-                  ) -> keras.Model: # the same model, compiled
+def compile_model(
+    model: keras.Model,  # ends in one sigmoid unit
+    optimizer: str = "adam",  # "adam", "adamw" (which also pulls weights towards 0) or "rmsprop"
+    learning_rate=1e-3,  # length of the first steps, or a Keras schedule
+    jit: bool = False,  # translate the model first (XLA): a slow start, then faster on a GPU
+    smoothing: float = 0,  # labels are moved by half of this towards 0.5 (chapter 16)
+    averaging: float
+    | None = None,  # momentum of a running mean of the weights, which replaces them in the end; None: none
+    metrics: bool = True,  # False: the loss alone, where the labels are a teacher's scores and not classes
+) -> keras.Model:  # the same model, compiled
     "Attach binary cross-entropy, an optimizer, accuracy and AUC; raise `ValueError` for an unknown optimizer."
-    kinds = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "rmsprop": keras.optimizers.RMSprop}
-    if optimizer not in kinds: raise ValueError(f"optimizer={optimizer!r}: use one of {', '.join(map(repr, kinds))}")
+    kinds = {
+        "adam": keras.optimizers.Adam,
+        "adamw": keras.optimizers.AdamW,
+        "rmsprop": keras.optimizers.RMSprop,
+    }
+    if optimizer not in kinds:
+        raise ValueError(f"optimizer={optimizer!r}: use one of {', '.join(map(repr, kinds))}")
     average = dict(use_ema=True, ema_momentum=averaging) if averaging else {}
-    model.compile(kinds[optimizer](learning_rate=learning_rate, **average), loss=keras.losses.BinaryCrossentropy(label_smoothing=smoothing), jit_compile=jit,
-                  metrics=["accuracy", keras.metrics.AUC(name="auc")] if metrics else [])
+    model.compile(
+        kinds[optimizer](learning_rate=learning_rate, **average),
+        loss=keras.losses.BinaryCrossentropy(label_smoothing=smoothing),
+        jit_compile=jit,
+        metrics=["accuracy", keras.metrics.AUC(name="auc")] if metrics else [],
+    )
     return model
 
 # %% ../nbs/04_training.ipynb #7d19570e
-def plot_history(history: pd.DataFrame, # a row an epoch: loss, accuracy, val_loss, val_accuracy
-                 title: str             # what the figure finds
-                 ): # matplotlib figure
+def plot_history(
+    history: pd.DataFrame,  # a row an epoch: loss, accuracy, val_loss, val_accuracy
+    title: str,  # what the figure finds
+):  # matplotlib figure
     "Draw loss and accuracy of training and validation cells against the epoch."
     import matplotlib.pyplot as plt
     from matplotlib.ticker import MaxNLocator
+
     fig, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
-    for ax, name, unit in zip(axes, ("loss", "accuracy"), ("binary cross-entropy, nats", "fraction right")):
-        ax.plot(history.index, history[name], "o--", ms=4, color=COLORS["train"], label="training cells")
-        ax.plot(history.index, history[f"val_{name}"], "s-", ms=4, color=COLORS["valid"], label="validation cells")
+    for ax, name, unit in zip(
+        axes, ("loss", "accuracy"), ("binary cross-entropy, nats", "fraction right")
+    ):
+        ax.plot(
+            history.index, history[name], "o--", ms=4, color=COLORS["train"], label="training cells"
+        )
+        ax.plot(
+            history.index,
+            history[f"val_{name}"],
+            "s-",
+            ms=4,
+            color=COLORS["valid"],
+            label="validation cells",
+        )
         ax.axvline(history["val_loss"].idxmin(), color="0.6", ls=":", label="best epoch")
         ax.set(title=name.capitalize(), xlabel="epoch", ylabel=unit)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    fig.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
+    )
     fig.suptitle(title)
     return fig
 
 # %% ../nbs/04_training.ipynb #7028c02d
-def set_seed(seed: int,                 # for Python, NumPy and Keras's back end
-             deterministic: bool=False  # only operations that always round alike: slower, until the process ends
-             ):
+def set_seed(
+    seed: int,  # for Python, NumPy and Keras's back end
+    deterministic: bool = False,  # only operations that always round alike: slower, until the process ends
+):
     "Let what follows draw the same random numbers each time."
     keras.utils.set_random_seed(seed)
     if deterministic and keras.backend.backend() == "tensorflow":
         import tensorflow as tf
+
         tf.config.experimental.enable_op_determinism()
     if deterministic and keras.backend.backend() == "torch":
         import torch
+
         torch.use_deterministic_algorithms(True)
     # JAX repeats itself on a CPU; on a GPU it needs XLA_FLAGS=--xla_gpu_deterministic_ops=true before it starts
 
 # %% ../nbs/04_training.ipynb #c8e1f9b2
-def predict_cells(model: keras.Model,    # ends in one sigmoid unit
-                  images,                # array (n, …); row i belongs to cells.iloc[i]
-                  cells: pd.DataFrame,   # cells table
-                  rows=None,             # which rows, as positions; None takes all
-                  batch: int=256         # cells at a time
-                  ) -> pd.DataFrame: # file, patient, smear, label, score (probability of parasitized), split
+def predict_cells(
+    model: keras.Model,  # ends in one sigmoid unit
+    images,  # array (n, …); row i belongs to cells.iloc[i]
+    cells: pd.DataFrame,  # cells table
+    rows=None,  # which rows, as positions; None takes all
+    batch: int = 256,  # cells at a time
+) -> pd.DataFrame:  # file, patient, smear, label, score (probability of parasitized), split
     "Score cells; raise `ValueError` when images and cells differ in number or a score isn't a number."
     if len(images) != len(cells):
-        raise ValueError(f"{len(images)} images but {len(cells)} cells: give the table the images were loaded from")
+        raise ValueError(
+            f"{len(images)} images but {len(cells)} cells: give the table the images were loaded from"
+        )
     rows = np.arange(len(cells)) if rows is None else np.asarray(rows)
-    score = model.predict(Batches(images, cells["label"], rows, batch), verbose=0)[:, 0].astype(float)
-    if (bad := np.isnan(score).sum()):
-        raise ValueError(f"{bad} of {len(score)} scores are NaN: look for NaN in the input or in the weights")
+    score = model.predict(Batches(images, cells["label"], rows, batch), verbose=0)[:, 0].astype(
+        float
+    )
+    if bad := np.isnan(score).sum():
+        raise ValueError(
+            f"{bad} of {len(score)} scores are NaN: look for NaN in the input or in the weights"
+        )
     columns = [c for c in ("file", "patient", "smear", "label", "split") if c in cells]
     table = cells[columns].iloc[rows].reset_index(drop=True)
     table.insert(4, "score", score)
@@ -87,21 +123,26 @@ import zipfile
 from pathlib import Path
 
 # %% ../nbs/04_training.ipynb #86d54881
-def save_model(model: keras.Model,
-               path: str|Path # ends in .keras; appears only when whole
-               ):
+def save_model(
+    model: keras.Model,
+    path: str | Path,  # ends in .keras; appears only when whole
+):
     "Write a model with its weights and its optimizer; raise `ValueError` for another kind of file."
     path = Path(path)
-    if path.suffix != ".keras": raise ValueError(f"{path.name}: name it {path.stem}.keras, which can be loaded safely")
+    if path.suffix != ".keras":
+        raise ValueError(f"{path.name}: name it {path.stem}.keras, which can be loaded safely")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as part: model.save(part)
+    with whole_file(path) as part:
+        model.save(part)
 
 
-def load_model(path: str|Path # ends in .keras
-               ) -> keras.Model: # compiled if it was when saved
+def load_model(
+    path: str | Path,  # ends in .keras
+) -> keras.Model:  # compiled if it was when saved
     "Read a model; raise `FileNotFoundError` when there is none, `ValueError` for anything but a whole .keras file."
     path = Path(path)
-    if not path.exists(): raise FileNotFoundError(errno.ENOENT, "no model there: train and save it first", str(path))
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, "no model there: train and save it first", str(path))
     if path.suffix != ".keras" or not zipfile.is_zipfile(path):
         raise ValueError(f"{path} isn't a whole .keras file: save the model again with save_model")
     return keras.saving.load_model(path, safe_mode=True)
@@ -120,37 +161,53 @@ def _variables(model):
     return [*model.variables, *model.optimizer.variables]
 
 # %% ../nbs/04_training.ipynb #ce6ff38e
-def _epoch_file(folder, epoch): return folder/f"epoch-{epoch:03d}.npz"
-def _best(rows): return 1 + int(np.argmin([r["val_loss"] for r in rows]))
-def _table(rows): return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="epoch"))
+def _epoch_file(folder, epoch):
+    return folder / f"epoch-{epoch:03d}.npz"
+
+
+def _best(rows):
+    return 1 + int(np.argmin([r["val_loss"] for r in rows]))
+
+
+def _table(rows):
+    return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="epoch"))
 
 
 def _keep(model, rows, folder):
     "Keep the epoch that has just ended, and of the older ones the best."
     last, best = _epoch_file(folder, len(rows)), _epoch_file(folder, _best(rows))
     arrays = [keras.ops.convert_to_numpy(v) for v in _variables(model)]
-    with whole_file(last) as part: np.savez(part, *arrays)
-    with whole_file(folder/"history.csv") as part: _table(rows).to_csv(part)
-    for old in set(folder.glob("epoch-*.npz")) - {last, best}: old.unlink()
+    with whole_file(last) as part:
+        np.savez(part, *arrays)
+    with whole_file(folder / "history.csv") as part:
+        _table(rows).to_csv(part)
+    for old in set(folder.glob("epoch-*.npz")) - {last, best}:
+        old.unlink()
 
 
 def _restore(model, folder, epoch):
     "Give every variable the value it had after `epoch`."
     with np.load(_epoch_file(folder, epoch)) as arrays:
-        for v, name in zip(_variables(model), arrays.files, strict=True): v.assign(arrays[name])
+        for v, name in zip(_variables(model), arrays.files, strict=True):
+            v.assign(arrays[name])
 
 
 def _kept(folder):
     "Read the history up to the last epoch that can be gone on from: a file that a crash cut short doesn't count."
-    if not (folder/"history.csv").exists(): return []
-    with open(folder/"history.csv", newline="", encoding="utf-8") as f:
+    if not (folder / "history.csv").exists():
+        return []
+    with open(folder / "history.csv", newline="", encoding="utf-8") as f:
         rows = [{k: float(v) for k, v in row.items() if k != "epoch"} for row in csv.DictReader(f)]
-    while rows and not all(zipfile.is_zipfile(_epoch_file(folder, n)) for n in (len(rows), _best(rows))): rows.pop()
+    while rows and not all(
+        zipfile.is_zipfile(_epoch_file(folder, n)) for n in (len(rows), _best(rows))
+    ):
+        rows.pop()
     return rows
 
 # %% ../nbs/04_training.ipynb #41ee85d7
 class _EachEpoch(keras.callbacks.Callback):
     "Note, keep and show every epoch; begin by bringing `plateau` and `stopping` up to the epochs already in `rows`."
+
     def __init__(self, batches, rows, folder, plateau, stopping, bar):
         super().__init__()
         self.batches, self.rows, self.folder = batches, rows, folder
@@ -158,7 +215,8 @@ class _EachEpoch(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         for epoch, row in enumerate(self.rows):
-            for callback in (self.plateau, self.stopping): callback.on_epoch_end(epoch, dict(row))
+            for callback in (self.plateau, self.stopping):
+                callback.on_epoch_end(epoch, dict(row))
         if self.rows:
             _restore(self.model, self.folder, _best(self.rows))
             self.stopping.best_weights = self.model.get_weights()
@@ -170,13 +228,27 @@ class _EachEpoch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
-            raise ValueError(f"epoch {epoch + 1} ended with loss {logs['loss']}, validation loss {logs['val_loss']}: "
-                             f"use a learning rate below {logs['learning_rate']:g}, or look for NaN in the input")
-        names = sorted(set(logs) - {"learning_rate"}, key=lambda k: (k.startswith("val_"), not k.endswith("loss"), k))
+            raise ValueError(
+                f"epoch {epoch + 1} ended with loss {logs['loss']}, validation loss {logs['val_loss']}: "
+                f"use a learning rate below {logs['learning_rate']:g}, or look for NaN in the input"
+            )
+        names = sorted(
+            set(logs) - {"learning_rate"},
+            key=lambda k: (k.startswith("val_"), not k.endswith("loss"), k),
+        )
         seconds = round(time.perf_counter() - self.began, 3)
-        self.rows.append({**{k: logs[k] for k in names}, "learning_rate": logs["learning_rate"], "seconds": seconds})
-        if self.folder: _keep(self.model, self.rows, self.folder)
-        self.bar.set_postfix(loss=f"{logs['loss']:.4f}", val_loss=f"{logs['val_loss']:.4f}", refresh=False)
+        self.rows.append(
+            {
+                **{k: logs[k] for k in names},
+                "learning_rate": logs["learning_rate"],
+                "seconds": seconds,
+            }
+        )
+        if self.folder:
+            _keep(self.model, self.rows, self.folder)
+        self.bar.set_postfix(
+            loss=f"{logs['loss']:.4f}", val_loss=f"{logs['val_loss']:.4f}", refresh=False
+        )
         self.bar.update()
 
 # %% ../nbs/04_training.ipynb #5764d304
@@ -184,7 +256,7 @@ def _lock(folder):
     "Make `folder` and wait until no other process trains in it; raise `OSError` when it can't be written."
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder/"lock").acquire()
+        return FileLock(folder / "lock").acquire()
     except OSError as e:
         what = f"{e.strerror}: fit can't keep its epochs there, so choose another folder or make it writable"
         raise type(e)(e.errno, what, str(folder)) from e
@@ -192,49 +264,75 @@ def _lock(folder):
 
 def _claim(folder, model, train, valid, plateau):
     "Note in `folder` which training it is for; raise `ValueError` when that is another one."
-    file, optimizer = folder/"training.json", model.optimizer
-    what = dict(weights=[list(v.shape) for v in model.weights], optimizer=type(optimizer).__name__,
-                learning_rate=float(keras.ops.convert_to_numpy(optimizer.learning_rate)), plateau=plateau,
-                cells=[len(train.rows), len(valid.rows)], batch=train.batch, seed=train.seed)
+    file, optimizer = folder / "training.json", model.optimizer
+    what = dict(
+        weights=[list(v.shape) for v in model.weights],
+        optimizer=type(optimizer).__name__,
+        learning_rate=float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
+        plateau=plateau,
+        cells=[len(train.rows), len(valid.rows)],
+        batch=train.batch,
+        seed=train.seed,
+    )
     if not file.exists():
-        with whole_file(file) as part: part.write_text(json.dumps(what), encoding="utf-8")
+        with whole_file(file) as part:
+            part.write_text(json.dumps(what), encoding="utf-8")
     there = json.loads(file.read_text(encoding="utf-8"))
-    differ = [f"{k} was {there.get(k)} and is {v} now" for k, v in what.items() if there.get(k) != v]
+    differ = [
+        f"{k} was {there.get(k)} and is {v} now" for k, v in what.items() if there.get(k) != v
+    ]
     if differ:
-        raise ValueError(f"{folder} holds another training ({'; '.join(differ)}): choose another folder, or delete it")
+        raise ValueError(
+            f"{folder} holds another training ({'; '.join(differ)}): choose another folder, or delete it"
+        )
 
 
 def _stopped(rows, epochs, patience):
     "Say why a training with this history is over; None while it isn't."
-    if rows and len(rows) - _best(rows) >= patience: return f"no lower validation loss for {patience} epochs"
-    if len(rows) >= epochs: return f"all {epochs} epochs done"
+    if rows and len(rows) - _best(rows) >= patience:
+        return f"no lower validation loss for {patience} epochs"
+    if len(rows) >= epochs:
+        return f"all {epochs} epochs done"
 
 
 def _tensorboard(folder):
     "Return Keras's TensorBoard callback; raise `ModuleNotFoundError` where its package is missing."
     from importlib.util import find_spec
+
     if find_spec("tensorboard") is None:
-        raise ModuleNotFoundError("tensorboard=… needs a package the course does without: pip install tensorboard")
+        raise ModuleNotFoundError(
+            "tensorboard=… needs a package the course does without: pip install tensorboard"
+        )
     return keras.callbacks.TensorBoard(str(folder))
 
 # %% ../nbs/04_training.ipynb #ad3ae942
-def fit(model: keras.Model,           # freshly compiled
-        train: Batches,               # cells to learn from
-        valid: Batches,               # cells to judge every epoch by
-        epochs: int,                  # at most
-        folder: str|Path|None=None,   # keeps every finished epoch; a call that finds some goes on from the last
-        patience: int|None=5,         # stop after so many epochs without a lower validation loss; None: never
-        plateau: int|None=2,          # halve the learning rate after so many; None: never
-        keep: str="best",             # epoch whose weights the model is left with, "best" or "last"
-        tensorboard: str|Path|None=None, # folder for TensorBoard's files; needs the package tensorboard
-        progress: bool=True           # show a bar
-        ) -> pd.DataFrame: # history: a row an epoch, from 1; .attrs has "best_epoch" and "stopped" (why)
+def fit(
+    model: keras.Model,  # freshly compiled
+    train: Batches,  # cells to learn from
+    valid: Batches,  # cells to judge every epoch by
+    epochs: int,  # at most
+    folder: str
+    | Path
+    | None = None,  # keeps every finished epoch; a call that finds some goes on from the last
+    patience: int
+    | None = 5,  # stop after so many epochs without a lower validation loss; None: never
+    plateau: int | None = 2,  # halve the learning rate after so many; None: never
+    keep: str = "best",  # epoch whose weights the model is left with, "best" or "last"
+    tensorboard: str
+    | Path
+    | None = None,  # folder for TensorBoard's files; needs the package tensorboard
+    progress: bool = True,  # show a bar
+) -> pd.DataFrame:  # history: a row an epoch, from 1; .attrs has "best_epoch" and "stopped" (why)
     "Train `model`, by default to its best epoch's weights; raise `ValueError` when the loss isn't a number."
     from tqdm.auto import tqdm
-    if not getattr(model, "optimizer", None): raise ValueError("the model isn't compiled: compile_model(model) first")
+
+    if not getattr(model, "optimizer", None):
+        raise ValueError("the model isn't compiled: compile_model(model) first")
     for name, n in (("epochs", epochs), ("patience", patience), ("plateau", plateau)):
-        if n is not None and n < 1: raise ValueError(f"{name}={n}: use 1 or more")
-    if keep not in ("best", "last"): raise ValueError(f"keep={keep!r}: use 'best' or 'last'")
+        if n is not None and n < 1:
+            raise ValueError(f"{name}={n}: use 1 or more")
+    if keep not in ("best", "last"):
+        raise ValueError(f"keep={keep!r}: use 'best' or 'last'")
     patience = patience or epochs + 1
     more = [_tensorboard(tensorboard)] if tensorboard else []
     folder, rows = Path(folder) if folder else None, []
@@ -244,17 +342,32 @@ def fit(model: keras.Model,           # freshly compiled
             _claim(folder, model, train, valid, plateau)
             rows = _kept(folder)
         if len(rows) > epochs:
-            raise ValueError(f"{folder} holds {len(rows)} epochs: ask for as many or more, not for {epochs}")
+            raise ValueError(
+                f"{folder} holds {len(rows)} epochs: ask for as many or more, not for {epochs}"
+            )
         if _stopped(rows, epochs, patience):
             _restore(model, folder, _best(rows) if keep == "best" else len(rows))
-            model.optimizer.finalize_variable_values(model.trainable_variables)  # the running mean, as at the end of Keras's fit
+            model.optimizer.finalize_variable_values(
+                model.trainable_variables
+            )  # the running mean, as at the end of Keras's fit
         else:
-            slower = keras.callbacks.ReduceLROnPlateau(factor=.5, patience=plateau or epochs + 1)
-            stopping = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=keep == "best")
-            with tqdm(total=epochs, initial=len(rows), desc=model.name, unit="epoch", disable=not progress) as bar:
+            slower = keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=plateau or epochs + 1)
+            stopping = keras.callbacks.EarlyStopping(
+                patience=patience, restore_best_weights=keep == "best"
+            )
+            with tqdm(
+                total=epochs, initial=len(rows), desc=model.name, unit="epoch", disable=not progress
+            ) as bar:
                 each = _EachEpoch(train, rows, folder, slower, stopping, bar)
-                model.fit(train, validation_data=valid, epochs=epochs, initial_epoch=len(rows), shuffle=False,
-                          verbose=0, callbacks=[slower, stopping, *more, each])
+                model.fit(
+                    train,
+                    validation_data=valid,
+                    epochs=epochs,
+                    initial_epoch=len(rows),
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=[slower, stopping, *more, each],
+                )
     history = _table(rows)
     history.attrs.update(best_epoch=_best(rows), stopped=_stopped(rows, epochs, patience))
     return history

@@ -15,93 +15,147 @@ from keras import layers as L
 from .course import COLORS, home
 
 # %% ../nbs/05_transfer.ipynb #5f9f6d99
-BLOCKS = (64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4  # channels out of every convolution
+BLOCKS = (
+    (64, 64),
+    (128, 128),
+    (256,) * 4,
+    (512,) * 4,
+    (512,) * 4,
+)  # channels out of every convolution
 
 # %% ../nbs/05_transfer.ipynb #823b08af
-MEAN_RGB = (123.68, 116.779, 103.939)  # mean colour of ImageNet, 0–255 (keras.applications.vgg19.preprocess_input)
-PREPROCESSING = "bgr-mean", "rgb-mean", "bgr/255", "rgb/255"  # VGG-19's own, and three mistakes; the third is the article's
+MEAN_RGB = (
+    123.68,
+    116.779,
+    103.939,
+)  # mean colour of ImageNet, 0–255 (keras.applications.vgg19.preprocess_input)
+PREPROCESSING = (
+    "bgr-mean",
+    "rgb-mean",
+    "bgr/255",
+    "rgb/255",
+)  # VGG-19's own, and three mistakes; the third is the article's
 
 
-def vgg19_input(size: int,                   # side of the image, pixels
-                preprocessing: str="bgr-mean" # order of the channels, and what is done to their 0–255
-                ) -> tuple: # RGB 0–255 input, and what goes into VGG-19's first convolution
+def vgg19_input(
+    size: int,  # side of the image, pixels
+    preprocessing: str = "bgr-mean",  # order of the channels, and what is done to their 0–255
+) -> tuple:  # RGB 0–255 input, and what goes into VGG-19's first convolution
     "Turn RGB into BGR and subtract ImageNet's mean colour, with built-in operations that have no weights."
     if preprocessing not in PREPROCESSING:
-        raise ValueError(f"preprocessing={preprocessing!r}: use one of {', '.join(map(repr, PREPROCESSING))}")
+        raise ValueError(
+            f"preprocessing={preprocessing!r}: use one of {', '.join(map(repr, PREPROCESSING))}"
+        )
     rgb = keras.Input((size, size, 3), name="rgb")
     bgr = preprocessing.startswith("bgr")
     x, mean = (keras.ops.flip(rgb, axis=-1), MEAN_RGB[::-1]) if bgr else (rgb, MEAN_RGB)
-    if preprocessing.endswith("255"): return rgb, L.Rescaling(1 / 255, name="over_255")(x)
+    if preprocessing.endswith("255"):
+        return rgb, L.Rescaling(1 / 255, name="over_255")(x)
     return rgb, L.Normalization(mean=mean, variance=(1, 1, 1), name="minus_mean")(x)
 
 # %% ../nbs/05_transfer.ipynb #3fb7c25e
-import errno, hashlib, os, shutil, socket, threading, urllib.request
+import errno
+import hashlib
+import os
+import shutil
+import socket
+import threading
+import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 
 from filelock import FileLock
 
 # %% ../nbs/05_transfer.ipynb #c2378bff
-OFFICIAL_URL = ("https://storage.googleapis.com/tensorflow/keras-applications/vgg19/"
-                "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5")
+OFFICIAL_URL = (
+    "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/"
+    "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
+)
 OFFICIAL_MD5 = "253f8cb515780f3b799900260a226db6"  # as keras.applications.vgg19 records it
 # the same weights with blocks 4 and 5 rounded to 8 bits a number, blocks 1 to 3 and all biases exact
 COPY_SHA256 = "0ceb5820b02ffe690e4f6248a07238d9388528aa9418d4557f23ff6b5b2de03a"
 
 # %% ../nbs/05_transfer.ipynb #5cccfd6b
-def _reachable(url: str, seconds: float=5) -> bool:
+def _reachable(url: str, seconds: float = 5) -> bool:
     "Ask for the header of `url`, and give up after `seconds`, name look-up included."
     ok, question = [], urllib.request.Request(url, method="HEAD")
+
     def ask():
-        try: ok.append(urllib.request.urlopen(question, timeout=seconds).status == 200)
-        except (OSError, ValueError, HTTPException): pass
+        try:
+            ok.append(urllib.request.urlopen(question, timeout=seconds).status == 200)
+        except (OSError, ValueError, HTTPException):
+            pass
+
     thread = threading.Thread(target=ask, daemon=True)
-    thread.start(); thread.join(seconds)
+    thread.start()
+    thread.join(seconds)
     return bool(ok and ok[0])
 
 
 def _download(to: Path) -> Path:
     "Fetch the official file to `to`; Keras compares its hash. Raise `OSError` when it can't be had."
-    if not _reachable(OFFICIAL_URL): raise OSError("the server does not answer")
+    if not _reachable(OFFICIAL_URL):
+        raise OSError("the server does not answer")
     part, before = to.with_suffix(".part"), socket.getdefaulttimeout()
     try:
         socket.setdefaulttimeout(30)
-        keras.utils.get_file(part.name, OFFICIAL_URL, file_hash=OFFICIAL_MD5, cache_dir=part.parent, cache_subdir=".")
+        keras.utils.get_file(
+            part.name, OFFICIAL_URL, file_hash=OFFICIAL_MD5, cache_dir=part.parent, cache_subdir="."
+        )
     except Exception as e:  # get_file raises a bare Exception for a download that failed
         raise OSError(str(e)) from e
-    finally: socket.setdefaulttimeout(before)
+    finally:
+        socket.setdefaulttimeout(before)
     os.replace(part, to)
     return to
 
 
 def _digest(path: Path, algorithm: str) -> str:
-    with open(path, "rb") as f: return hashlib.file_digest(f, algorithm).hexdigest()
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, algorithm).hexdigest()
 
 
-def _keras_own() -> Path: # where keras.applications.VGG19(weights="imagenet") keeps its file
-    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()/"models"/OFFICIAL_URL.rsplit("/", 1)[1]
+def _keras_own() -> Path:  # where keras.applications.VGG19(weights="imagenet") keeps its file
+    return (
+        Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+        / "models"
+        / OFFICIAL_URL.rsplit("/", 1)[1]
+    )
 
 # %% ../nbs/05_transfer.ipynb #798cb3cf
-def find_weights(weights: str|Path|None="imagenet", # "imagenet", "random" (or None), or a VGG-19 weights file
-                 otherwise: str|None=None           # "random": make do with random ones where ImageNet's can't be had
-                 ) -> Path|None: # weights file; None stands for random weights, as in `keras.applications`
+def find_weights(
+    weights: str
+    | Path
+    | None = "imagenet",  # "imagenet", "random" (or None), or a VGG-19 weights file
+    otherwise: str
+    | None = None,  # "random": make do with random ones where ImageNet's can't be had
+) -> Path | None:  # weights file; None stands for random weights, as in `keras.applications`
     """Find the weights that VGG-19 starts from: in the course's folder, in Keras's, or download them.
 
     Raises `FileNotFoundError` when they can't be had and `otherwise` does not ask for random ones."""
-    if otherwise not in (None, "random"): raise ValueError(f"otherwise={otherwise!r}: use 'random' or None")
-    if weights is None or weights == "random": return None
+    if otherwise not in (None, "random"):
+        raise ValueError(f"otherwise={otherwise!r}: use 'random' or None")
+    if weights is None or weights == "random":
+        return None
     if weights != "imagenet":
-        if Path(weights).expanduser().is_file(): return Path(weights).expanduser()
-        raise FileNotFoundError(f"no weights file {str(weights)!r}: "
-                                "use 'imagenet', 'random' or the path of a file that exists")
-    ours = home()/"vgg19.h5"
+        if Path(weights).expanduser().is_file():
+            return Path(weights).expanduser()
+        raise FileNotFoundError(
+            f"no weights file {str(weights)!r}: "
+            "use 'imagenet', 'random' or the path of a file that exists"
+        )
+    ours = home() / "vgg19.h5"
     ours.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(ours.with_suffix(".lock")):
-        if ours.is_file(): return ours
-        if _keras_own().is_file() and _digest(_keras_own(), "md5") == OFFICIAL_MD5: return _keras_own()
-        try: return _download(ours)
+        if ours.is_file():
+            return ours
+        if _keras_own().is_file() and _digest(_keras_own(), "md5") == OFFICIAL_MD5:
+            return _keras_own()
+        try:
+            return _download(ours)
         except OSError as e:
-            if otherwise == "random": return None
+            if otherwise == "random":
+                return None
             raise FileNotFoundError(
                 f"no ImageNet weights for VGG-19 ({e}). Download {OFFICIAL_URL} to {ours}, or give a file's path "
                 "(weights=…, MALARIA_NB_WEIGHTS), or ask for random weights in so many words (weights='random', "
@@ -109,18 +163,23 @@ def find_weights(weights: str|Path|None="imagenet", # "imagenet", "random" (or N
             ) from None
 
 # %% ../nbs/05_transfer.ipynb #0c68bbbc
-def weights_name(weights: str|Path|None # as `find_weights` takes or returns it
-                 ) -> str:
+def weights_name(
+    weights: str | Path | None,  # as `find_weights` takes or returns it
+) -> str:
     "Name the weights as they are printed beside every number: ImageNet's only when the file's hash says so."
     path = find_weights(weights)
-    if path is None: return "RANDOM weights"
-    if _digest(path, "md5") == OFFICIAL_MD5: return "ImageNet weights"
-    if _digest(path, "sha256") == COPY_SHA256: return "ImageNet weights (8-bit copy)"
+    if path is None:
+        return "RANDOM weights"
+    if _digest(path, "md5") == OFFICIAL_MD5:
+        return "ImageNet weights"
+    if _digest(path, "sha256") == COPY_SHA256:
+        return "ImageNet weights (8-bit copy)"
     return f"weights of {path.name} (not the official file)"
 
 
-def weights_digest(weights: str|Path|None # as `find_weights` takes or returns it
-                   ) -> str: # SHA-256 of the file, or the recipe of the random weights
+def weights_digest(
+    weights: str | Path | None,  # as `find_weights` takes or returns it
+) -> str:  # SHA-256 of the file, or the recipe of the random weights
     "Return what identifies the weights in a cache or a record."
     path = find_weights(weights)
     return RANDOM if path is None else _digest(path, "sha256")
@@ -135,62 +194,86 @@ def _draw_weights(model: keras.Model):
     for layer in model.layers:
         if isinstance(layer, L.Conv2D):
             shape = tuple(layer.kernel.shape)
-            spread = np.sqrt(2 / (1 - 1 / np.pi) / np.prod(shape[:3]))  # π: the variance behind a ReLU, its mean taken out
-            if layer.name == "block1_conv1": spread /= 64  # pixels less the mean have that standard deviation, not 1
+            spread = np.sqrt(
+                2 / (1 - 1 / np.pi) / np.prod(shape[:3])
+            )  # π: the variance behind a ReLU, its mean taken out
+            if layer.name == "block1_conv1":
+                spread /= 64  # pixels less the mean have that standard deviation, not 1
             kernel = rng.standard_normal(shape, "float32")
             kernel -= kernel.mean((0, 1, 2))  # or all cells would come to share one large signal
             layer.set_weights([kernel * np.float32(spread), np.zeros(shape[-1], "float32")])
 
 # %% ../nbs/05_transfer.ipynb #d7ed5df1
-def vgg19_base(weights: str|Path|None="imagenet", # as `find_weights` takes it
-               size: int=125,                     # side of the image, pixels, at least 32
-               preprocessing: str="bgr-mean"      # as `vgg19_input` takes it
-               ) -> keras.Model: # RGB 0–255 (n, size, size, 3) → features (n, 512·(size//32)²), float32
+def vgg19_base(
+    weights: str | Path | None = "imagenet",  # as `find_weights` takes it
+    size: int = 125,  # side of the image, pixels, at least 32
+    preprocessing: str = "bgr-mean",  # as `vgg19_input` takes it
+) -> keras.Model:  # RGB 0–255 (n, size, size, 3) → features (n, 512·(size//32)²), float32
     "Build VGG-19's convolution blocks, with its preprocessing in front and a `Flatten` behind."
-    if size < 32: raise ValueError(f"size={size}: VGG-19 halves the image five times, so it needs at least 32 pixels")
+    if size < 32:
+        raise ValueError(
+            f"size={size}: VGG-19 halves the image five times, so it needs at least 32 pixels"
+        )
     path = find_weights(weights)
     rgb, x = vgg19_input(size, preprocessing)
     vgg = keras.applications.VGG19(include_top=False, weights=None, input_tensor=x)
-    if path is None: _draw_weights(vgg)
+    if path is None:
+        _draw_weights(vgg)
     else:
-        try: vgg.load_weights(path)
+        try:
+            vgg.load_weights(path)
         except (OSError, ValueError, KeyError) as e:
-            raise ValueError(f"{path} does not hold VGG-19's 16 convolution layers, as Keras's …_notop.h5 does: "
-                             f"{e}") from e
+            raise ValueError(
+                f"{path} does not hold VGG-19's 16 convolution layers, as Keras's …_notop.h5 does: "
+                f"{e}"
+            ) from e
     return keras.Model(rgb, L.Flatten(name="features")(vgg.output), name="vgg19_base")
 
 # %% ../nbs/05_transfer.ipynb #4b45e191
-def vgg19_head(features_dim: int # number of features, 4,608 for an image of 125 pixels
-               ) -> keras.Model: # features (n, features_dim) → probability of parasitized (n, 1), float32
+def vgg19_head(
+    features_dim: int,  # number of features, 4,608 for an image of 125 pixels
+) -> keras.Model:  # features (n, features_dim) → probability of parasitized (n, 1), float32
     "Build the article's head: two dense layers of 512 with dropout, and a sigmoid."
     x = inputs = keras.Input((features_dim,), name="features")
     for i in 1, 2:
-        x = L.Dropout(.3, name=f"drop{i}")(L.Dense(512, "relu", name=f"hidden{i}")(x))
-    return keras.Model(inputs, L.Dense(1, "sigmoid", dtype="float32", name="score")(x), name="vgg19_head")
+        x = L.Dropout(0.3, name=f"drop{i}")(L.Dense(512, "relu", name=f"hidden{i}")(x))
+    return keras.Model(
+        inputs, L.Dense(1, "sigmoid", dtype="float32", name="score")(x), name="vgg19_head"
+    )
 
 # %% ../nbs/05_transfer.ipynb #3e7ac777
-def _whole(path: Path, shape: tuple) -> np.memmap|None:
+def _whole(path: Path, shape: tuple) -> np.memmap | None:
     "Open an array on disk; None when it is absent, cut short or something else."
-    try: a = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError): return None
+    try:
+        a = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
     return a if a.shape == shape and a.dtype == np.float32 else None
 
 
 def _compute(images, base, path, shape, batch, progress):
     "Fill `path` with the base's features, from the row where a killed run stopped."
     from tqdm.auto import tqdm
+
     part, rows = path.with_suffix(".part"), path.with_suffix(".rows")
     done = int(rows.read_text()) if rows.exists() and _whole(part, shape) is not None else 0
     need, free = 4 * shape[0] * shape[1], shutil.disk_usage(path.parent).free
     if not done and need > free:
-        raise OSError(errno.ENOSPC, f"the features need {need / 1e9:.2f} GB and {free / 1e9:.2f} GB are free: "
-                      "make room, or let MALARIA_NB_HOME name a folder on a larger disk", str(path.parent))
-    if not done: rows.unlink(missing_ok=True)
+        raise OSError(
+            errno.ENOSPC,
+            f"the features need {need / 1e9:.2f} GB and {free / 1e9:.2f} GB are free: "
+            "make room, or let MALARIA_NB_HOME name a folder on a larger disk",
+            str(path.parent),
+        )
+    if not done:
+        rows.unlink(missing_ok=True)
     out = np.lib.format.open_memmap(part, "r+" if done else "w+", "float32", shape)
-    with tqdm(total=len(images), initial=done, unit="cell", desc="VGG-19 features", disable=not progress) as bar:
+    with tqdm(
+        total=len(images), initial=done, unit="cell", desc="VGG-19 features", disable=not progress
+    ) as bar:
         for n, i in enumerate(range(done, len(images), batch), start=1):
-            x = images[i:i + batch]
-            out[i:i + len(x)] = base.predict_on_batch(x)
+            x = images[i : i + batch]
+            out[i : i + len(x)] = base.predict_on_batch(x)
             bar.update(len(x))
             if n % 8 == 0:  # the features first, then the count that vouches for them
                 out.flush()
@@ -201,122 +284,185 @@ def _compute(images, base, path, shape, batch, progress):
     rows.unlink(missing_ok=True)
 
 # %% ../nbs/05_transfer.ipynb #3907b0d9
-def frozen_features(images: np.ndarray,                 # RGB, uint8, (n, size, size, 3)
-                    weights: str|Path|None="imagenet",  # as `find_weights` takes it
-                    size: int|None=None,                # side that the images must have, pixels; None takes theirs
-                    preprocessing: str="bgr-mean",      # as `vgg19_input` takes it
-                    cache: str|Path|None=None,          # folder; None takes `home()/"features"`
-                    batch: int=64,                      # images at a time
-                    progress: bool=True                 # show a bar
-                    ) -> np.memmap: # float32 (n, 512·(size//32)²), read-only; row i belongs to image i
+def frozen_features(
+    images: np.ndarray,  # RGB, uint8, (n, size, size, 3)
+    weights: str | Path | None = "imagenet",  # as `find_weights` takes it
+    size: int | None = None,  # side that the images must have, pixels; None takes theirs
+    preprocessing: str = "bgr-mean",  # as `vgg19_input` takes it
+    cache: str | Path | None = None,  # folder; None takes `home()/"features"`
+    batch: int = 64,  # images at a time
+    progress: bool = True,  # show a bar
+) -> np.memmap:  # float32 (n, 512·(size//32)²), read-only; row i belongs to image i
     "Send every image through the frozen base once and keep the features; the next call only opens them."
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != images.shape[2] or images.shape[3] != 3:
-        raise ValueError(f"images of shape {images.shape} and type {images.dtype}: expected uint8 (n, size, size, 3)")
+    if (
+        images.dtype != np.uint8
+        or images.ndim != 4
+        or images.shape[1] != images.shape[2]
+        or images.shape[3] != 3
+    ):
+        raise ValueError(
+            f"images of shape {images.shape} and type {images.dtype}: expected uint8 (n, size, size, 3)"
+        )
     if size not in (None, images.shape[1]):
-        raise ValueError(f"images of {images.shape[1]} pixels and size={size}: "
-                         f"decode them with load_images(…, size={size})")
+        raise ValueError(
+            f"images of {images.shape[1]} pixels and size={size}: "
+            f"decode them with load_images(…, size={size})"
+        )
     size = images.shape[1]
-    shape = len(images), 512 * (size // 32)**2
+    shape = len(images), 512 * (size // 32) ** 2
     key = hashlib.sha256(f"{images.shape} {weights_digest(weights)} {preprocessing}".encode())
     key.update(np.ascontiguousarray(images))
-    path = Path(cache or home()/"features")/f"vgg19-{len(images)}x{size}px-{key.hexdigest()[:16]}.npy"
+    path = (
+        Path(cache or home() / "features")
+        / f"vgg19-{len(images)}x{size}px-{key.hexdigest()[:16]}.npy"
+    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if _whole(path, shape) is None:
-                _compute(images, vgg19_base(weights, size, preprocessing), path, shape, batch, progress)
+                _compute(
+                    images, vgg19_base(weights, size, preprocessing), path, shape, batch, progress
+                )
     except PermissionError as e:
-        raise PermissionError(e.errno, "can't write the features: let MALARIA_NB_HOME name a folder you can write to",
-                              str(path.parent)) from e
+        raise PermissionError(
+            e.errno,
+            "can't write the features: let MALARIA_NB_HOME name a folder you can write to",
+            str(path.parent),
+        ) from e
     return _whole(path, shape)
 
 # %% ../nbs/05_transfer.ipynb #f0a33b5a
-def join(base: keras.Model,       # RGB → features, from `vgg19_base`
-         head: keras.Model,       # features → score, from `vgg19_head`
-         name: str="vgg19_joined" # name of the new model
-         ) -> keras.Model: # RGB → score, one flat model that shares the layers of both
+def join(
+    base: keras.Model,  # RGB → features, from `vgg19_base`
+    head: keras.Model,  # features → score, from `vgg19_head`
+    name: str = "vgg19_joined",  # name of the new model
+) -> keras.Model:  # RGB → score, one flat model that shares the layers of both
     "Put `head` on `base`; raise `ValueError` when they were made for different image sizes."
     if base.output_shape[1:] != head.input_shape[1:]:
-        raise ValueError(f"the base gives {base.output_shape[1]:,} features and the head takes "
-                         f"{head.input_shape[1]:,}: make both for the same image size")
+        raise ValueError(
+            f"the base gives {base.output_shape[1]:,} features and the head takes "
+            f"{head.input_shape[1]:,}: make both for the same image size"
+        )
     x = base.output
-    for layer in head.layers[1:]: x = layer(x)
+    for layer in head.layers[1:]:
+        x = layer(x)
     return keras.Model(base.input, x, name=name)
 
 # %% ../nbs/05_transfer.ipynb #1ba933ad
 def _assemble(name, weights, size, head, preprocessing, free):
     "Join a base, of which only the blocks in `free` can move, and a copy of `head` (a new one when None)."
     base = vgg19_base(weights, size, preprocessing)
-    for layer in base.layers[:-1]: layer.trainable = layer.name.startswith(free)
+    for layer in base.layers[:-1]:
+        layer.trainable = layer.name.startswith(free)
     new = vgg19_head(base.output_shape[-1]) if head is None else keras.models.clone_model(head)
     joined = join(base, new, name)
-    if head is not None: new.set_weights(head.get_weights())
+    if head is not None:
+        new.set_weights(head.get_weights())
     return joined
 
 
-def vgg19_frozen(weights: str|Path|None="imagenet", # as `find_weights` takes it
-                 size: int=125,                     # side of the image, pixels
-                 head: keras.Model|None=None,       # trained head, copied; None makes a new one
-                 preprocessing: str="bgr-mean"      # as `vgg19_input` takes it
-                 ) -> keras.Model: # uncompiled; RGB 0–255 → probability of parasitized
+def vgg19_frozen(
+    weights: str | Path | None = "imagenet",  # as `find_weights` takes it
+    size: int = 125,  # side of the image, pixels
+    head: keras.Model | None = None,  # trained head, copied; None makes a new one
+    preprocessing: str = "bgr-mean",  # as `vgg19_input` takes it
+) -> keras.Model:  # uncompiled; RGB 0–255 → probability of parasitized
     "Build VGG-19 with every block frozen: only the head can learn."
     return _assemble("vgg19_frozen", weights, size, head, preprocessing, free=())
 
 # %% ../nbs/05_transfer.ipynb #96744fbc
-def moved(before: keras.Model, # a model
-          after: keras.Model   # another one that has layers of the same names
-          ) -> dict[str, float]: # layer name: length of the change over that of its weights; 0 means the same bits
+def moved(
+    before: keras.Model,  # a model
+    after: keras.Model,  # another one that has layers of the same names
+) -> dict[
+    str, float
+]:  # layer name: length of the change over that of its weights; 0 means the same bits
     "Measure how far each layer with weights, in both models, has moved."
     names, far = {l.name for l in after.layers}, {}
     for layer in before.layers:
-        if not layer.weights or layer.name not in names: continue
-        a, b = (np.concatenate([w.ravel() for w in m.get_layer(layer.name).get_weights()]) for m in (before, after))
-        far[layer.name] = 0. if np.array_equal(a, b) else float(np.linalg.norm(b - a) / np.linalg.norm(a))
+        if not layer.weights or layer.name not in names:
+            continue
+        a, b = (
+            np.concatenate([w.ravel() for w in m.get_layer(layer.name).get_weights()])
+            for m in (before, after)
+        )
+        far[layer.name] = (
+            0.0 if np.array_equal(a, b) else float(np.linalg.norm(b - a) / np.linalg.norm(a))
+        )
     return far
 
 # %% ../nbs/05_transfer.ipynb #609c21f9
-def vgg19_finetuned(weights: str|Path|None="imagenet", # as `find_weights` takes it
-                    size: int=125,                     # side of the image, pixels
-                    head: keras.Model|None=None,       # trained head, copied; None makes a new one
-                    preprocessing: str="bgr-mean"      # as `vgg19_input` takes it
-                    ) -> keras.Model: # uncompiled; RGB 0–255 → probability of parasitized
+def vgg19_finetuned(
+    weights: str | Path | None = "imagenet",  # as `find_weights` takes it
+    size: int = 125,  # side of the image, pixels
+    head: keras.Model | None = None,  # trained head, copied; None makes a new one
+    preprocessing: str = "bgr-mean",  # as `vgg19_input` takes it
+) -> keras.Model:  # uncompiled; RGB 0–255 → probability of parasitized
     "Build VGG-19 with blocks 4 and 5 and the head free to learn, and blocks 1 to 3 frozen."
-    return _assemble("vgg19_finetuned", weights, size, head, preprocessing, free=("block4", "block5"))
+    return _assemble(
+        "vgg19_finetuned", weights, size, head, preprocessing, free=("block4", "block5")
+    )
 
 # %% ../nbs/05_transfer.ipynb #f236cdf5
-def plot_vgg19(model: keras.Model # from `vgg19_frozen`, `vgg19_finetuned` or `join`
-               ): # matplotlib figure
+def plot_vgg19(
+    model: keras.Model,  # from `vgg19_frozen`, `vgg19_finetuned` or `join`
+):  # matplotlib figure
     "Draw a VGG-19 model from its own layers: shapes, weights, and what is frozen."
     import matplotlib.pyplot as plt
     from matplotlib.patches import Patch, Rectangle
-    free = dict(facecolor=COLORS["parasitized"], edgecolor="black", lw=.6)
-    still = dict(facecolor="#DDDDDD", edgecolor="#888888", hatch="///", lw=.6)
-    plain = dict(facecolor="white", edgecolor="black", lw=.6)
+
+    free = dict(facecolor=COLORS["parasitized"], edgecolor="black", lw=0.6)
+    still = dict(facecolor="#DDDDDD", edgecolor="#888888", hatch="///", lw=0.6)
+    plain = dict(facecolor="white", edgecolor="black", lw=0.6)
     fig = plt.figure(figsize=(11, 3.4))
-    ax = fig.add_axes((0, 0, 1, .88))
+    ax = fig.add_axes((0, 0, 1, 0.88))
     size, features = model.input_shape[1], model.get_layer("features").output.shape[1]
 
     def group(middle, text, layers, height, width, style=None):
-        step = width + .05
+        step = width + 0.05
         for i, layer in enumerate(layers):
             how = style or (free if layer.trainable_weights else still)
-            ax.add_patch(Rectangle((middle + (i - len(layers) / 2) * step, -height / 2), width, height, **how))
+            ax.add_patch(
+                Rectangle(
+                    (middle + (i - len(layers) / 2) * step, -height / 2), width, height, **how
+                )
+            )
         weights = sum(layer.count_params() for layer in layers)
-        ax.text(middle, -.56, f"{text}\n{weights:,}" if weights else text, ha="center", va="top", fontsize=8)
+        ax.text(
+            middle,
+            -0.56,
+            f"{text}\n{weights:,}" if weights else text,
+            ha="center",
+            va="top",
+            fontsize=8,
+        )
 
-    group(0, f"image\nRGB → BGR\n{size}×{size}×3", [model.layers[0]], 1, .1, plain)
+    group(0, f"image\nRGB → BGR\n{size}×{size}×3", [model.layers[0]], 1, 0.1, plain)
     for i in range(1, 6):
         convs = [l for l in model.layers if l.name.startswith(f"block{i}_conv")]
         side, channels = convs[0].output.shape[1], convs[0].filters
-        group((0, 1.3, 2.7, 4.2, 6.1, 8.2)[i], f"block {i}\n{len(convs)} conv, pooled\n{side}×{side}×{channels}",
-              convs, max(side / size, .03), channels / 1400)
-    group(9.8, f"features\nflattened\n{features:,}", [model.get_layer("features")], 1, .06, plain)
-    for x, name, into in (11., "hidden1", features), (12.1, "hidden2", 512), (13., "score", 512):
+        group(
+            (0, 1.3, 2.7, 4.2, 6.1, 8.2)[i],
+            f"block {i}\n{len(convs)} conv, pooled\n{side}×{side}×{channels}",
+            convs,
+            max(side / size, 0.03),
+            channels / 1400,
+        )
+    group(9.8, f"features\nflattened\n{features:,}", [model.get_layer("features")], 1, 0.06, plain)
+    for x, name, into in (11.0, "hidden1", features), (12.1, "hidden2", 512), (13.0, "score", 512):
         layer = model.get_layer(name)
-        group(x, f"dense\n{into:,}\n→ {layer.units}", [layer], .04 if name == "score" else .4, .1)
+        group(
+            x, f"dense\n{into:,}\n→ {layer.units}", [layer], 0.04 if name == "score" else 0.4, 0.1
+        )
     trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
     ax.set_title(f"{model.name}: {trainable:,} of {model.count_params():,} weights can learn")
-    ax.legend(handles=[Patch(**free, label="can learn"), Patch(**still, label="frozen")], loc=(.86, .8), frameon=False)
-    ax.text(-.55, -.56, "\n\n\nweights", va="top", fontsize=8, color="#666666")
-    ax.set_xlim(-.6, 13.5); ax.set_ylim(-.95, .55); ax.axis("off")
+    ax.legend(
+        handles=[Patch(**free, label="can learn"), Patch(**still, label="frozen")],
+        loc=(0.86, 0.8),
+        frameon=False,
+    )
+    ax.text(-0.55, -0.56, "\n\n\nweights", va="top", fontsize=8, color="#666666")
+    ax.set_xlim(-0.6, 13.5)
+    ax.set_ylim(-0.95, 0.55)
+    ax.axis("off")
     return fig

@@ -1,5 +1,9 @@
 """The same recipe trains alike under another of Keras's back ends, and with mixed precision."""
-import json, os, subprocess, sys
+
+import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -30,8 +34,16 @@ found = {"basic_cnn": losses(basic_cnn(32), (32, 32, 3), "adam", 255),
 
 
 def elsewhere(code, home, backend="jax"):
-    env = {**os.environ, "KERAS_BACKEND": backend, "MALARIA_NB_HOME": str(home), "JAX_PLATFORMS": "cpu", "TQDM_DISABLE": "1"}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=300)
+    env = {
+        **os.environ,
+        "KERAS_BACKEND": backend,
+        "MALARIA_NB_HOME": str(home),
+        "JAX_PLATFORMS": "cpu",
+        "TQDM_DISABLE": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -46,8 +58,10 @@ def test_four_steps_under_jax_lose_what_they_lose_here(tmp_path):
 
 
 def test_a_recipe_runs_under_jax_unchanged(tmp_path):
-    code = ("import json; from malaria_nb.experiments import GOLDEN, record_files, run; "
-            "about = json.loads(record_files(run('basic_cnn', GOLDEN))['record.json']); print(json.dumps(about))")
+    code = (
+        "import json; from malaria_nb.experiments import GOLDEN, record_files, run; "
+        "about = json.loads(record_files(run('basic_cnn', GOLDEN))['record.json']); print(json.dumps(about))"
+    )
     about = elsewhere(code, tmp_path)
     assert about["environment"]["backend"] == "jax" and "jax" in about["environment"]
     assert about["epochs"]["done"] == 2 and np.isfinite(about["golden"]["loss"])
@@ -56,17 +70,25 @@ def test_a_recipe_runs_under_jax_unchanged(tmp_path):
 @pytest.mark.parametrize("name", ["basic_cnn", "vgg19_frozen"])
 def test_mixed_precision_scores_in_32_bits(name, home, monkeypatch):
     import keras
+
     full, asked = run(name, GOLDEN), run(name, GOLDEN, precision="mixed_bfloat16")
     monkeypatch.setattr(experiments, "accelerators", lambda: ["an accelerator"])
     mixed = run(name, GOLDEN)
-    assert mixed.folder == asked.folder and run(name, GOLDEN, precision="float32").folder == full.folder
+    assert (
+        mixed.folder == asked.folder
+        and run(name, GOLDEN, precision="float32").folder == full.folder
+    )
     assert mixed.folder != full.folder and mixed.environment["precision"] == "mixed_bfloat16"
     assert keras.config.dtype_policy().name == "float32"  # as before
     model = mixed.fitted()
-    assert model.layers[-1].compute_dtype == "float32" and model.layers[1].compute_dtype in ("bfloat16", "float32")
-    assert np.allclose(mixed.predictions["score"], full.predictions["score"], atol=.1)
+    assert model.layers[-1].compute_dtype == "float32" and model.layers[1].compute_dtype in (
+        "bfloat16",
+        "float32",
+    )
+    assert np.allclose(mixed.predictions["score"], full.predictions["score"], atol=0.1)
     assert mixed.history["loss"].iloc[-1] != full.history["loss"].iloc[-1]
 
 
 def test_unknown_precision_is_refused(home):
-    with pytest.raises(ValueError, match="'half'.*'float32', 'mixed_bfloat16'"): run("basic_cnn", GOLDEN, precision="half")
+    with pytest.raises(ValueError, match="'half'.*'float32', 'mixed_bfloat16'"):
+        run("basic_cnn", GOLDEN, precision="half")

@@ -1,11 +1,20 @@
 """The compact network: its shape, its schedule, its exports; and a recipe that chooses its own size and length."""
+
 from dataclasses import replace
 
 import numpy as np
 import onnxruntime
 import pytest
 
-from malaria_nb.compact import PRECISIONS, CompactModel, compact_cnn, export_litert, export_onnx, one_cycle, with_evidence
+from malaria_nb.compact import (
+    PRECISIONS,
+    CompactModel,
+    compact_cnn,
+    export_litert,
+    export_onnx,
+    one_cycle,
+    with_evidence,
+)
 from malaria_nb.course import SCALES
 from malaria_nb.experiments import GOLDEN, RECIPES, choices, planned, run
 from malaria_nb.images import Batches
@@ -20,8 +29,10 @@ def tiny(seed=0):
     model = compact_cnn(24, (4, 6), (2, 2))
     evidence = model.get_layer("evidence")
     kernel, _ = evidence.get_weights()
-    raw = np.log(1/model.predict(CELLS, verbose=0) - 1)
-    evidence.set_weights([kernel*2/raw.std(), 2*np.array([raw.mean()/raw.std()])])  # scores from near 0 to near 1, so that a wrong one shows
+    raw = np.log(1 / model.predict(CELLS, verbose=0) - 1)
+    evidence.set_weights(
+        [kernel * 2 / raw.std(), 2 * np.array([raw.mean() / raw.std()])]
+    )  # scores from near 0 to near 1, so that a wrong one shows
     return model
 
 
@@ -29,8 +40,10 @@ def tiny(seed=0):
 def test_logit_is_the_mean_of_the_evidence(how):
     model = compact_cnn(24, **dict(widths=(4, 6), strides=(2, 2)) | how)
     out = with_evidence(model).predict(CELLS, verbose=0)
-    assert out["evidence"].shape == (40, *(24//np.prod(how.get("strides", (2, 2))),)*2, 1)
-    np.testing.assert_allclose(out["score"][:, 0], 1/(1 + np.exp(-out["evidence"].mean((1, 2, 3)))), atol=1e-5)
+    assert out["evidence"].shape == (40, *(24 // np.prod(how.get("strides", (2, 2))),) * 2, 1)
+    np.testing.assert_allclose(
+        out["score"][:, 0], 1 / (1 + np.exp(-out["evidence"].mean((1, 2, 3)))), atol=1e-5
+    )
 
 
 def test_a_cells_own_mean_colour_is_taken_inside_it_alone():
@@ -39,83 +52,133 @@ def test_a_cells_own_mean_colour_is_taken_inside_it_alone():
     set_seed(0)
     model = compact_cnn(24, (4, 6), (2, 2), centre=True)
     paler = np.where(cell > 0, cell + [20, 0, 30], 0)  # another lamp: only the mean moves
-    np.testing.assert_allclose(model.predict(cell, verbose=0), model.predict(paler, verbose=0), atol=1e-5)
-    assert abs(float(model.predict(cell, verbose=0)[0, 0] - model.predict(cell[:, ::-1]*.5, verbose=0)[0, 0])) > 1e-7
+    np.testing.assert_allclose(
+        model.predict(cell, verbose=0), model.predict(paler, verbose=0), atol=1e-5
+    )
+    assert (
+        abs(
+            float(
+                model.predict(cell, verbose=0)[0, 0]
+                - model.predict(cell[:, ::-1] * 0.5, verbose=0)[0, 0]
+            )
+        )
+        > 1e-7
+    )
 
 
 def test_one_cycle_climbs_then_falls_to_nothing():
-    rate = np.array([float(one_cycle(.01, 50)(k)) for k in range(51)])
-    assert rate.argmax() == 10 and rate[0] == pytest.approx(.001) and rate[10] == pytest.approx(.01) and rate[50] < 1e-9
+    rate = np.array([float(one_cycle(0.01, 50)(k)) for k in range(51)])
+    assert (
+        rate.argmax() == 10
+        and rate[0] == pytest.approx(0.001)
+        and rate[10] == pytest.approx(0.01)
+        and rate[50] < 1e-9
+    )
     assert (np.diff(rate[:11]) > 0).all() and (np.diff(rate[10:]) < 0).all()
-    assert float(one_cycle(.01, 1)(0)) > 0  # however short
+    assert float(one_cycle(0.01, 1)(0)) > 0  # however short
 
 
-@pytest.mark.parametrize("precision, close", [("float32", 1e-5), ("float16", 2e-3), ("int8", .05)])
+@pytest.mark.parametrize("precision, close", [("float32", 1e-5), ("float16", 2e-3), ("int8", 0.05)])
 def test_exported_network_says_the_same(precision, close, tmp_path):
     model = tiny()
-    file = export_litert(model, tmp_path/"a.tflite", precision, CELLS)
+    file = export_litert(model, tmp_path / "a.tflite", precision, CELLS)
     assert [f.name for f in tmp_path.iterdir()] == ["a.tflite"]
     score = model.predict(CELLS, verbose=0)[:, 0]
-    assert np.ptp(score) > .5
+    assert np.ptp(score) > 0.5
     np.testing.assert_allclose(CompactModel(file, sha256=None).predict(CELLS)[0], score, atol=close)
 
 
 def test_int8_is_smaller_and_int8_inside(tmp_path):
     model = compact_cnn(24)
-    sizes = [export_litert(model, tmp_path/f"{p}.tflite", p, CELLS).stat().st_size for p in PRECISIONS]
-    assert sizes[0] > 1.7*sizes[1] > 1.7*1.4*sizes[2]
+    sizes = [
+        export_litert(model, tmp_path / f"{p}.tflite", p, CELLS).stat().st_size for p in PRECISIONS
+    ]
+    assert sizes[0] > 1.7 * sizes[1] > 1.7 * 1.4 * sizes[2]
     from ai_edge_litert.interpreter import Interpreter
-    kinds = [d["dtype"] for d in Interpreter(str(tmp_path/"int8.tflite")).get_tensor_details()]
+
+    kinds = [d["dtype"] for d in Interpreter(str(tmp_path / "int8.tflite")).get_tensor_details()]
     assert np.int8 in kinds
 
 
 def test_onnx_says_the_same_in_batches_of_any_size(tmp_path):
     model = tiny()
-    session = onnxruntime.InferenceSession(str(export_onnx(model, tmp_path/"a.onnx")))
+    session = onnxruntime.InferenceSession(str(export_onnx(model, tmp_path / "a.onnx")))
     for n in (1, 40):
-        score, evidence = session.run(["score", "evidence"], {"cells": CELLS[:n].astype(np.float32)})
+        score, evidence = session.run(
+            ["score", "evidence"], {"cells": CELLS[:n].astype(np.float32)}
+        )
         np.testing.assert_allclose(score, model.predict(CELLS[:n], verbose=0), atol=1e-5)
         assert evidence.shape == (n, 6, 6, 1)
 
 
 def test_what_cant_be_exported_is_told_and_leaves_nothing(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="'int8'"): export_litert(tiny(), tmp_path/"a.tflite", "int4")
+    with pytest.raises(ValueError, match="'int8'"):
+        export_litert(tiny(), tmp_path / "a.tflite", "int4")
     for cells in (None, CELLS[:0]):
-        with pytest.raises(ValueError, match="calibration"): export_litert(tiny(), tmp_path/"a.tflite", "int8", cells)
+        with pytest.raises(ValueError, match="calibration"):
+            export_litert(tiny(), tmp_path / "a.tflite", "int8", cells)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r"malaria_nb\[export\]"): export_onnx(tiny(), tmp_path/"a.onnx")
+    with pytest.raises(ModuleNotFoundError, match=r"malaria_nb\[export\]"):
+        export_onnx(tiny(), tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
 
 
 def test_averaged_weights_survive_a_resumed_training(tmp_path):
     label = np.arange(40) % 2
+
     def trained(folder, epochs):
         set_seed(1)
-        model = compile_model(compact_cnn(24, (4, 6), (2, 2)), "adamw", 1e-2, averaging=.9)
-        fit(model, Batches(CELLS, label, batch=8, shuffle=True), Batches(CELLS, label, batch=8), epochs, folder, None, None, "last", progress=False)
+        model = compile_model(compact_cnn(24, (4, 6), (2, 2)), "adamw", 1e-2, averaging=0.9)
+        fit(
+            model,
+            Batches(CELLS, label, batch=8, shuffle=True),
+            Batches(CELLS, label, batch=8),
+            epochs,
+            folder,
+            None,
+            None,
+            "last",
+            progress=False,
+        )
         return model.get_weights()
-    whole, plain = trained(tmp_path/"a", 3), trained(None, 3)
-    again = trained(tmp_path/"a", 3)  # only restored: killed after the last epoch, before anything else was written
+
+    whole, plain = trained(tmp_path / "a", 3), trained(None, 3)
+    again = trained(
+        tmp_path / "a", 3
+    )  # only restored: killed after the last epoch, before anything else was written
     for a, b, c in zip(whole, plain, again):
         np.testing.assert_allclose(a, b, atol=1e-6)
         np.testing.assert_allclose(a, c, atol=1e-6)
 
 
 def test_smoothing_moves_labels_towards_a_half():
-    model = compile_model(tiny(), "adam", smoothing=.2)
+    model = compile_model(tiny(), "adam", smoothing=0.2)
     score = model.predict(CELLS, verbose=0)[:, 0]
     label = np.arange(40) % 2
-    wanted = -np.mean((.9*label + .1*(1 - label))*np.log(score) + (.1*label + .9*(1 - label))*np.log(1 - score))
-    assert model.evaluate(CELLS, label[:, None], verbose=0, return_dict=True)["loss"] == pytest.approx(wanted, abs=1e-4)
+    wanted = -np.mean(
+        (0.9 * label + 0.1 * (1 - label)) * np.log(score)
+        + (0.1 * label + 0.9 * (1 - label)) * np.log(1 - score)
+    )
+    assert model.evaluate(CELLS, label[:, None], verbose=0, return_dict=True)[
+        "loss"
+    ] == pytest.approx(wanted, abs=1e-4)
 
 
 def test_recipe_has_its_own_size_and_length_and_old_digests_stay(tmp_path, monkeypatch):
     monkeypatch.setenv("MALARIA_NB_HOME", str(tmp_path))
     recipe = RECIPES["compact"]
-    assert [planned(recipe, SCALES[s]) for s in ("quick", "full")] == [8, 8] and planned(recipe, GOLDEN.scale) == 2
+    assert [planned(recipe, SCALES[s]) for s in ("quick", "full")] == [8, 8] and planned(
+        recipe, GOLDEN.scale
+    ) == 2
     assert planned(replace(recipe, epochs=40), SCALES["full"]) == 40
-    assert not {"size", "batch", "epochs", "schedule", "smoothing", "averaging", "network"} & set(choices(RECIPES["basic_cnn"]))
+    assert not {"size", "batch", "epochs", "schedule", "smoothing", "averaging", "network"} & set(
+        choices(RECIPES["basic_cnn"])
+    )
     r = run("compact", GOLDEN)
-    assert r.settings.scale.size == 48 and r.settings.scale.batch == 64 and r.model().input_shape[1:3] == (48, 48)
+    assert (
+        r.settings.scale.size == 48
+        and r.settings.scale.batch == 64
+        and r.model().input_shape[1:3] == (48, 48)
+    )
     assert len(r.history) == 2 and r.history["learning_rate"].iloc[-1] < 1e-6
     assert r.predictions["score"].between(0, 1).all()

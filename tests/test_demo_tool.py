@@ -1,4 +1,5 @@
 """tools/demo.py: nothing unpinned gets into the page, and who can't build it is told why."""
+
 import runpy
 from pathlib import Path
 
@@ -10,15 +11,15 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture
 def demo(monkeypatch, tmp_path):
     "The tool, with a home of its own and neither npm nor a registry."
-    monkeypatch.setenv("MALARIA_NB_HOME", str(tmp_path/"home"))
-    monkeypatch.setenv("PATH", str(tmp_path/"bin"))
+    monkeypatch.setenv("MALARIA_NB_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.delenv("npm_config_registry", raising=False)
-    (tmp_path/"bin").mkdir()
-    return runpy.run_path(str(ROOT/"tools"/"demo.py"))
+    (tmp_path / "bin").mkdir()
+    return runpy.run_path(str(ROOT / "tools" / "demo.py"))
 
 
 def npm(tmp_path, script):
-    path = tmp_path/"bin"/"npm"
+    path = tmp_path / "bin" / "npm"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
 
@@ -26,19 +27,32 @@ def npm(tmp_path, script):
 def test_a_package_that_is_not_the_pinned_one_is_refused_and_not_kept(demo, tmp_path):
     npm(tmp_path, "echo something else > package-1.0.tgz")
     for package in demo["PACKAGES"]:
-        with pytest.raises(demo["CantBuild"], match="not what was pinned"): demo["unpacked"](package)
-    assert list((tmp_path/"home").rglob("*.tgz")) == []
+        with pytest.raises(demo["CantBuild"], match="not what was pinned"):
+            demo["unpacked"](package)
+    assert list((tmp_path / "home").rglob("*.tgz")) == []
 
 
-@pytest.mark.parametrize("script, says", [(None, "install npm"), ("echo no such registry >&2; exit 1", "no such registry")])
+@pytest.mark.parametrize(
+    "script, says",
+    [(None, "install npm"), ("echo no such registry >&2; exit 1", "no such registry")],
+)
 def test_who_cannot_get_a_package_is_told_why(demo, tmp_path, script, says):
-    if script: npm(tmp_path, script)
-    with pytest.raises(demo["CantBuild"], match=says): demo["unpacked"](next(iter(demo["PACKAGES"])))
+    if script:
+        npm(tmp_path, script)
+    with pytest.raises(demo["CantBuild"], match=says):
+        demo["unpacked"](next(iter(demo["PACKAGES"])))
 
 
 def test_without_npm_the_named_registry_is_asked(demo, monkeypatch):
     asked = []
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9/")
-    monkeypatch.setattr(demo["requests"], "get", lambda url, timeout: asked.append(url) or (_ for _ in ()).throw(demo["requests"].ConnectionError("nobody")))
-    with pytest.raises(demo["CantBuild"], match="nobody"): demo["unpacked"](next(iter(demo["PACKAGES"])))
+    monkeypatch.setattr(
+        demo["requests"],
+        "get",
+        lambda url, timeout: (
+            asked.append(url) or (_ for _ in ()).throw(demo["requests"].ConnectionError("nobody"))
+        ),
+    )
+    with pytest.raises(demo["CantBuild"], match="nobody"):
+        demo["unpacked"](next(iter(demo["PACKAGES"])))
     assert asked == ["http://127.0.0.1:9/@litertjs/core/-/core-2.5.3.tgz"]

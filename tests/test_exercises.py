@@ -1,5 +1,7 @@
 """Every exercise: made from its solution, and its check seen to pass and to fail. And what a grader must survive."""
-import json, runpy
+
+import json
+import runpy
 from pathlib import Path
 
 import nbformat
@@ -9,8 +11,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from malaria_nb.exercises import exercises, grade, learners, prove
 
 ROOT = Path(__file__).resolve().parents[1]
-SOLUTIONS = sorted((ROOT/"nbs"/"solutions").glob("*.ipynb"))
-CHAPTERS = sorted(p for p in (ROOT/"nbs").glob("[01]*.ipynb"))
+SOLUTIONS = sorted((ROOT / "nbs" / "solutions").glob("*.ipynb"))
+CHAPTERS = sorted(p for p in (ROOT / "nbs").glob("[01]*.ipynb"))
 source = lambda notebook: ["".join(c["source"]) for c in notebook["cells"]]
 
 
@@ -18,21 +20,28 @@ def test_every_chapter_of_the_parts_has_exercises_and_links_them():
     assert [p.name for p in SOLUTIONS] == [p.name for p in CHAPTERS]
     for path in CHAPTERS:
         text = "\n".join(source(nbformat.read(path, 4)))
-        for folder in "exercises", "solutions": assert f"]({folder}/{path.name})" in text, f"{path.stem} does not link its {folder}"
+        for folder in "exercises", "solutions":
+            assert f"]({folder}/{path.name})" in text, f"{path.stem} does not link its {folder}"
 
 
 def test_exercises_are_what_the_solutions_leave():
-    made = runpy.run_path(str(ROOT/"tools"/"exercises.py"))["made"]()
-    there = {p.name: p.read_text("utf-8") for p in (ROOT/"nbs"/"exercises").glob("*.ipynb")}
+    made = runpy.run_path(str(ROOT / "tools" / "exercises.py"))["made"]()
+    there = {p.name: p.read_text("utf-8") for p in (ROOT / "nbs" / "exercises").glob("*.ipynb")}
     assert there == made, "make exercises"
-    assert not any(mark in text for text in there.values() for mark in ("# solution", "BEGIN SOLUTION", "#| wrong"))
+    assert not any(
+        mark in text
+        for text in there.values()
+        for mark in ("# solution", "BEGIN SOLUTION", "#| wrong")
+    )
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda p: p.stem)
 def test_every_check_passes_the_solution_and_nothing_else(path, tmp_path, monkeypatch):
-    for name, value in dict(HOME=tmp_path, CELLS="synthetic", SCALE="quick", WEIGHTS="random").items():
+    for name, value in dict(
+        HOME=tmp_path, CELLS="synthetic", SCALE="quick", WEIGHTS="random"
+    ).items():
         monkeypatch.setenv(f"MALARIA_NB_{name}", str(value))
-    monkeypatch.setenv("MALARIA_NB_RECORDS", str(ROOT/"nbs"/"records"))
+    monkeypatch.setenv("MALARIA_NB_RECORDS", str(ROOT / "nbs" / "records"))
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.chdir(tmp_path)
     notebook = nbformat.read(path, 4)
@@ -43,25 +52,54 @@ def test_every_check_passes_the_solution_and_nothing_else(path, tmp_path, monkey
 # -- what a proof must notice ------------------------------------------------------------------------------------------
 
 SETUP = new_code_cell("from malaria_nb.checks import check_double")
-GOOD = [new_markdown_cell("## 1 Double"), new_code_cell("#| wrong: squares\ndef double(x): return x**2"),
-        new_code_cell("#| wrong: adds two\ndef double(x): return x + 2"), new_code_cell("def double(x):\n    return 2*x  # solution"),
-        new_code_cell("check_double(double)")]
+GOOD = [
+    new_markdown_cell("## 1 Double"),
+    new_code_cell("#| wrong: squares\ndef double(x): return x**2"),
+    new_code_cell("#| wrong: adds two\ndef double(x): return x + 2"),
+    new_code_cell("def double(x):\n    return 2*x  # solution"),
+    new_code_cell("check_double(double)"),
+]
 
 
 def notebook(*cells):
-    fresh = lambda cell: (new_code_cell if cell.cell_type == "code" else new_markdown_cell)(cell.source)  # a cell used twice needs two ids
-    return new_notebook(cells=[fresh(c) for c in (new_markdown_cell("# Solutions: twice"), SETUP, *cells)])
+    fresh = lambda cell: (new_code_cell if cell.cell_type == "code" else new_markdown_cell)(
+        cell.source
+    )  # a cell used twice needs two ids
+    return new_notebook(
+        cells=[fresh(c) for c in (new_markdown_cell("# Solutions: twice"), SETUP, *cells)]
+    )
 
 
-@pytest.mark.parametrize("cells, problem", [
-    (GOOD[:2] + GOOD[3:], "has 1 wrong answers"),
-    (GOOD[:-1], "has no check"),
-    ([new_markdown_cell("A word first.\n\n## 1 Double"), *GOOD[1:]], "not the first line of its cell"),
-    (GOOD[:3] + [new_code_cell("def double(x): return 2*x")] + GOOD[4:], "no line marked as solution"),
-    (GOOD[:2] + [new_code_cell("#| wrong: not wrong\ndef double(x): return x + x")] + GOOD[3:], "passes on the wrong answer 'not wrong'"),
-    (GOOD[:-1] + [new_code_cell("check_double(lambda x: 2*x)")], "passes on the empty exercise"),
-    (GOOD[:3] + [new_code_cell("double = 1/0  # solution")] + GOOD[4:], "stops with ZeroDivisionError"),
-    ([GOOD[0], GOOD[3], *GOOD[1:3], GOOD[4]], "run from top to bottom it stops with Wrong")])
+@pytest.mark.parametrize(
+    "cells, problem",
+    [
+        (GOOD[:2] + GOOD[3:], "has 1 wrong answers"),
+        (GOOD[:-1], "has no check"),
+        (
+            [new_markdown_cell("A word first.\n\n## 1 Double"), *GOOD[1:]],
+            "not the first line of its cell",
+        ),
+        (
+            GOOD[:3] + [new_code_cell("def double(x): return 2*x")] + GOOD[4:],
+            "no line marked as solution",
+        ),
+        (
+            GOOD[:2]
+            + [new_code_cell("#| wrong: not wrong\ndef double(x): return x + x")]
+            + GOOD[3:],
+            "passes on the wrong answer 'not wrong'",
+        ),
+        (
+            GOOD[:-1] + [new_code_cell("check_double(lambda x: 2*x)")],
+            "passes on the empty exercise",
+        ),
+        (
+            GOOD[:3] + [new_code_cell("double = 1/0  # solution")] + GOOD[4:],
+            "stops with ZeroDivisionError",
+        ),
+        ([GOOD[0], GOOD[3], *GOOD[1:3], GOOD[4]], "run from top to bottom it stops with Wrong"),
+    ],
+)
 def test_proof_notices(cells, problem):
     assert prove(notebook(*GOOD)) == []
     assert any(problem in p for p in prove(notebook(*cells)))
@@ -69,53 +107,89 @@ def test_proof_notices(cells, problem):
 
 # -- grading -----------------------------------------------------------------------------------------------------------
 
-ANSWERS = {"right": ("def double(x): return x + x", ""), "wrong": ("def double(x): return x**2", "double(1) gives 1"),
-           "empty": ("def double(x): return ...", "returns nothing yet"), "loops": ("while True: pass", "no end after 10 seconds"),
-           "leaves": ("import os\nos._exit(0)", "ends the kernel"), "stops": ("exit()", "ends the kernel"),
-           "leaves later": ("import os, threading\nthreading.Timer(.2, os._exit, [0]).start()", "ends the kernel"),
-           "writes": ("open('../../mine', 'w')\ndef double(x): return 2*x", "may not write outside"),
-           "deletes": ("import shutil\nshutil.rmtree({victim!r})", "may not write outside"),
-           "starts": ("import subprocess\nsubprocess.run(['rm', '-r', {victim!r}])", "may not start programs"),
-           "cheats": ("def check_double(x): pass\ndouble = None", "without brackets")}
+ANSWERS = {
+    "right": ("def double(x): return x + x", ""),
+    "wrong": ("def double(x): return x**2", "double(1) gives 1"),
+    "empty": ("def double(x): return ...", "returns nothing yet"),
+    "loops": ("while True: pass", "no end after 10 seconds"),
+    "leaves": ("import os\nos._exit(0)", "ends the kernel"),
+    "stops": ("exit()", "ends the kernel"),
+    "leaves later": (
+        "import os, threading\nthreading.Timer(.2, os._exit, [0]).start()",
+        "ends the kernel",
+    ),
+    "writes": ("open('../../mine', 'w')\ndef double(x): return 2*x", "may not write outside"),
+    "deletes": ("import shutil\nshutil.rmtree({victim!r})", "may not write outside"),
+    "starts": (
+        "import subprocess\nsubprocess.run(['rm', '-r', {victim!r}])",
+        "may not start programs",
+    ),
+    "cheats": ("def check_double(x): pass\ndouble = None", "without brackets"),
+}
 
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_grader_survives_and_goes_on_with_the_next_exercise(name, tmp_path):
-    victim = tmp_path/"others"
+    victim = tmp_path / "others"
     victim.mkdir()
-    (victim/"work.ipynb").write_text("of somebody else")
+    (victim / "work.ipynb").write_text("of somebody else")
     task = notebook(*GOOD, new_markdown_cell("## 2 Again"), *GOOD[1:])
-    nbformat.write(learners(task), tmp_path/"official.ipynb")
+    nbformat.write(learners(task), tmp_path / "official.ipynb")
     answer, says = ANSWERS[name]
-    learner = notebook(GOOD[0], new_code_cell(answer.format(victim=str(victim))), GOOD[-1], new_markdown_cell("## 2 Again"), GOOD[3], GOOD[-1])
-    nbformat.write(learner, tmp_path/"learner.ipynb")
-    report = grade(tmp_path/"learner.ipynb", tmp_path/"official.ipynb", timeout=10 if name == "loops" else 60)
-    assert says in report["exercises"]["1 Double"]["says"] and report["exercises"]["1 Double"]["passed"] == (not says)
+    learner = notebook(
+        GOOD[0],
+        new_code_cell(answer.format(victim=str(victim))),
+        GOOD[-1],
+        new_markdown_cell("## 2 Again"),
+        GOOD[3],
+        GOOD[-1],
+    )
+    nbformat.write(learner, tmp_path / "learner.ipynb")
+    report = grade(
+        tmp_path / "learner.ipynb",
+        tmp_path / "official.ipynb",
+        timeout=10 if name == "loops" else 60,
+    )
+    assert says in report["exercises"]["1 Double"]["says"] and report["exercises"]["1 Double"][
+        "passed"
+    ] == (not says)
     assert report["exercises"]["2 Again"]["passed"] and report["of"] == 2
-    assert (victim/"work.ipynb").read_text() == "of somebody else" and not (tmp_path/"mine").exists()
+    assert (victim / "work.ipynb").read_text() == "of somebody else" and not (
+        tmp_path / "mine"
+    ).exists()
 
 
 def test_grader_of_something_else(tmp_path):
-    nbformat.write(notebook(*GOOD), tmp_path/"official.ipynb")
-    (tmp_path/"broken.ipynb").write_text("{")
-    assert "not a notebook" in grade(tmp_path/"broken.ipynb", tmp_path/"official.ipynb")["error"]
-    nbformat.write(notebook(), tmp_path/"nothing.ipynb")
-    report = grade(tmp_path/"nothing.ipynb", tmp_path/"official.ipynb")
-    assert report["passed"] == 0 and "returns" not in json.dumps(report) and report["exercises"]["1 Double"]["says"]
+    nbformat.write(notebook(*GOOD), tmp_path / "official.ipynb")
+    (tmp_path / "broken.ipynb").write_text("{")
+    assert (
+        "not a notebook" in grade(tmp_path / "broken.ipynb", tmp_path / "official.ipynb")["error"]
+    )
+    nbformat.write(notebook(), tmp_path / "nothing.ipynb")
+    report = grade(tmp_path / "nothing.ipynb", tmp_path / "official.ipynb")
+    assert (
+        report["passed"] == 0
+        and "returns" not in json.dumps(report)
+        and report["exercises"]["1 Double"]["says"]
+    )
 
 
 def test_command_grades_a_folder(tmp_path, capsys):
     from malaria_nb.cli import main
-    (tmp_path/"exercises").mkdir()
-    nbformat.write(learners(notebook(*GOOD)), tmp_path/"exercises"/"03_cnn.ipynb")
-    (tmp_path/"class"/"ben").mkdir(parents=True)
-    nbformat.write(notebook(*GOOD), tmp_path/"class"/"03_cnn-anna.ipynb")
-    nbformat.write(learners(notebook(*GOOD)), tmp_path/"class"/"ben"/"03_cnn.ipynb")
-    how = ["--exercises", str(tmp_path/"exercises"), "--json", str(tmp_path/"report.json")]
-    assert main(["grade", str(tmp_path/"class"), *how]) == 0
+
+    (tmp_path / "exercises").mkdir()
+    nbformat.write(learners(notebook(*GOOD)), tmp_path / "exercises" / "03_cnn.ipynb")
+    (tmp_path / "class" / "ben").mkdir(parents=True)
+    nbformat.write(notebook(*GOOD), tmp_path / "class" / "03_cnn-anna.ipynb")
+    nbformat.write(learners(notebook(*GOOD)), tmp_path / "class" / "ben" / "03_cnn.ipynb")
+    how = ["--exercises", str(tmp_path / "exercises"), "--json", str(tmp_path / "report.json")]
+    assert main(["grade", str(tmp_path / "class"), *how]) == 0
     out = capsys.readouterr().out
     assert "[1/1]" in out and "[0/1]" in out and "1 Double: double returns nothing yet" in out
-    assert [r["passed"] for r in json.loads((tmp_path/"report.json").read_text("utf-8"))] == [1, 0]
-    (tmp_path/"class"/"holiday.ipynb").write_text("{}")
-    assert main(["grade", str(tmp_path/"class"/"holiday.ipynb"), *how]) == 1
+    assert [r["passed"] for r in json.loads((tmp_path / "report.json").read_text("utf-8"))] == [
+        1,
+        0,
+    ]
+    (tmp_path / "class" / "holiday.ipynb").write_text("{}")
+    assert main(["grade", str(tmp_path / "class" / "holiday.ipynb"), *how]) == 1
     assert "its name holds no chapter's" in capsys.readouterr().out

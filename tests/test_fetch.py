@@ -1,18 +1,30 @@
 """The download, against a real server on loopback that does everything a bad server can."""
-import errno, hashlib, io, os, signal, subprocess, sys, threading, time, zipfile, zlib
+
+import errno
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tiny_cells import name, png
 
 from malaria_nb import dataset
 from malaria_nb.dataset import fetch_cells, index_cells
-from tiny_cells import name, png
 
-QUICK = dict(timeout=(2, .4), retries=2, pause=.01, progress=False)
+QUICK = dict(timeout=(2, 0.4), retries=2, pause=0.01, progress=False)
 
 
-def cell(folder, patient): return name(patient, cell=1 + (folder == "Parasitized"))
+def cell(folder, patient):
+    return name(patient, cell=1 + (folder == "Parasitized"))
 
 
 def archive(cells=4, side=120, **extra):
@@ -21,70 +33,98 @@ def archive(cells=4, side=120, **extra):
     with zipfile.ZipFile(file, "w") as z:
         for i in range(cells):
             for k, c in enumerate(dataset.FOLDERS):
-                z.writestr(f"cell_images/{c}/{cell(c, i + 1)}", png(side, side, seed=2*i + k))
-        for k, v in extra.items(): z.writestr(k, v)
+                z.writestr(f"cell_images/{c}/{cell(c, i + 1)}", png(side, side, seed=2 * i + k))
+        for k, v in extra.items():
+            z.writestr(k, v)
     return file.getvalue()
 
 
 WHOLE = archive()
 SHA = hashlib.sha256(WHOLE).hexdigest()
-HALF = len(WHOLE)//2
+HALF = len(WHOLE) // 2
 
 
 class Server(ThreadingHTTPServer):
     "Serves `data`; `script` holds what to do with each request in turn, the last for all that follow."
+
     daemon_threads = True
 
     def __init__(self, data=WHOLE, script=("good",)):
         super().__init__(("127.0.0.1", 0), Handler)
         self.data, self.script, self.asked, self.release = data, list(script), [], threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}/cell_images.zip"
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": .01}, daemon=True).start()
+        threading.Thread(
+            target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        ).start()
 
-    def handle_error(self, *_): pass  # clients that go away are the point of these tests
+    def handle_error(self, *_):
+        pass  # clients that go away are the point of these tests
 
-    def __enter__(self): return self
+    def __enter__(self):
+        return self
 
-    def __exit__(self, *_): self.release.set(); self.shutdown(); self.server_close()
+    def __exit__(self, *_):
+        self.release.set()
+        self.shutdown()
+        self.server_close()
 
 
 class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_): pass
+    def log_message(self, *_):
+        pass
 
     def do_GET(self):
         srv, wanted = self.server, self.headers.get("Range")
         srv.asked.append(wanted)
         do = srv.script.pop(0) if len(srv.script) > 1 else srv.script[0]
         start = int(wanted.split("=")[1].rstrip("-")) if wanted else 0
-        if do == "hang up": self.close_connection = True; self.connection.close(); return
-        if do in ("404", "503", "429"): self.send_error(int(do)); return
-        if do == "200 page": return self.reply(200, b"<html>Sign in to this hotel's network</html>")
-        if do == "ignore range": return self.reply(200, srv.data)
+        if do == "hang up":
+            self.close_connection = True
+            self.connection.close()
+            return
+        if do in ("404", "503", "429"):
+            self.send_error(int(do))
+            return
+        if do == "200 page":
+            return self.reply(200, b"<html>Sign in to this hotel's network</html>")
+        if do == "ignore range":
+            return self.reply(200, srv.data)
         if do == "416" or (start and start >= len(srv.data)):
-            self.send_response(416); self.send_header("Content-Range", f"bytes */{len(srv.data)}")
-            self.send_header("Content-Length", "0"); self.end_headers(); return
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(srv.data)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         body = srv.data[start:]
-        if do == "corrupt": body = body[:-100] + bytes([body[-100] ^ 1]) + body[-99:]
-        if do == "wrong start": return self.reply(206, srv.data, start=0)
-        if do == "die unannounced": return self.reply(206 if wanted else 200, body[:HALF], start, length=False)
-        if do == "no length": return self.reply(206 if wanted else 200, body, start, length=False)
+        if do == "corrupt":
+            body = body[:-100] + bytes([body[-100] ^ 1]) + body[-99:]
+        if do == "wrong start":
+            return self.reply(206, srv.data, start=0)
+        if do == "die unannounced":
+            return self.reply(206 if wanted else 200, body[:HALF], start, length=False)
+        if do == "no length":
+            return self.reply(206 if wanted else 200, body, start, length=False)
         sent = {"die": body[:HALF], "die at once": body[:0], "stall": body[:HALF]}.get(do, body)
-        if do == "more": return self.reply(200, srv.data + b"more", length=False)
+        if do == "more":
+            return self.reply(200, srv.data + b"more", length=False)
         if do == "slow":
             self.head(206 if wanted else 200, len(body), start)
             for i in range(0, len(body), 8192):
-                self.wfile.write(body[i:i+8192])
-                if srv.release.wait(.05): return
+                self.wfile.write(body[i : i + 8192])
+                if srv.release.wait(0.05):
+                    return
             return
         self.reply(206 if wanted else 200, sent, start, declare=len(body))
-        if do == "stall": srv.release.wait(5)
+        if do == "stall":
+            srv.release.wait(5)
 
     def head(self, status, length, start):
         self.send_response(status)
         if status == 206:
             n = len(self.server.data)
             self.send_header("Content-Range", f"bytes {start}-{n - 1}/{n}")
-        if length is not None: self.send_header("Content-Length", str(length))
+        if length is not None:
+            self.send_header("Content-Length", str(length))
         self.end_headers()
 
     def reply(self, status, body, start=0, declare=None, length=True):
@@ -96,12 +136,13 @@ class Handler(BaseHTTPRequestHandler):
 pytestmark = pytest.mark.usefixtures("home")
 
 
-def fetch(url, to, **how): return fetch_cells(url, to, **{"sha256": SHA, "size": len(WHOLE), **QUICK, **how})
+def fetch(url, to, **how):
+    return fetch_cells(url, to, **{"sha256": SHA, "size": len(WHOLE), **QUICK, **how})
 
 
 def part_of(to, data):
     to.mkdir(parents=True)
-    (to/"cell_images.zip.part").write_bytes(data)
+    (to / "cell_images.zip.part").write_bytes(data)
 
 
 def whole(folder, n=8):
@@ -112,31 +153,38 @@ def whole(folder, n=8):
 
 # -- servers ----------------------------------------------------------------------------------------------------------
 
+
 def test_good(tmp_path):
     with Server() as srv:
-        whole(fetch(srv.url, tmp_path/"to"))
+        whole(fetch(srv.url, tmp_path / "to"))
         assert srv.asked == [None]
-        whole(fetch(srv.url, tmp_path/"to"))
+        whole(fetch(srv.url, tmp_path / "to"))
         assert srv.asked == [None]  # the second start asks nobody
 
 
 def test_default_place_is_named_by_content(home):
-    with Server() as srv: assert fetch(srv.url, None) == home/f"cells-{SHA[:12]}"/"cell_images"
+    with Server() as srv:
+        assert fetch(srv.url, None) == home / f"cells-{SHA[:12]}" / "cell_images"
 
 
-@pytest.mark.parametrize("script, ranges", [
-    (["die", "good"], [None, f"bytes={HALF}-"]),
-    (["stall", "good"], [None, f"bytes={HALF}-"]),
-    (["die", "ignore range"], [None, f"bytes={HALF}-"]),
-    (["die", "wrong start", "good"], [None, f"bytes={HALF}-", None]),
-    (["hang up", "503", "good"], [None, None, None]),
-    (["429", "good"], [None, None]),
-    (["no length"], [None]),
-    (["die at once", "good"], [None, None]),
-    (["die unannounced", "good"], [None, f"bytes={HALF}-"])], ids=lambda x: x[0] if isinstance(x[0], str) else "")
+@pytest.mark.parametrize(
+    "script, ranges",
+    [
+        (["die", "good"], [None, f"bytes={HALF}-"]),
+        (["stall", "good"], [None, f"bytes={HALF}-"]),
+        (["die", "ignore range"], [None, f"bytes={HALF}-"]),
+        (["die", "wrong start", "good"], [None, f"bytes={HALF}-", None]),
+        (["hang up", "503", "good"], [None, None, None]),
+        (["429", "good"], [None, None]),
+        (["no length"], [None]),
+        (["die at once", "good"], [None, None]),
+        (["die unannounced", "good"], [None, f"bytes={HALF}-"]),
+    ],
+    ids=lambda x: x[0] if isinstance(x[0], str) else "",
+)
 def test_recovers(tmp_path, script, ranges):
     with Server(script=script) as srv:
-        whole(fetch(srv.url, tmp_path/"to"))
+        whole(fetch(srv.url, tmp_path / "to"))
         got = [r and ("bytes=" if r.startswith("bytes=") else r) for r in srv.asked]
         assert got == [r and "bytes=" for r in ranges]
         assert all(int(r[6:-1]) <= HALF for r in srv.asked if r)
@@ -147,92 +195,125 @@ def test_a_line_that_dies_often_gets_there(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "HALF", 70_000)
     big = archive(12, 150)
     with Server(big, script=["die"]) as srv:
-        whole(fetch(srv.url, tmp_path/"to", sha256=hashlib.sha256(big).hexdigest(), size=len(big)), 24)
+        whole(
+            fetch(srv.url, tmp_path / "to", sha256=hashlib.sha256(big).hexdigest(), size=len(big)),
+            24,
+        )
         assert len(srv.asked) > 5
 
 
-@pytest.mark.parametrize("script, message, tries", [
-    (["hang up"], "gave up after 3 tries", 3), (["503"], "answered 503", 3), (["404"], "answered 404", 1),
-    (["die at once"], "ended after 0 of|IncompleteRead", 3),
-    (["200 page"], "file has 44 bytes, expected", 1)], ids=lambda x: x[0] if isinstance(x, list) else "")
+@pytest.mark.parametrize(
+    "script, message, tries",
+    [
+        (["hang up"], "gave up after 3 tries", 3),
+        (["503"], "answered 503", 3),
+        (["404"], "answered 404", 1),
+        (["die at once"], "ended after 0 of|IncompleteRead", 3),
+        (["200 page"], "file has 44 bytes, expected", 1),
+    ],
+    ids=lambda x: x[0] if isinstance(x, list) else "",
+)
 def test_gives_up(tmp_path, script, message, tries):
     with Server(script=script) as srv:
-        with pytest.raises(ConnectionError, match=f"{srv.url}.*({message}).*kept and the next start"):
-            fetch(srv.url, tmp_path/"to")
+        with pytest.raises(
+            ConnectionError, match=f"{srv.url}.*({message}).*kept and the next start"
+        ):
+            fetch(srv.url, tmp_path / "to")
         assert len(srv.asked) == tries
-    assert not (tmp_path/"to"/"cell_images").exists()
+    assert not (tmp_path / "to" / "cell_images").exists()
 
 
 def test_stall_takes_its_time_limit(tmp_path):
     with Server(script=["stall", "hang up"]) as srv:
         start = time.monotonic()
-        with pytest.raises(ConnectionError): fetch(srv.url, tmp_path/"to", retries=0)
+        with pytest.raises(ConnectionError):
+            fetch(srv.url, tmp_path / "to", retries=0)
         assert time.monotonic() - start < 4
-        assert 0 < (tmp_path/"to"/"cell_images.zip.part").stat().st_size <= HALF  # kept for the next start
+        assert (
+            0 < (tmp_path / "to" / "cell_images.zip.part").stat().st_size <= HALF
+        )  # kept for the next start
 
 
 def test_no_server(tmp_path):
-    with Server() as srv: url = srv.url
-    with pytest.raises(ConnectionError, match="gave up"): fetch(url, tmp_path/"to", retries=0)
+    with Server() as srv:
+        url = srv.url
+    with pytest.raises(ConnectionError, match="gave up"):
+        fetch(url, tmp_path / "to", retries=0)
 
 
 def test_corrupt(tmp_path):
     with Server(script=["corrupt"]) as srv:
         with pytest.raises(ValueError, match=f"expected {SHA}.*damaged or changed.*mirror"):
-            fetch(srv.url, tmp_path/"to")
-    assert {p.name for p in (tmp_path/"to").iterdir()} <= {"fetch.lock"}
+            fetch(srv.url, tmp_path / "to")
+    assert {p.name for p in (tmp_path / "to").iterdir()} <= {"fetch.lock"}
 
 
 def test_wrong_hash_leaves_what_was_good(tmp_path):
-    with Server() as srv: good = fetch(srv.url, tmp_path/"to")
+    with Server() as srv:
+        good = fetch(srv.url, tmp_path / "to")
     with Server(script=["corrupt"]) as srv:
         with pytest.raises(ValueError, match="holds cells of another archive"):
-            fetch(srv.url, tmp_path/"to", sha256="0"*64)
+            fetch(srv.url, tmp_path / "to", sha256="0" * 64)
         assert not srv.asked
     whole(good)
 
 
 def test_more_than_announced(tmp_path):
     with Server(script=["more"]) as srv:
-        with pytest.raises(ConnectionError, match="more than"): fetch(srv.url, tmp_path/"to")
-    assert (tmp_path/"to"/"cell_images.zip.part").stat().st_size <= len(WHOLE)
+        with pytest.raises(ConnectionError, match="more than"):
+            fetch(srv.url, tmp_path / "to")
+    assert (tmp_path / "to" / "cell_images.zip.part").stat().st_size <= len(WHOLE)
 
 
 # -- a .part from an earlier start ------------------------------------------------------------------------------------
 
+
 def test_resumes_and_asks_only_for_the_rest(tmp_path):
-    part_of(tmp_path/"to", WHOLE[:HALF])
+    part_of(tmp_path / "to", WHOLE[:HALF])
     with Server() as srv:
-        whole(fetch(srv.url, tmp_path/"to"))
+        whole(fetch(srv.url, tmp_path / "to"))
         assert srv.asked == [f"bytes={HALF}-"]
 
 
 def test_part_and_200_restarts(tmp_path):
-    part_of(tmp_path/"to", WHOLE[:HALF])
+    part_of(tmp_path / "to", WHOLE[:HALF])
     with Server(script=["ignore range"]) as srv:
-        whole(fetch(srv.url, tmp_path/"to"))
-        assert srv.asked == [f"bytes={HALF}-"]  # not asked again: the reply itself was used from its start
+        whole(fetch(srv.url, tmp_path / "to"))
+        assert srv.asked == [
+            f"bytes={HALF}-"
+        ]  # not asked again: the reply itself was used from its start
 
 
-@pytest.mark.parametrize("data, asked", [
-    (WHOLE, []),                                          # all there: only verified
-    (WHOLE + b"too much", [None]),                        # longer than the archive can be
-    (b"x"*HALF, [f"bytes={HALF}-", None]),                # another file's beginning: one more chance from zero
-    (b"x"*len(WHOLE), [None])], ids=["whole", "longer", "foreign", "foreign, as long"])
+@pytest.mark.parametrize(
+    "data, asked",
+    [
+        (WHOLE, []),  # all there: only verified
+        (WHOLE + b"too much", [None]),  # longer than the archive can be
+        (
+            b"x" * HALF,
+            [f"bytes={HALF}-", None],
+        ),  # another file's beginning: one more chance from zero
+        (b"x" * len(WHOLE), [None]),
+    ],
+    ids=["whole", "longer", "foreign", "foreign, as long"],
+)
 def test_part_of_any_kind(tmp_path, data, asked):
-    part_of(tmp_path/"to", data)
+    part_of(tmp_path / "to", data)
     with Server() as srv:
-        whole(fetch(srv.url, tmp_path/"to"))
+        whole(fetch(srv.url, tmp_path / "to"))
         assert srv.asked == asked
 
 
-@pytest.mark.parametrize("data, asked", [
-    (WHOLE, [f"bytes={len(WHOLE)}-"]), (WHOLE + b"!", [f"bytes={len(WHOLE) + 1}-", None])], ids=["whole", "longer"])
+@pytest.mark.parametrize(
+    "data, asked",
+    [(WHOLE, [f"bytes={len(WHOLE)}-"]), (WHOLE + b"!", [f"bytes={len(WHOLE) + 1}-", None])],
+    ids=["whole", "longer"],
+)
 def test_416(tmp_path, data, asked):
     "Without a known size, only the server can say that nothing is left."
-    part_of(tmp_path/"to", data)
+    part_of(tmp_path / "to", data)
     with Server() as srv:
-        whole(fetch(srv.url, tmp_path/"to", size=None))
+        whole(fetch(srv.url, tmp_path / "to", size=None))
         assert srv.asked == asked
 
 
@@ -240,95 +321,129 @@ def test_killed_while_downloading(tmp_path):
     big = archive(12, 150)
     sha = hashlib.sha256(big).hexdigest()
     with Server(big, script=["slow", "good"]) as srv:
-        code = ("from malaria_nb.dataset import fetch_cells\n"
-                f"fetch_cells({srv.url!r}, {str(tmp_path/'to')!r}, {sha!r}, progress=False)")
+        code = (
+            "from malaria_nb.dataset import fetch_cells\n"
+            f"fetch_cells({srv.url!r}, {str(tmp_path / 'to')!r}, {sha!r}, progress=False)"
+        )
         child = subprocess.Popen([sys.executable, "-c", code])
-        part, until = tmp_path/"to"/"cell_images.zip.part", time.monotonic() + 30
+        part, until = tmp_path / "to" / "cell_images.zip.part", time.monotonic() + 30
         while not (part.exists() and part.stat().st_size > 100_000):
             assert time.monotonic() < until and child.poll() is None
-            time.sleep(.01)
+            time.sleep(0.01)
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         have = part.stat().st_size
-        assert not (tmp_path/"to"/"cell_images").exists() and 100_000 < have < len(big)
-        whole(fetch(srv.url, tmp_path/"to", sha256=sha, size=len(big)), 24)
+        assert not (tmp_path / "to" / "cell_images").exists() and 100_000 < have < len(big)
+        whole(fetch(srv.url, tmp_path / "to", sha256=sha, size=len(big)), 24)
         assert srv.asked == [None, f"bytes={have}-"]
 
 
 def test_killed_while_unpacking(tmp_path):
-    (tmp_path/"a.zip").write_bytes(WHOLE)
-    code = ("import os, signal\nfrom pathlib import Path\nfrom malaria_nb import dataset\n"
-            "write, n = Path.write_bytes, []\n"
-            "def until_the_fourth(self, data):\n    n.append(0)\n"
-            "    if len(n) == 4: os.kill(os.getpid(), signal.SIGKILL)\n    return write(self, data)\n"
-            f"Path.write_bytes = until_the_fourth\n"
-            f"dataset.fetch_cells({str(tmp_path/'a.zip')!r}, {str(tmp_path/'to')!r}, progress=False)")
+    (tmp_path / "a.zip").write_bytes(WHOLE)
+    code = (
+        "import os, signal\nfrom pathlib import Path\nfrom malaria_nb import dataset\n"
+        "write, n = Path.write_bytes, []\n"
+        "def until_the_fourth(self, data):\n    n.append(0)\n"
+        "    if len(n) == 4: os.kill(os.getpid(), signal.SIGKILL)\n    return write(self, data)\n"
+        f"Path.write_bytes = until_the_fourth\n"
+        f"dataset.fetch_cells({str(tmp_path / 'a.zip')!r}, {str(tmp_path / 'to')!r}, progress=False)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
-    assert (tmp_path/"to"/"cell_images.part").exists() and not (tmp_path/"to"/"cell_images").exists()
-    whole(fetch_cells(tmp_path/"a.zip", tmp_path/"to", progress=False))
+    assert (tmp_path / "to" / "cell_images.part").exists() and not (
+        tmp_path / "to" / "cell_images"
+    ).exists()
+    whole(fetch_cells(tmp_path / "a.zip", tmp_path / "to", progress=False))
 
 
 def test_two_processes_fetch_once(tmp_path):
     with Server(script=["slow"]) as srv:
-        code = ("from malaria_nb.dataset import fetch_cells\n"
-                f"fetch_cells({srv.url!r}, {str(tmp_path/'to')!r}, {SHA!r}, {len(WHOLE)}, progress=False)")
-        two = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        code = (
+            "from malaria_nb.dataset import fetch_cells\n"
+            f"fetch_cells({srv.url!r}, {str(tmp_path / 'to')!r}, {SHA!r}, {len(WHOLE)}, progress=False)"
+        )
+        two = [
+            subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
         said = [p.communicate(timeout=60) for p in two]
         assert [p.returncode for p in two] == [0, 0], said
         assert srv.asked == [None]
-    whole(tmp_path/"to"/"cell_images")
+    whole(tmp_path / "to" / "cell_images")
 
 
 # -- mirrors ----------------------------------------------------------------------------------------------------------
 
+
 def test_mirrors_in_order(tmp_path):
-    with Server(script=["404"]) as gone, Server(script=["corrupt"]) as bad, Server() as good, Server() as spare:
-        whole(fetch([gone.url, bad.url, good.url, spare.url], tmp_path/"to"))
+    with (
+        Server(script=["404"]) as gone,
+        Server(script=["corrupt"]) as bad,
+        Server() as good,
+        Server() as spare,
+    ):
+        whole(fetch([gone.url, bad.url, good.url, spare.url], tmp_path / "to"))
         assert [len(s.asked) for s in (gone, bad, good, spare)] == [1, 1, 1, 0]
 
 
 def test_the_next_mirror_goes_on_where_the_first_died(tmp_path):
     with Server(script=["die", "hang up"]) as first, Server() as second:
-        whole(fetch([first.url, second.url], tmp_path/"to"))
+        whole(fetch([first.url, second.url], tmp_path / "to"))
         assert len(second.asked) == 1 and second.asked[0].startswith("bytes=")
 
 
 def test_all_mirrors_fail(tmp_path):
     with Server(script=["404"]) as one, Server(script=["corrupt"]) as two:
-        with pytest.raises(ValueError) as e: fetch([one.url, two.url], tmp_path/"to")
+        with pytest.raises(ValueError) as e:
+            fetch([one.url, two.url], tmp_path / "to")
     assert "answered 404" in str(e.value) and "SHA-256" in str(e.value) and "\n" not in str(e.value)
 
 
 def test_mirrors_of_all_kinds(tmp_path):
-    (tmp_path/"a.zip").write_bytes(WHOLE)
-    whole(fetch_cells([tmp_path/"missing", tmp_path/"a.zip"], tmp_path/"to", progress=False))
-    with pytest.raises(ValueError, match="no source"): fetch_cells([])
+    (tmp_path / "a.zip").write_bytes(WHOLE)
+    whole(fetch_cells([tmp_path / "missing", tmp_path / "a.zip"], tmp_path / "to", progress=False))
+    with pytest.raises(ValueError, match="no source"):
+        fetch_cells([])
 
 
 def test_an_address_must_bring_the_official_archive(tmp_path):
     with Server() as srv:
         with pytest.raises(ConnectionError, match="bytes, expected 353,452,851"):
-            fetch_cells(srv.url, tmp_path/"to", **QUICK)
+            fetch_cells(srv.url, tmp_path / "to", **QUICK)
 
 
 # -- zip files and folders --------------------------------------------------------------------------------------------
 
+
 def unpack(tmp_path, data):
-    (tmp_path/"a.zip").write_bytes(data)
-    return fetch_cells(tmp_path/"a.zip", tmp_path/"in"/"to", progress=False)
+    (tmp_path / "a.zip").write_bytes(data)
+    return fetch_cells(tmp_path / "a.zip", tmp_path / "in" / "to", progress=False)
 
 
 def test_only_cells_come_out(tmp_path):
     evil = png(seed=99)
     at = "cell_images/Parasitized/"
-    nasty = [f"cell_images/cell_images/Parasitized/{name(8)}", f"/{at}{name(9)}", f"{at}../../../{name(10)}",
-             f"{at}../{name(11)}", f"../{name(12)}", f"{at}sub/{name(13)}", f"cell_images\\Parasitized\\{name(14)}",
-             f"{at}C:{name(15)}", f"{at}..\\{name(16)}", f"Parasitized/{name(17)}",
-             f"cell_images/parasitized/{name(18)}", f"{at}._{name(19)}", f"__MACOSX/{at}{name(20)}",
-             f"{at}Thumbs.db", f"{at}.png", f"{at}evil.py"]
+    nasty = [
+        f"cell_images/cell_images/Parasitized/{name(8)}",
+        f"/{at}{name(9)}",
+        f"{at}../../../{name(10)}",
+        f"{at}../{name(11)}",
+        f"../{name(12)}",
+        f"{at}sub/{name(13)}",
+        f"cell_images\\Parasitized\\{name(14)}",
+        f"{at}C:{name(15)}",
+        f"{at}..\\{name(16)}",
+        f"Parasitized/{name(17)}",
+        f"cell_images/parasitized/{name(18)}",
+        f"{at}._{name(19)}",
+        f"__MACOSX/{at}{name(20)}",
+        f"{at}Thumbs.db",
+        f"{at}.png",
+        f"{at}evil.py",
+    ]
     got = unpack(tmp_path, archive(2, 5, **{n: evil for n in nasty}))
-    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.p*") if p.is_file()) == \
-        sorted(f"in/to/cell_images/{c}/{cell(c, i)}" for c in dataset.FOLDERS for i in (1, 2))
+    assert sorted(
+        p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.p*") if p.is_file()
+    ) == sorted(f"in/to/cell_images/{c}/{cell(c, i)}" for c in dataset.FOLDERS for i in (1, 2))
     assert {p.name for p in got.iterdir()} == {"Parasitized", "Uninfected", "source.json"}
 
 
@@ -336,72 +451,102 @@ def declare(data, **fields):
     "Change what the archive's directory says of its first member, and nothing else."
     at, where = data.index(b"PK\1\2"), {"flags": (8, 2), "packed": (20, 4), "size": (24, 4)}
     out = bytearray(data)
-    for k, v in fields.items(): out[at + where[k][0]:at + sum(where[k])] = v.to_bytes(where[k][1], "little")
+    for k, v in fields.items():
+        out[at + where[k][0] : at + sum(where[k])] = v.to_bytes(where[k][1], "little")
     return bytes(out)
 
 
-@pytest.mark.parametrize("data, message", [
-    (WHOLE[:HALF], "not a whole zip"), (b"", "not a whole zip"), (b"<html>", "not a whole zip"),
-    (WHOLE[:1000] + b"\0\0\0" + WHOLE[1003:], "not a whole zip.*CRC"),
-    (archive(0, **{"readme.txt": b"hi"}), "no cell_images/Uninfected/"),
-    (archive(0, **{f"cell_images/Uninfected/{name(1)}": png()}), "no cell_images/Parasitized/"),
-    (declare(WHOLE, size=100), "not a whole zip"),                    # more bytes in it than declared
-    (declare(WHOLE, size=100_000), "not a whole zip.*is cut short"),  # fewer
-    (declare(WHOLE, size=2**31), "claims 2,147,483,648 bytes"), (declare(WHOLE, flags=1), "encrypted"),
-    (declare(WHOLE, packed=2**31), "overlap")],
-    ids=["half", "empty", "page", "damaged", "no cells", "one class", "more", "fewer", "bomb", "locked", "overlap"])
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        (WHOLE[:HALF], "not a whole zip"),
+        (b"", "not a whole zip"),
+        (b"<html>", "not a whole zip"),
+        (WHOLE[:1000] + b"\0\0\0" + WHOLE[1003:], "not a whole zip.*CRC"),
+        (archive(0, **{"readme.txt": b"hi"}), "no cell_images/Uninfected/"),
+        (archive(0, **{f"cell_images/Uninfected/{name(1)}": png()}), "no cell_images/Parasitized/"),
+        (declare(WHOLE, size=100), "not a whole zip"),  # more bytes in it than declared
+        (declare(WHOLE, size=100_000), "not a whole zip.*is cut short"),  # fewer
+        (declare(WHOLE, size=2**31), "claims 2,147,483,648 bytes"),
+        (declare(WHOLE, flags=1), "encrypted"),
+        (declare(WHOLE, packed=2**31), "overlap"),
+    ],
+    ids=[
+        "half",
+        "empty",
+        "page",
+        "damaged",
+        "no cells",
+        "one class",
+        "more",
+        "fewer",
+        "bomb",
+        "locked",
+        "overlap",
+    ],
+)
 def test_archives_refused(tmp_path, data, message):
-    with pytest.raises(ValueError, match=message): unpack(tmp_path, data)
-    assert {p.name for p in (tmp_path/"in"/"to").iterdir()} == {"fetch.lock"}
-    assert (tmp_path/"a.zip").read_bytes() == data
+    with pytest.raises(ValueError, match=message):
+        unpack(tmp_path, data)
+    assert {p.name for p in (tmp_path / "in" / "to").iterdir()} == {"fetch.lock"}
+    assert (tmp_path / "a.zip").read_bytes() == data
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_name_twice(tmp_path):
     file = io.BytesIO(WHOLE)
-    with zipfile.ZipFile(file, "a") as z: z.writestr(f"cell_images/Uninfected/{cell('Uninfected', 1)}", png())
-    with pytest.raises(ValueError, match="twice"): unpack(tmp_path, file.getvalue())
+    with zipfile.ZipFile(file, "a") as z:
+        z.writestr(f"cell_images/Uninfected/{cell('Uninfected', 1)}", png())
+    with pytest.raises(ValueError, match="twice"):
+        unpack(tmp_path, file.getvalue())
 
 
 def test_never_more_bytes_than_declared(tmp_path, monkeypatch):
     "Even from a member whose checksum vouches for the short form."
     short, file = png(20, 20), io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as z:
-        for c in dataset.FOLDERS: z.writestr(f"cell_images/{c}/{name(1)}", short + bytes(5_000_000))
+        for c in dataset.FOLDERS:
+            z.writestr(f"cell_images/{c}/{name(1)}", short + bytes(5_000_000))
     data = bytearray(file.getvalue())
     at = data.index(b"PK\1\2")
-    data[at + 16:at + 20] = zlib.crc32(short).to_bytes(4, "little")
-    data[at + 24:at + 28] = len(short).to_bytes(4, "little")
-    try: got = unpack(tmp_path, bytes(data))
-    except ValueError: return
-    assert (got/"Uninfected"/name(1)).stat().st_size <= len(short)
+    data[at + 16 : at + 20] = zlib.crc32(short).to_bytes(4, "little")
+    data[at + 24 : at + 28] = len(short).to_bytes(4, "little")
+    try:
+        got = unpack(tmp_path, bytes(data))
+    except ValueError:
+        return
+    assert (got / "Uninfected" / name(1)).stat().st_size <= len(short)
 
 
 def test_local_zip_is_kept_and_its_hash_checked(tmp_path):
     whole(unpack(tmp_path, WHOLE))
-    assert (tmp_path/"a.zip").read_bytes() == WHOLE
+    assert (tmp_path / "a.zip").read_bytes() == WHOLE
     with pytest.raises(ValueError, match=f"SHA-256 is {SHA}, expected 1111"):
-        fetch_cells(tmp_path/"a.zip", tmp_path/"b", sha256="1111")
+        fetch_cells(tmp_path / "a.zip", tmp_path / "b", sha256="1111")
 
 
 def test_a_folder_is_used_where_it_stands(tmp_path):
     got = unpack(tmp_path, WHOLE)
     assert fetch_cells(got) == fetch_cells(str(got.parent)) == got
-    for f in (got/"Uninfected").iterdir(): f.unlink()
-    (got/"Uninfected").rmdir()
-    with pytest.raises(FileNotFoundError, match="no Uninfected/"): fetch_cells(got)
+    for f in (got / "Uninfected").iterdir():
+        f.unlink()
+    (got / "Uninfected").rmdir()
+    with pytest.raises(FileNotFoundError, match="no Uninfected/"):
+        fetch_cells(got)
 
 
 @pytest.mark.parametrize("source", ["nowhere.zip", "ftp://example.org/cells.zip"])
 def test_no_such_source(tmp_path, source):
-    with pytest.raises(FileNotFoundError, match="no such file or folder"): fetch_cells(source, tmp_path/"to")
+    with pytest.raises(FileNotFoundError, match="no such file or folder"):
+        fetch_cells(source, tmp_path / "to")
 
 
 def test_a_hole_in_what_was_fetched(tmp_path):
     got = unpack(tmp_path, WHOLE)
-    victim = next((got/"Uninfected").iterdir())
+    victim = next((got / "Uninfected").iterdir())
     victim.unlink()
-    with pytest.raises(ValueError, match="holds 7 cells, expected 8.*Move that folder away"): unpack(tmp_path, WHOLE)
+    with pytest.raises(ValueError, match="holds 7 cells, expected 8.*Move that folder away"):
+        unpack(tmp_path, WHOLE)
     assert len(list(got.rglob("*.png"))) == 7
 
 
@@ -409,24 +554,34 @@ def test_cells_unpacked_by_hand(tmp_path, home, monkeypatch):
     "`home()/nih` filled by hand counts as the official set if all of it is there, and needs no network."
     monkeypatch.setattr(dataset, "N_CELLS", 8)
     got = unpack(tmp_path, WHOLE)
-    (got/"source.json").unlink()
+    (got / "source.json").unlink()
     home.mkdir()
-    got.parent.rename(home/"nih")
-    assert fetch_cells() == home/"nih"/"cell_images"
-    next((home/"nih"/"cell_images"/"Uninfected").iterdir()).unlink()
-    with pytest.raises(ValueError, match="holds 7 cells, expected 8"): fetch_cells()
+    got.parent.rename(home / "nih")
+    assert fetch_cells() == home / "nih" / "cell_images"
+    next((home / "nih" / "cell_images" / "Uninfected").iterdir()).unlink()
+    with pytest.raises(ValueError, match="holds 7 cells, expected 8"):
+        fetch_cells()
 
 
 # -- disks ------------------------------------------------------------------------------------------------------------
 
+
 class FullDisk:
     "A file on a disk that has room for `room` more bytes."
-    def __init__(self, file, room): self.file, self.room = file, room
-    def __enter__(self): return self
-    def __exit__(self, *_): self.file.close()
+
+    def __init__(self, file, room):
+        self.file, self.room = file, room
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
     def write(self, data):
-        self.room -= self.file.write(data[:max(self.room, 0)])
-        if self.room <= 0: raise OSError(errno.ENOSPC, "No space left on device")
+        self.room -= self.file.write(data[: max(self.room, 0)])
+        if self.room <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def small_disk(path, mode="r", **how):
@@ -438,45 +593,62 @@ def test_disk_full_while_downloading(tmp_path, monkeypatch):
     with Server() as srv:
         with monkeypatch.context() as m:
             m.setattr(dataset, "open", small_disk, raising=False)
-            with pytest.raises(OSError, match="is full: free some space, or choose another .* MALARIA_NB_HOME") as e:
-                fetch([srv.url, "http://127.0.0.1:1/"], tmp_path/"to")
-            assert e.value.errno == errno.ENOSPC and len(srv.asked) == 1  # no retry, no mirror: no room there either
-        whole(fetch(srv.url, tmp_path/"to"))
-        assert srv.asked[1] == "bytes=100000-"                            # with room, it goes on
+            with pytest.raises(
+                OSError, match="is full: free some space, or choose another .* MALARIA_NB_HOME"
+            ) as e:
+                fetch([srv.url, "http://127.0.0.1:1/"], tmp_path / "to")
+            assert (
+                e.value.errno == errno.ENOSPC and len(srv.asked) == 1
+            )  # no retry, no mirror: no room there either
+        whole(fetch(srv.url, tmp_path / "to"))
+        assert srv.asked[1] == "bytes=100000-"  # with room, it goes on
 
 
 def test_disk_full_while_unpacking(tmp_path, monkeypatch):
     with Server() as srv:
         with monkeypatch.context() as m:
-            def full(self, data): raise OSError(errno.ENOSPC, "No space left on device")
+
+            def full(self, data):
+                raise OSError(errno.ENOSPC, "No space left on device")
+
             m.setattr(Path, "write_bytes", full)
-            with pytest.raises(OSError, match="MALARIA_NB_HOME"): fetch(srv.url, tmp_path/"to")
-        assert {p.name for p in (tmp_path/"to").iterdir()} - {"fetch.lock"} == {"cell_images.zip"}  # not fetched twice
-        whole(fetch(srv.url, tmp_path/"to"))
+            with pytest.raises(OSError, match="MALARIA_NB_HOME"):
+                fetch(srv.url, tmp_path / "to")
+        assert {p.name for p in (tmp_path / "to").iterdir()} - {"fetch.lock"} == {
+            "cell_images.zip"
+        }  # not fetched twice
+        whole(fetch(srv.url, tmp_path / "to"))
         assert len(srv.asked) == 1
 
 
 def test_no_room_is_said_before_unpacking(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset.shutil, "disk_usage", lambda p: type("Usage", (), {"free": 1000}))
-    (tmp_path/"a.zip").write_bytes(WHOLE)
+    (tmp_path / "a.zip").write_bytes(WHOLE)
     monkeypatch.setattr(Path, "write_bytes", lambda *_: pytest.fail("unpacked all the same"))
-    with pytest.raises(OSError, match="is full") as e: fetch_cells(tmp_path/"a.zip", tmp_path/"to", progress=False)
+    with pytest.raises(OSError, match="is full") as e:
+        fetch_cells(tmp_path / "a.zip", tmp_path / "to", progress=False)
     assert e.value.errno == errno.ENOSPC
 
 
 def test_no_permission(tmp_path, monkeypatch):
-    (tmp_path/"a.zip").write_bytes(WHOLE)
-    (tmp_path/"file").write_text("")
+    (tmp_path / "a.zip").write_bytes(WHOLE)
+    (tmp_path / "file").write_text("")
     with pytest.raises(PermissionError, match="can't write in .*file/to.*MALARIA_NB_HOME"):
-        fetch_cells(tmp_path/"a.zip", tmp_path/"file"/"to")
-    def denied(self, *a, **k): raise PermissionError(errno.EACCES, "Permission denied")
+        fetch_cells(tmp_path / "a.zip", tmp_path / "file" / "to")
+
+    def denied(self, *a, **k):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
     monkeypatch.setattr(Path, "mkdir", denied)
     with pytest.raises(PermissionError, match="Permission denied.*give yourself permission"):
-        fetch_cells(tmp_path/"a.zip", tmp_path/"to")
+        fetch_cells(tmp_path / "a.zip", tmp_path / "to")
 
 
-@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="nothing is forbidden to root")
+@pytest.mark.skipif(
+    hasattr(os, "geteuid") and os.geteuid() == 0, reason="nothing is forbidden to root"
+)
 def test_no_permission_for_real(tmp_path):
-    (tmp_path/"a.zip").write_bytes(WHOLE)
-    (tmp_path/"to").mkdir(mode=0o500)
-    with pytest.raises(PermissionError, match="MALARIA_NB_HOME"): fetch_cells(tmp_path/"a.zip", tmp_path/"to")
+    (tmp_path / "a.zip").write_bytes(WHOLE)
+    (tmp_path / "to").mkdir(mode=0o500)
+    with pytest.raises(PermissionError, match="MALARIA_NB_HOME"):
+        fetch_cells(tmp_path / "a.zip", tmp_path / "to")

@@ -1,48 +1,73 @@
 """What would spoil chapter 02: bad pictures, a broken cache, two processes at once, batches that can't be repeated."""
-import os, resource, signal, struct, subprocess, sys, tempfile, time, tracemalloc, warnings, zlib
+
+import os
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+import warnings
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from tiny_cells import folder, png
 
 from malaria_nb import images
 from malaria_nb.dataset import index_cells
-from malaria_nb.images import (Batches, affine_layers, all_symmetries, cache_key, decode_cell, eight_symmetries, load_images,
-                               purple_excess, show_cells, symmetry)
-from tiny_cells import folder, png
-
+from malaria_nb.images import (
+    Batches,
+    affine_layers,
+    all_symmetries,
+    cache_key,
+    decode_cell,
+    eight_symmetries,
+    load_images,
+    purple_excess,
+    show_cells,
+    symmetry,
+)
 
 pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture
-def cells(root): return index_cells(root)
+def cells(root):
+    return index_cells(root)
 
 
-def load(cells, root, size=8, **kw): return load_images(cells, root, size, progress=False, **kw)
+def load(cells, root, size=8, **kw):
+    return load_images(cells, root, size, progress=False, **kw)
 
 
-def kept(home): return sorted(p.name for p in (home/"images").glob("*") if p.suffix != ".lock")
+def kept(home):
+    return sorted(p.name for p in (home / "images").glob("*") if p.suffix != ".lock")
 
 
 # -- one picture ------------------------------------------------------------------------------------------------------
 
-def flat(r, g, b, side=6): return png(side, side, rows=(b"\0" + bytes((r, g, b))*side)*side)
+
+def flat(r, g, b, side=6):
+    return png(side, side, rows=(b"\0" + bytes((r, g, b)) * side) * side)
 
 
 def test_red_comes_first(tmp_path):
-    (tmp_path/"a.png").write_bytes(flat(250, 20, 90))
-    assert (decode_cell(tmp_path/"a.png") == (250, 20, 90)).all()
-    assert (decode_cell(tmp_path/"a.png", 9) == (250, 20, 90)).all()
+    (tmp_path / "a.png").write_bytes(flat(250, 20, 90))
+    assert (decode_cell(tmp_path / "a.png") == (250, 20, 90)).all()
+    assert (decode_cell(tmp_path / "a.png", 9) == (250, 20, 90)).all()
 
 
 def test_sizes(tmp_path):
-    (tmp_path/"a.png").write_bytes(png(7, 9))
-    assert decode_cell(tmp_path/"a.png").shape == (7, 9, 3)
+    (tmp_path / "a.png").write_bytes(png(7, 9))
+    assert decode_cell(tmp_path / "a.png").shape == (7, 9, 3)
     for how in images.INTERPOLATIONS:
-        x = decode_cell(tmp_path/"a.png", 5, how)
+        x = decode_cell(tmp_path / "a.png", 5, how)
         assert (x.shape, x.dtype) == ((5, 5, 3), np.uint8)
 
 
@@ -53,29 +78,51 @@ def wide(side=20_000):
     return bytes(data)
 
 
-bad = {"truncated": png(40, 40)[:-60], "without its end": png(40, 40)[:-12], "empty": b"", "text": b"not a picture\n",
-       "1-bit": png(depth=1, colour=0), "16-bit": png(depth=16), "RGBA": png(colour=6), "grey": png(colour=0), "wide": wide(),
-       "odd filter": png(6, 6, rows=(b"\x09" + bytes(18))*6)}
+bad = {
+    "truncated": png(40, 40)[:-60],
+    "without its end": png(40, 40)[:-12],
+    "empty": b"",
+    "text": b"not a picture\n",
+    "1-bit": png(depth=1, colour=0),
+    "16-bit": png(depth=16),
+    "RGBA": png(colour=6),
+    "grey": png(colour=0),
+    "wide": wide(),
+    "odd filter": png(6, 6, rows=(b"\x09" + bytes(18)) * 6),
+}
 
 
 @pytest.mark.parametrize("kind", bad)
 def test_bad_picture(kind, tmp_path):
-    (tmp_path/"this one.png").write_bytes(bad[kind])
-    with pytest.raises(ValueError, match="this one.png: .*([Ff]etch|Convert|take)"): decode_cell(tmp_path/"this one.png", 8)
+    (tmp_path / "this one.png").write_bytes(bad[kind])
+    with pytest.raises(ValueError, match="this one.png: .*([Ff]etch|Convert|take)"):
+        decode_cell(tmp_path / "this one.png", 8)
 
 
-@pytest.mark.parametrize("kind, says", [("truncated", "cut short"), ("text", "not a PNG"), ("empty", "empty"), ("RGBA", "8-bit RGBA"),
-                                        ("grey", "8-bit grey"), ("1-bit", "1-bit"), ("16-bit", "16-bit")])
+@pytest.mark.parametrize(
+    "kind, says",
+    [
+        ("truncated", "cut short"),
+        ("text", "not a PNG"),
+        ("empty", "empty"),
+        ("RGBA", "8-bit RGBA"),
+        ("grey", "8-bit grey"),
+        ("1-bit", "1-bit"),
+        ("16-bit", "16-bit"),
+    ],
+)
 def test_error_names_the_fault(kind, says, tmp_path):
-    (tmp_path/"a.png").write_bytes(bad[kind])
-    with pytest.raises(ValueError, match=says): decode_cell(tmp_path/"a.png")
+    (tmp_path / "a.png").write_bytes(bad[kind])
+    with pytest.raises(ValueError, match=says):
+        decode_cell(tmp_path / "a.png")
 
 
 def test_huge_picture_is_refused_before_it_costs_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(cv2, "imdecode", lambda *a: pytest.fail("decoded"))
-    (tmp_path/"a.png").write_bytes(wide())
+    (tmp_path / "a.png").write_bytes(wide())
     tracemalloc.start()
-    with pytest.raises(ValueError, match="20,000 × 20,000"): decode_cell(tmp_path/"a.png")
+    with pytest.raises(ValueError, match="20,000 × 20,000"):
+        decode_cell(tmp_path / "a.png")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1e6
@@ -85,10 +132,11 @@ def test_huge_picture_is_refused_before_it_costs_memory(tmp_path, monkeypatch):
 def test_bad_picture_among_good_ones(kind, cells, root, home):
     whole = np.array(load(cells, root))
     before = kept(home)
-    victim = root/cells.file[5]
+    victim = root / cells.file[5]
     good = victim.read_bytes()
     victim.write_bytes(bad[kind])
-    with pytest.raises(ValueError, match=victim.name.replace("(", r"\(")): load(cells, root)
+    with pytest.raises(ValueError, match=victim.name.replace("(", r"\(")):
+        load(cells, root)
     assert kept(home) == before  # the good cache untouched, nothing half made
     victim.write_bytes(good)
     assert (load(cells, root) == whole).all()
@@ -96,25 +144,29 @@ def test_bad_picture_among_good_ones(kind, cells, root, home):
 
 # -- the cache --------------------------------------------------------------------------------------------------------
 
+
 def test_row_i_is_cell_i(cells, root):
     x = load(cells.sample(frac=1, random_state=0), root)
     assert (x.shape, x.dtype) == ((len(cells), 8, 8, 3), np.uint8)
-    for row, file in zip(x, cells.sample(frac=1, random_state=0).file): assert (row == decode_cell(root/file, 8)).all()
-    with pytest.raises(ValueError, match="read-only"): x[0] = 0
+    for row, file in zip(x, cells.sample(frac=1, random_state=0).file):
+        assert (row == decode_cell(root / file, 8)).all()
+    with pytest.raises(ValueError, match="read-only"):
+        x[0] = 0
 
 
 def test_more_cells_than_a_block(tmp_path):
-    root = folder(tmp_path/"many", patients=4, photos=13, each=10, height=2, width=2)
+    root = folder(tmp_path / "many", patients=4, photos=13, each=10, height=2, width=2)
     cells = index_cells(root)
-    assert len(cells) > 2*512
+    assert len(cells) > 2 * 512
     x = load(cells, root, 2, workers=3)
-    for i in (0, 511, 512, 1023, 1024, -1): assert (x[i] == decode_cell(root/cells.file.iloc[i], 2)).all()
+    for i in (0, 511, 512, 1023, 1024, -1):
+        assert (x[i] == decode_cell(root / cells.file.iloc[i], 2)).all()
 
 
 def test_outer_folder_will_do(cells, root, tmp_path):
-    (tmp_path/"outer").mkdir()
-    root.rename(tmp_path/"outer"/"cell_images")
-    assert len(load(cells, tmp_path/"outer")) == len(cells)
+    (tmp_path / "outer").mkdir()
+    root.rename(tmp_path / "outer" / "cell_images")
+    assert len(load(cells, tmp_path / "outer")) == len(cells)
 
 
 def test_second_start_decodes_nothing(cells, root, monkeypatch):
@@ -126,11 +178,13 @@ def test_second_start_decodes_nothing(cells, root, monkeypatch):
 def test_cache_is_made_of_these_files(cells, root):
     first = load(cells, root).filename
     assert load(cells, root).filename == first
-    assert load(cells, root, 9).filename != first != load(cells, root, interpolation="cubic").filename
+    assert (
+        load(cells, root, 9).filename != first != load(cells, root, interpolation="cubic").filename
+    )
     assert load(cells[::-1], root).filename != first
-    os.utime(root/cells.file[0], (1, 1))  # another date is the same picture
+    os.utime(root / cells.file[0], (1, 1))  # another date is the same picture
     assert load(cells, root).filename == first
-    victim = root/cells.file[0]
+    victim = root / cells.file[0]
     height, width = cells.height[0], cells.width[0]
     victim.write_bytes(png(height, width, seed=99))
     assert victim.stat().st_size == len(png(height, width, seed=99))
@@ -139,48 +193,72 @@ def test_cache_is_made_of_these_files(cells, root):
 
 
 def test_another_machine_gives_the_same_name(cells, root, tmp_path):
-    first = cache_key([root/f for f in cells.file], 8, "area")
-    root.rename(tmp_path/"elsewhere")
-    assert cache_key([tmp_path/"elsewhere"/f for f in cells.file], 8, "area") == first
+    first = cache_key([root / f for f in cells.file], 8, "area")
+    root.rename(tmp_path / "elsewhere")
+    assert cache_key([tmp_path / "elsewhere" / f for f in cells.file], 8, "area") == first
 
 
-@pytest.mark.parametrize("harm", ["empty", "header", "half", "one byte", "longer", "text", "another shape"])
+@pytest.mark.parametrize(
+    "harm", ["empty", "header", "half", "one byte", "longer", "text", "another shape"]
+)
 def test_broken_cache_is_noticed(harm, cells, root):
     x = load(cells, root)
     path, whole, rows = Path(x.filename), Path(x.filename).read_bytes(), np.array(x)
-    path.write_bytes({"empty": b"", "header": whole[:100], "half": whole[:len(whole)//2], "one byte": whole[:-1],
-                      "longer": whole + b"x", "text": b"hello", "another shape": b""}[harm])
-    if harm == "another shape": np.save(path, np.zeros((3, 8, 8, 3), np.uint8))
-    with pytest.warns(RuntimeWarning, match="decoding again"): again = load(cells, root)
+    path.write_bytes(
+        {
+            "empty": b"",
+            "header": whole[:100],
+            "half": whole[: len(whole) // 2],
+            "one byte": whole[:-1],
+            "longer": whole + b"x",
+            "text": b"hello",
+            "another shape": b"",
+        }[harm]
+    )
+    if harm == "another shape":
+        np.save(path, np.zeros((3, 8, 8, 3), np.uint8))
+    with pytest.warns(RuntimeWarning, match="decoding again"):
+        again = load(cells, root)
     assert (again == rows).all() and path.read_bytes() == whole
 
 
-@pytest.mark.parametrize("kw, error, says", [
-    (dict(size=0), ValueError, "1 to 4096"), (dict(size=5000), ValueError, "1 to 4096"),
-    (dict(interpolation="bicubic"), ValueError, "'area', 'linear', 'cubic'")])
+@pytest.mark.parametrize(
+    "kw, error, says",
+    [
+        (dict(size=0), ValueError, "1 to 4096"),
+        (dict(size=5000), ValueError, "1 to 4096"),
+        (dict(interpolation="bicubic"), ValueError, "'area', 'linear', 'cubic'"),
+    ],
+)
 def test_bad_argument(kw, error, says, cells, root):
-    with pytest.raises(error, match=says): load(cells, root, **kw)
+    with pytest.raises(error, match=says):
+        load(cells, root, **kw)
 
 
 def test_nothing_to_decode(cells, root):
-    with pytest.raises(ValueError, match="empty"): load(cells[:0], root)
+    with pytest.raises(ValueError, match="empty"):
+        load(cells[:0], root)
 
 
 def test_missing_cell(cells, root):
-    (root/cells.file[3]).unlink()
-    with pytest.raises(FileNotFoundError, match="index_cells"): load(cells, root)
+    (root / cells.file[3]).unlink()
+    with pytest.raises(FileNotFoundError, match="index_cells"):
+        load(cells, root)
 
 
 def test_missing_folder(cells, tmp_path):
-    with pytest.raises(FileNotFoundError, match="Parasitized"): load(cells, tmp_path)
+    with pytest.raises(FileNotFoundError, match="Parasitized"):
+        load(cells, tmp_path)
 
 
 # -- the disk ---------------------------------------------------------------------------------------------------------
 
+
 def test_too_small_a_disk_is_known_beforehand(cells, root, home, monkeypatch):
     monkeypatch.setattr(images.shutil, "disk_usage", lambda p: type("Usage", (), {"free": 1000})())
     monkeypatch.setattr(images, "decode_cell", lambda *a: pytest.fail("decoded"))
-    with pytest.raises(OSError, match="make room.*MALARIA_NB_HOME"): load(cells, root)
+    with pytest.raises(OSError, match="make room.*MALARIA_NB_HOME"):
+        load(cells, root)
     assert kept(home) == []
 
 
@@ -188,8 +266,10 @@ def test_disk_that_fills_up(cells, root, home):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
     try:
-        with pytest.raises(OSError, match="make room.*MALARIA_NB_HOME"): load(cells, root, 32)
-    finally: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        with pytest.raises(OSError, match="make room.*MALARIA_NB_HOME"):
+            load(cells, root, 32)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert kept(home) == []
     assert len(load(cells, root, 32)) == len(cells)
 
@@ -197,10 +277,14 @@ def test_disk_that_fills_up(cells, root, home):
 @pytest.fixture
 def nobody():
     "Run a test without root's rights, which no permission stops."
-    if not hasattr(os, "geteuid") or os.geteuid() != 0: yield; return
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        yield
+        return
     os.seteuid(65534)
-    try: yield
-    finally: os.seteuid(0)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 @pytest.fixture
@@ -213,20 +297,22 @@ def locked(tmp_path_factory):
 
 
 def test_no_permission(locked, monkeypatch, request):
-    cells = index_cells(root := folder(locked/"cells"))
-    monkeypatch.setenv("MALARIA_NB_HOME", str(locked/"home"))
-    (locked/"home").mkdir()
-    os.chmod(locked/"home", 0o555)
+    cells = index_cells(root := folder(locked / "cells"))
+    monkeypatch.setenv("MALARIA_NB_HOME", str(locked / "home"))
+    (locked / "home").mkdir()
+    os.chmod(locked / "home", 0o555)
     request.getfixturevalue("nobody")
-    with pytest.raises(PermissionError, match="MALARIA_NB_HOME"): load(cells, root)
+    with pytest.raises(PermissionError, match="MALARIA_NB_HOME"):
+        load(cells, root)
 
 
 def test_cache_that_may_only_be_read(locked, monkeypatch, request):
-    cells = index_cells(root := folder(locked/"cells"))
-    monkeypatch.setenv("MALARIA_NB_HOME", str(locked/"home"))
+    cells = index_cells(root := folder(locked / "cells"))
+    monkeypatch.setenv("MALARIA_NB_HOME", str(locked / "home"))
     x = load(cells, root)
-    for lock in (locked/"home/images").glob("*.lock"): lock.unlink()
-    os.chmod(locked/"home/images", 0o555)
+    for lock in (locked / "home/images").glob("*.lock"):
+        lock.unlink()
+    os.chmod(locked / "home/images", 0o555)
     request.getfixturevalue("nobody")
     assert (load(cells, root) == x).all()
 
@@ -255,49 +341,53 @@ print(len(done), x.filename, int(x.sum()))
 
 
 def slowly(root, go, fast=0):
-    return subprocess.Popen([sys.executable, "-c", SLOWLY, root, go, str(fast)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", SLOWLY, root, go, str(fast)], stdout=subprocess.PIPE, text=True
+    )
 
 
 def test_two_processes_make_one_cache(root, cells, tmp_path, home):
-    both = [slowly(root, tmp_path/"go") for _ in range(2)]
-    for p in both: assert p.stdout.readline() == "ready\n"
-    (tmp_path/"go").touch()
+    both = [slowly(root, tmp_path / "go") for _ in range(2)]
+    for p in both:
+        assert p.stdout.readline() == "ready\n"
+    (tmp_path / "go").touch()
     said = [p.communicate(timeout=60)[0].split() for p in both]
     assert sorted(int(n) for n, *_ in said) == [0, len(cells)]  # one decoded, the other waited
     x = load(cells, root)
-    assert [s[1:] for s in said] == [[str(x.filename), str(int(x.sum()))]]*2
+    assert [s[1:] for s in said] == [[str(x.filename), str(int(x.sum()))]] * 2
     assert kept(home) == [Path(x.filename).name]
 
 
 def test_killed_process_leaves_no_bad_cache(tmp_path, home):
-    root = folder(tmp_path/"many", patients=3, photos=10, each=10)
+    root = folder(tmp_path / "many", patients=3, photos=10, each=10)
     cells = index_cells(root)
-    process = slowly(root, tmp_path/"go", fast=512)
+    process = slowly(root, tmp_path / "go", fast=512)
     assert process.stdout.readline() == "ready\n"
-    (tmp_path/"go").touch()
+    (tmp_path / "go").touch()
     until = time.monotonic() + 60
-    while not any(p.stat().st_size > 512*8*8*3 for p in (home/"images").glob("*.part.npy")):
+    while not any(p.stat().st_size > 512 * 8 * 8 * 3 for p in (home / "images").glob("*.part.npy")):
         assert time.monotonic() < until and process.poll() is None
-        time.sleep(.01)
+        time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert [Path(n).suffixes for n in kept(home)] == [[".part", ".npy"]]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         x = load(cells, root)
-    assert (x[-1] == decode_cell(root/cells.file.iloc[-1], 8)).all()
+    assert (x[-1] == decode_cell(root / cells.file.iloc[-1], 8)).all()
     assert kept(home) == [Path(x.filename).name]
 
 
 # -- batches ----------------------------------------------------------------------------------------------------------
 
 n = 100
-x = np.arange(n*2*2*3, dtype=np.uint8).reshape(n, 2, 2, 3)
+x = np.arange(n * 2 * 2 * 3, dtype=np.uint8).reshape(n, 2, 2, 3)
 numbered = np.tile(np.arange(n, dtype=np.uint8)[:, None, None, None], (1, 2, 2, 3))
 label = np.arange(n) % 2
 
 
-def seen(batches): return np.concatenate([b[:, 0, 0, 0] for b, _ in batches])
+def seen(batches):
+    return np.concatenate([b[:, 0, 0, 0] for b, _ in batches])
 
 
 def test_every_row_once_and_the_last_batch_kept():
@@ -305,12 +395,17 @@ def test_every_row_once_and_the_last_batch_kept():
         b = Batches(numbered, label, batch=32, shuffle=shuffle)
         assert [len(y) for _, y in b] == [32, 32, 32, 4] and len(b) == 4
         assert sorted(seen(b)) == list(range(n))
-        for images_, y in b: assert (images_[:, 0, 0, 0] % 2 == y[:, 0]).all()
+        for images_, y in b:
+            assert (images_[:, 0, 0, 0] % 2 == y[:, 0]).all()
 
 
 def test_rows_as_numbers_or_mask():
     mask = np.arange(n) % 3 == 0
-    assert list(seen(Batches(numbered, label, mask))) == list(seen(Batches(numbered, label, np.flatnonzero(mask)))) == list(range(0, n, 3))
+    assert (
+        list(seen(Batches(numbered, label, mask)))
+        == list(seen(Batches(numbered, label, np.flatnonzero(mask))))
+        == list(range(0, n, 3))
+    )
     assert list(seen(Batches(numbered, label, pd.Series(mask)))) == list(range(0, n, 3))
     assert list(seen(Batches(numbered, label, [7, 7, 3]))) == [7, 7, 3]
 
@@ -319,17 +414,27 @@ def test_order_is_a_function_of_seed_and_epoch():
     a, b = (Batches(numbered, label, shuffle=True, batch=batch, seed=1) for batch in (64, 32))
     assert (seen(a) == seen(b)).all() and (seen(a) == seen(a)).all()
     orders = []
-    for _ in range(4): orders.append(seen(a)); a.on_epoch_end()
-    for epoch in (3, 0, 2): b.set_epoch(epoch); assert (seen(b) == orders[epoch]).all()
+    for _ in range(4):
+        orders.append(seen(a))
+        a.on_epoch_end()
+    for epoch in (3, 0, 2):
+        b.set_epoch(epoch)
+        assert (seen(b) == orders[epoch]).all()
     assert len({o.tobytes() for o in orders}) == 4
     assert (seen(Batches(numbered, label, shuffle=True, seed=2)) != orders[0]).any()
 
 
 def test_chance_does_not_depend_on_which_batch_comes_first():
     a, b = (Batches(x, label, batch=16, shuffle=True, augment=eight_symmetries) for _ in range(2))
-    forward, backward = [a[i][0] for i in range(len(a))], [b[i][0] for i in reversed(range(len(b)))][::-1]
-    for f, g in zip(forward, backward): assert (f == g).all()
-    still = Batches(x, label, batch=16, augment=eight_symmetries)  # the order stays, chance moves on
+    forward, backward = (
+        [a[i][0] for i in range(len(a))],
+        [b[i][0] for i in reversed(range(len(b)))][::-1],
+    )
+    for f, g in zip(forward, backward):
+        assert (f == g).all()
+    still = Batches(
+        x, label, batch=16, augment=eight_symmetries
+    )  # the order stays, chance moves on
     first = [still[i][0] for i in range(len(still))]
     still.on_epoch_end()
     assert all((still[i][0] != first[i]).any() for i in range(len(first)))
@@ -337,18 +442,30 @@ def test_chance_does_not_depend_on_which_batch_comes_first():
 
 def test_source_is_left_alone():
     before = x.copy()
-    for _ in Batches(x, label, shuffle=True, augment=eight_symmetries): pass
+    for _ in Batches(x, label, shuffle=True, augment=eight_symmetries):
+        pass
     assert (x == before).all()
 
 
-@pytest.mark.parametrize("kw, says", [
-    (dict(label=label[:-1]), "one label an image"), (dict(label=label[:, None]), "one label an image"),
-    (dict(label=label + .5), "0 .uninfected. or 1"), (dict(label=np.where(label == 0, np.nan, 1)), "none missing"),
-    (dict(label=["no"]*n), "0 .uninfected. or 1"), (dict(rows=[n]), "count from 0 to 99"), (dict(rows=[-1]), "count from 0"),
-    (dict(rows=[]), "no rows"), (dict(rows=np.zeros(n, bool)), "no rows"), (dict(rows=np.ones(n - 1, bool)), "mask"),
-    (dict(batch=0), "at least 1")])
+@pytest.mark.parametrize(
+    "kw, says",
+    [
+        (dict(label=label[:-1]), "one label an image"),
+        (dict(label=label[:, None]), "one label an image"),
+        (dict(label=label + 0.5), "0 .uninfected. or 1"),
+        (dict(label=np.where(label == 0, np.nan, 1)), "none missing"),
+        (dict(label=["no"] * n), "0 .uninfected. or 1"),
+        (dict(rows=[n]), "count from 0 to 99"),
+        (dict(rows=[-1]), "count from 0"),
+        (dict(rows=[]), "no rows"),
+        (dict(rows=np.zeros(n, bool)), "no rows"),
+        (dict(rows=np.ones(n - 1, bool)), "mask"),
+        (dict(batch=0), "at least 1"),
+    ],
+)
 def test_bad_batches(kw, says):
-    with pytest.raises(ValueError, match=says): Batches(**{"images": x, "label": label, **kw})
+    with pytest.raises(ValueError, match=says):
+        Batches(**{"images": x, "label": label, **kw})
 
 
 def test_nan_features_do_not_reach_the_model():
@@ -356,87 +473,136 @@ def test_nan_features_do_not_reach_the_model():
     features[70, 2] = np.nan
     b = Batches(features, label)
     assert b[0][0].shape == (64, 5)
-    with pytest.raises(ValueError, match="batch 1 holds NaN"): b[1]
-    with pytest.raises(IndexError): b[2]
+    with pytest.raises(ValueError, match="batch 1 holds NaN"):
+        b[1]
+    with pytest.raises(IndexError):
+        b[2]
 
 
 def test_fit_sees_the_epochs_it_is_told():
     import keras
+
     trained = []
+
     class Recorder(keras.Model):
         def train_step(self, data):
             trained.append(np.asarray(data[0])[:, 0, 0, 0])
             return super().train_step(data)
+
     inputs = keras.Input((2, 2, 3))
     model = Recorder(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(inputs)))
     model.compile("sgd", "mse", run_eagerly=True)
     batches, told = (Batches(numbered, label, batch=32, shuffle=True) for _ in range(2))
     orders = []
-    for epoch in range(4): told.set_epoch(epoch); orders.append(seen(told))
-    tell = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.set_epoch(epoch))
+    for epoch in range(4):
+        told.set_epoch(epoch)
+        orders.append(seen(told))
+    tell = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: batches.set_epoch(epoch)
+    )
     model.fit(batches, epochs=2, shuffle=False, callbacks=[tell], verbose=0)
     assert (np.concatenate(trained) == np.concatenate(orders[:2])).all()
     trained.clear()
     model.fit(batches, initial_epoch=2, epochs=4, shuffle=False, callbacks=[tell], verbose=0)
     assert (np.concatenate(trained) == np.concatenate(orders[2:])).all()
     trained.clear()
-    model.fit(batches, epochs=2, shuffle=False, verbose=0)  # told nothing, it still deals anew every epoch
+    model.fit(
+        batches, epochs=2, shuffle=False, verbose=0
+    )  # told nothing, it still deals anew every epoch
     first, second = np.concatenate(trained)[:n], np.concatenate(trained)[n:]
     assert sorted(first) == sorted(second) == list(range(n)) and (first != second).any()
 
 
 # -- augmentation -----------------------------------------------------------------------------------------------------
 
+
 def test_eight_symmetries_are_those_of_numpy():
     image = np.random.default_rng(0).integers(0, 256, (5, 5, 3), np.uint8)
     turns = [np.rot90(m, k) for m in (image, image[:, ::-1]) for k in range(4)]
-    assert {a.tobytes() for a in all_symmetries(image)} == {np.ascontiguousarray(t).tobytes() for t in turns}
+    assert {a.tobytes() for a in all_symmetries(image)} == {
+        np.ascontiguousarray(t).tobytes() for t in turns
+    }
     assert (symmetry(image, 0) == image).all()
 
 
 def test_all_eight_are_drawn_alike():
     image = np.random.default_rng(0).integers(0, 256, (5, 5, 3), np.uint8)
-    out = eight_symmetries(np.stack([image]*8000), np.random.default_rng(1))
+    out = eight_symmetries(np.stack([image] * 8000), np.random.default_rng(1))
     counts = pd.Series([o.tobytes() for o in out]).value_counts()
     assert set(counts.index) == {a.tobytes() for a in all_symmetries(image)}
     assert counts.between(850, 1150).all()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_kind_is_kept(dtype): assert eight_symmetries(x.astype(dtype), np.random.default_rng(0)).dtype == dtype
+def test_kind_is_kept(dtype):
+    assert eight_symmetries(x.astype(dtype), np.random.default_rng(0)).dtype == dtype
 
 
 @pytest.mark.parametrize("shape", [(4, 5, 6, 3), (4, 12)])
 def test_oblong_can_not_be_turned(shape):
-    with pytest.raises(ValueError, match="make the images square"): eight_symmetries(np.zeros(shape, np.uint8), np.random.default_rng(0))
+    with pytest.raises(ValueError, match="make the images square"):
+        eight_symmetries(np.zeros(shape, np.uint8), np.random.default_rng(0))
 
 
 def test_affine_layers():
     batch = np.random.default_rng(0).integers(0, 256, (6, 24, 24, 3), np.uint8)
     out, again = (np.asarray(affine_layers(seed=3)(batch, training=True)) for _ in range(2))
-    assert out.shape == batch.shape and out.dtype == np.float32 and 0 <= out.min() and out.max() <= 255.01
-    assert (out == again).all() and (np.asarray(affine_layers(seed=4)(batch, training=True)) != out).any()
+    assert (
+        out.shape == batch.shape
+        and out.dtype == np.float32
+        and 0 <= out.min()
+        and out.max() <= 255.01
+    )
+    assert (out == again).all() and (
+        np.asarray(affine_layers(seed=4)(batch, training=True)) != out
+    ).any()
     assert (np.asarray(affine_layers(seed=3)(batch, training=False)) == batch).all()
-    same = np.asarray(affine_layers(seed=3)(np.stack([batch[0]]*6), training=True))
+    same = np.asarray(affine_layers(seed=3)(np.stack([batch[0]] * 6), training=True))
     assert len({s.tobytes() for s in same}) == 6  # every image of a batch is changed on its own
 
 
 class Drawn:
     "Chance that was drawn beforehand: turn and shear, shift, zoom (each -1 to 1), and whether to flip."
-    def __init__(self, *moves, flip): self.moves, self.flip = [np.array([m]) for m in moves], flip
-    def uniform(self, low, high, shape): return ((low + high) / 2 + (high - low) / 2 * self.moves.pop(0)).reshape(shape)
-    def random(self, n): return np.full(n, 0. if self.flip else 1.)
+
+    def __init__(self, *moves, flip):
+        self.moves, self.flip = [np.array([m]) for m in moves], flip
+
+    def uniform(self, low, high, shape):
+        return ((low + high) / 2 + (high - low) / 2 * self.moves.pop(0)).reshape(shape)
+
+    def random(self, n):
+        return np.full(n, 0.0 if self.flip else 1.0)
 
 
 @pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize("turn, shift, zoom", [((.6, .9), (.6, -.4), (-.8, .8)), ((-.9, -1), (-1, .2), (1, 0)), ((0, 0), (1, 0), (0, 0))])
+@pytest.mark.parametrize(
+    "turn, shift, zoom",
+    [
+        ((0.6, 0.9), (0.6, -0.4), (-0.8, 0.8)),
+        ((-0.9, -1), (-1, 0.2), (1, 0)),
+        ((0, 0), (1, 0), (0, 0)),
+    ],
+)
 def test_affine_is_what_image_data_generator_did(turn, shift, zoom, flip):
     from keras.src.legacy.preprocessing.image import apply_affine_transform
-    image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8), (0, 0), 2)
+
+    image = cv2.GaussianBlur(
+        np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8), (0, 0), 2
+    )
     ours = images.affine(image[None], Drawn(turn, shift, zoom, flip=flip))[0]
-    theirs = apply_affine_transform(image.astype(float), 25 * turn[0], *(40 * .05 * np.array(shift)), .05 * turn[1],
-                                    *(1 + .05 * np.array(zoom)), row_axis=0, col_axis=1, channel_axis=2, order=1)
-    if flip: theirs = theirs[:, ::-1]
+    theirs = apply_affine_transform(
+        image.astype(float),
+        25 * turn[0],
+        *(40 * 0.05 * np.array(shift)),
+        0.05 * turn[1],
+        *(1 + 0.05 * np.array(zoom)),
+        row_axis=0,
+        col_axis=1,
+        channel_axis=2,
+        order=1,
+    )
+    if flip:
+        theirs = theirs[:, ::-1]
     assert np.abs(ours - theirs).max() < 2  # OpenCV looks between pixels in steps of 1/32
 
 
@@ -449,17 +615,26 @@ def test_affine_repeats_and_leaves_its_input_alone():
 
 # -- what is shown and measured ---------------------------------------------------------------------------------------
 
+
 def test_purple_excess():
     cell = np.full((20, 20, 3), (180, 120, 130), np.uint8)
     assert purple_excess(cell) == 0
     cell[3:6, 3:6] = (120, 40, 130)
     assert purple_excess(cell) == 80
     cell[:, 10:] = 0
-    assert purple_excess(cell) == 80 and purple_excess(cell*0) == 0
+    assert purple_excess(cell) == 80 and purple_excess(cell * 0) == 0
 
 
 def test_grid():
-    fig = show_cells([x[0]]*5, [0, 1, 0, 1, 1], columns=3)
-    assert [a.get_title() for a in fig.axes[:5]] == ["uninfected", "parasitized", "uninfected", "parasitized", "parasitized"]
-    with pytest.raises(ValueError, match="5 images but 4 labels"): show_cells([x[0]]*5, [0, 1, 0, 1])
-    with pytest.raises(ValueError, match="5 images but 2 titles"): show_cells([x[0]]*5, titles=["a", "b"])
+    fig = show_cells([x[0]] * 5, [0, 1, 0, 1, 1], columns=3)
+    assert [a.get_title() for a in fig.axes[:5]] == [
+        "uninfected",
+        "parasitized",
+        "uninfected",
+        "parasitized",
+        "parasitized",
+    ]
+    with pytest.raises(ValueError, match="5 images but 4 labels"):
+        show_cells([x[0]] * 5, [0, 1, 0, 1])
+    with pytest.raises(ValueError, match="5 images but 2 titles"):
+        show_cells([x[0]] * 5, titles=["a", "b"])

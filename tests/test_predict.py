@@ -1,5 +1,12 @@
 """The compact model and `malaria-nb predict`: right scores, nothing heavy, no file lost or half written."""
-import csv, os, signal, subprocess, sys, threading, time
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import cv2
@@ -8,56 +15,96 @@ import pytest
 
 from malaria_nb import cli, compact
 from malaria_nb.cli import main
-from malaria_nb.compact import MODEL, CompactModel, black_outside, draw_evidence, find_pictures, on_black, predict_files, read_picture
+from malaria_nb.compact import (
+    MODEL,
+    CompactModel,
+    black_outside,
+    draw_evidence,
+    find_pictures,
+    on_black,
+    predict_files,
+    read_picture,
+)
 
 RNG = np.random.default_rng(0)
-RUN = [sys.executable, "-c", "import sys; from malaria_nb.cli import main; sys.exit(main())", "predict"]
+RUN = [
+    sys.executable,
+    "-c",
+    "import sys; from malaria_nb.cli import main; sys.exit(main())",
+    "predict",
+]
 
 
-def cell(side=60, height=None, dark=True): # a pink disc on black, perhaps with a dark spot, RGB
+def cell(side=60, height=None, dark=True):  # a pink disc on black, perhaps with a dark spot, RGB
     height = height or side
     picture = np.zeros((height, side, 3), np.uint8)
-    cv2.ellipse(picture, (side//2, height//2), (max(side//2 - 2, 0), max(height//2 - 2, 0)), 0, 0, 360, (205, 150, 165), -1)
-    if dark: cv2.circle(picture, (side*2//3, height//2), max(side//10, 1), (110, 50, 130), -1)
+    cv2.ellipse(
+        picture,
+        (side // 2, height // 2),
+        (max(side // 2 - 2, 0), max(height // 2 - 2, 0)),
+        0,
+        0,
+        360,
+        (205, 150, 165),
+        -1,
+    )
+    if dark:
+        cv2.circle(picture, (side * 2 // 3, height // 2), max(side // 10, 1), (110, 50, 130), -1)
     return picture
 
 
-def save(path, picture): # RGB
+def save(path, picture):  # RGB
     path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), np.ascontiguousarray(picture[..., ::-1] if picture.ndim == 3 else picture))
+    assert cv2.imwrite(
+        str(path), np.ascontiguousarray(picture[..., ::-1] if picture.ndim == 3 else picture)
+    )
     return path
 
 
 def rows(path):
-    with open(path, newline="", encoding="utf-8") as f: return list(csv.DictReader(f))
+    with open(path, newline="", encoding="utf-8") as f:
+        return list(csv.DictReader(f))
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch): monkeypatch.chdir(tmp_path)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="module")
-def model(): return CompactModel()
+def model():
+    return CompactModel()
 
 
 @pytest.fixture
-def folder(tmp_path): # three good pictures, in two folders, and two bad ones
-    for name in ("b/2.png", "b/10.png", "a.jpg"): save(tmp_path/"in"/name, cell(dark="2" in name))
-    (tmp_path/"in"/"cut.png").write_bytes((tmp_path/"in"/"b"/"2.png").read_bytes()[:-30])
-    (tmp_path/"in"/"letter.png").write_text("no picture")
-    return tmp_path/"in"
+def folder(tmp_path):  # three good pictures, in two folders, and two bad ones
+    for name in ("b/2.png", "b/10.png", "a.jpg"):
+        save(tmp_path / "in" / name, cell(dark="2" in name))
+    (tmp_path / "in" / "cut.png").write_bytes((tmp_path / "in" / "b" / "2.png").read_bytes()[:-30])
+    (tmp_path / "in" / "letter.png").write_text("no picture")
+    return tmp_path / "in"
 
 
 # ---- the model
 
-def interpreter(images): # the whole of LiteRT's own way, one image at a time
+
+def interpreter(images):  # the whole of LiteRT's own way, one image at a time
     from ai_edge_litert.interpreter import Interpreter
+
     net = Interpreter(model_path=str(MODEL))
     net.allocate_tensors()
-    (given,), found = net.get_input_details(), {len(d["shape"]): d["index"] for d in net.get_output_details()}
+    (given,), found = (
+        net.get_input_details(),
+        {len(d["shape"]): d["index"] for d in net.get_output_details()},
+    )
     scores, maps = [], []
     for x in images:
-        net.set_tensor(given["index"], cv2.resize(x, tuple(given["shape"][2:0:-1]), interpolation=cv2.INTER_AREA)[None].astype(np.float32))
+        net.set_tensor(
+            given["index"],
+            cv2.resize(x, tuple(given["shape"][2:0:-1]), interpolation=cv2.INTER_AREA)[None].astype(
+                np.float32
+            ),
+        )
         net.invoke()
         scores.append(net.get_tensor(found[2])[0, 0])
         maps.append(net.get_tensor(found[4])[0, ..., 0])
@@ -69,51 +116,73 @@ def test_scores_are_the_interpreters_own_whatever_the_batch(n, model):
     images = [cell(*RNG.integers(20, 90, 2), dark=i % 2) for i in range(n)]
     score, evidence = model.predict(images)
     wanted, maps = interpreter(images)
-    assert score.shape == (n,) and evidence.shape == (n, *model.map_shape) and np.ptp(wanted) > 0 or n == 1
-    np.testing.assert_allclose(score, wanted, atol=.02)  # its own score has 8 bits
+    assert (
+        score.shape == (n,)
+        and evidence.shape == (n, *model.map_shape)
+        and np.ptp(wanted) > 0
+        or n == 1
+    )
+    np.testing.assert_allclose(score, wanted, atol=0.02)  # its own score has 8 bits
     np.testing.assert_allclose(evidence, maps, atol=1e-4)
 
 
 def test_logit_is_the_mean_of_the_evidence(model):
     score, evidence = model.predict([cell(), cell(dark=False), cell(30)])
-    np.testing.assert_allclose(1/(1 + np.exp(-evidence.mean((1, 2)))), score, atol=1e-6)
+    np.testing.assert_allclose(1 / (1 + np.exp(-evidence.mean((1, 2)))), score, atol=1e-6)
 
 
 def test_more_threads_give_the_same(model):
     images = RNG.integers(0, 256, (70, 40, 40, 3), np.uint8)
-    for a, b in zip(model.predict(images), CompactModel(threads=2).predict(images)): np.testing.assert_allclose(a, b, atol=1e-6)
+    for a, b in zip(model.predict(images), CompactModel(threads=2).predict(images)):
+        np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 def test_colours_are_read_as_rgb(model, tmp_path):
     score, evidence = model.predict([cell()])
-    (found,) = predict_files([save(tmp_path/"a.png", cell())], model)
+    (found,) = predict_files([save(tmp_path / "a.png", cell())], model)
     np.testing.assert_array_equal(found.evidence, evidence[0])
-    assert not np.array_equal(evidence, model.predict([cell()[..., ::-1]])[1]), "the test must see a swap of channels"
+    assert not np.array_equal(evidence, model.predict([cell()[..., ::-1]])[1]), (
+        "the test must see a swap of channels"
+    )
 
 
-@pytest.mark.parametrize("image", [np.zeros((9, 9, 3)), np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8), np.zeros((0, 9, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((9, 9, 3)),
+        np.zeros((9, 9), np.uint8),
+        np.zeros((9, 9, 4), np.uint8),
+        np.zeros((0, 9, 3), np.uint8),
+    ],
+)
 def test_what_is_no_image_is_told(image, model):
-    with pytest.raises(ValueError, match="give RGB uint8"): model.predict([image])
+    with pytest.raises(ValueError, match="give RGB uint8"):
+        model.predict([image])
 
 
-@pytest.mark.parametrize("at", [0, .5, -1])
+@pytest.mark.parametrize("at", [0, 0.5, -1])
 def test_a_changed_byte_is_refused(at, tmp_path):
     data = bytearray(MODEL.read_bytes())
-    data[int(at*len(data)) if at > 0 else at] ^= 1
-    (tmp_path/"m.tflite").write_bytes(data)
-    with pytest.raises(ValueError, match="reinstall malaria_nb"): CompactModel(tmp_path/"m.tflite")
+    data[int(at * len(data)) if at > 0 else at] ^= 1
+    (tmp_path / "m.tflite").write_bytes(data)
+    with pytest.raises(ValueError, match="reinstall malaria_nb"):
+        CompactModel(tmp_path / "m.tflite")
 
 
 def test_a_missing_model_and_a_missing_interpreter_are_told(tmp_path, monkeypatch):
-    with pytest.raises(FileNotFoundError, match="reinstall malaria_nb"): CompactModel(tmp_path/"m.tflite")
+    with pytest.raises(FileNotFoundError, match="reinstall malaria_nb"):
+        CompactModel(tmp_path / "m.tflite")
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    with pytest.raises(ImportError, match="pip install ai-edge-litert"): CompactModel()
+    with pytest.raises(ImportError, match="pip install ai-edge-litert"):
+        CompactModel()
 
 
 def test_start_is_light_and_quiet(tmp_path):
-    save(tmp_path/"a.png", cell())
-    code = ("import sys; from malaria_nb.cli import main\nstatus = main(['predict', 'a.png', '--csv', 's.csv', '--explain', 'out'])\n"
-            "print(*[m for m in ('tensorflow', 'keras', 'pandas', 'matplotlib', 'sklearn', 'scipy', 'IPython', 'requests') if m in sys.modules])\nsys.exit(status)")
+    save(tmp_path / "a.png", cell())
+    code = (
+        "import sys; from malaria_nb.cli import main\nstatus = main(['predict', 'a.png', '--csv', 's.csv', '--explain', 'out'])\n"
+        "print(*[m for m in ('tensorflow', 'keras', 'pandas', 'matplotlib', 'sklearn', 'scipy', 'IPython', 'requests') if m in sys.modules])\nsys.exit(status)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr, done.stdout.splitlines()[-1]) == (0, "", "")
     assert "not a medical device" in done.stdout
@@ -121,143 +190,245 @@ def test_start_is_light_and_quiet(tmp_path):
 
 # ---- pictures
 
+
 def test_kinds_of_pictures(tmp_path, model):
-    for suffix in compact.SUFFIXES: assert read_picture(save(tmp_path/f"a{suffix}", cell())).shape == (60, 60, 3)
-    np.testing.assert_array_equal(read_picture(tmp_path/"a.png"), cell())
+    for suffix in compact.SUFFIXES:
+        assert read_picture(save(tmp_path / f"a{suffix}", cell())).shape == (60, 60, 3)
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), cell())
     grey = cv2.cvtColor(cell(), cv2.COLOR_RGB2GRAY)
-    np.testing.assert_array_equal(read_picture(save(tmp_path/"grey.png", grey)), np.dstack([grey]*3))
-    alpha = np.dstack([np.where(cell().any(-1, keepdims=True), cell(), 255)[..., ::-1], cell().any(-1)*255]).astype(np.uint8)
-    cv2.imwrite(str(tmp_path/"alpha.png"), alpha)  # white behind a transparent ground
-    np.testing.assert_array_equal(read_picture(tmp_path/"alpha.png"), cell())
-    cv2.imwrite(str(tmp_path/"deep.png"), cell().astype(np.uint16)*16)
-    with pytest.raises(ValueError, match="uint16 values: save it with 8 bits"): read_picture(tmp_path/"deep.png")
+    np.testing.assert_array_equal(
+        read_picture(save(tmp_path / "grey.png", grey)), np.dstack([grey] * 3)
+    )
+    alpha = np.dstack(
+        [np.where(cell().any(-1, keepdims=True), cell(), 255)[..., ::-1], cell().any(-1) * 255]
+    ).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "alpha.png"), alpha)  # white behind a transparent ground
+    np.testing.assert_array_equal(read_picture(tmp_path / "alpha.png"), cell())
+    cv2.imwrite(str(tmp_path / "deep.png"), cell().astype(np.uint16) * 16)
+    with pytest.raises(ValueError, match="uint16 values: save it with 8 bits"):
+        read_picture(tmp_path / "deep.png")
 
 
-@pytest.mark.parametrize("name, content, says", [("a.png", b"", "no picture"), ("a.png", b"\x89PNG\r\n\x1a\n", "no picture"), ("a/b.png", None, "no such file")])
+@pytest.mark.parametrize(
+    "name, content, says",
+    [
+        ("a.png", b"", "no picture"),
+        ("a.png", b"\x89PNG\r\n\x1a\n", "no picture"),
+        ("a/b.png", None, "no such file"),
+    ],
+)
 def test_what_is_no_picture_is_told(name, content, says, tmp_path):
-    if content is not None: (tmp_path/name).write_bytes(content)
-    with pytest.raises(ValueError, match=says): read_picture(tmp_path/name)
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=says):
+        read_picture(tmp_path / name)
 
 
 def test_a_jpeg_cut_short_is_told(tmp_path):
-    jpeg = save(tmp_path/"a.jpg", cell()).read_bytes()
-    small = save(tmp_path/"b.jpg", cell(8)).read_bytes()
-    jpeg = jpeg[:2] + b"\xff\xe1" + (len(small) + 2).to_bytes(2, "big") + small + jpeg[2:]  # with a preview inside, whole in itself
-    (tmp_path/"a.jpg").write_bytes(jpeg + bytes(9))
-    assert read_picture(tmp_path/"a.jpg").shape == (60, 60, 3)
-    (tmp_path/"a.jpg").write_bytes(jpeg[:-len(jpeg)//4])
-    with pytest.raises(ValueError, match="cut short"): read_picture(tmp_path/"a.jpg")
+    jpeg = save(tmp_path / "a.jpg", cell()).read_bytes()
+    small = save(tmp_path / "b.jpg", cell(8)).read_bytes()
+    jpeg = (
+        jpeg[:2] + b"\xff\xe1" + (len(small) + 2).to_bytes(2, "big") + small + jpeg[2:]
+    )  # with a preview inside, whole in itself
+    (tmp_path / "a.jpg").write_bytes(jpeg + bytes(9))
+    assert read_picture(tmp_path / "a.jpg").shape == (60, 60, 3)
+    (tmp_path / "a.jpg").write_bytes(jpeg[: -len(jpeg) // 4])
+    with pytest.raises(ValueError, match="cut short"):
+        read_picture(tmp_path / "a.jpg")
 
 
 def test_pictures_too_large_for_opencv_are_told(tmp_path):
-    import struct, zlib
-    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    import struct
+    import zlib
+
+    chunk = lambda kind, data: (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    )
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
-    (tmp_path/"a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"0")) + chunk(b"IEND", b""))
-    with pytest.raises(ValueError, match="more pixels"): read_picture(tmp_path/"a.png")
+    (tmp_path / "a.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"0")) + chunk(b"IEND", b"")
+    )
+    with pytest.raises(ValueError, match="more pixels"):
+        read_picture(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("side", [1, 5000])
 @pytest.mark.parametrize("cut_out", [False, True])
 def test_the_smallest_and_the_largest(side, cut_out, tmp_path, model):
-    (found,) = predict_files([save(tmp_path/"a.png", np.full((side, side, 3), (200, 150, 160), np.uint8))], model, cut_out)
+    (found,) = predict_files(
+        [save(tmp_path / "a.png", np.full((side, side, 3), (200, 150, 160), np.uint8))],
+        model,
+        cut_out,
+    )
     assert 0 <= found.score <= 1 and "black ground" in found.problem
-    (found,) = predict_files([save(tmp_path/"b.png", cell(5000) if side > 1 else np.zeros((1, 1, 3), np.uint8))], model, cut_out)
+    (found,) = predict_files(
+        [save(tmp_path / "b.png", cell(5000) if side > 1 else np.zeros((1, 1, 3), np.uint8))],
+        model,
+        cut_out,
+    )
     assert found.problem == ("" if side > 1 else "black all over: there is no cell in it")
 
 
 def test_pictures_the_model_does_not_know(tmp_path, model):
     box = np.where(cell().any(-1, keepdims=True), cell(), np.uint8(230))
     assert on_black(cell()) and not on_black(box) and on_black(black_outside(box))
-    save(tmp_path/"box.png", box), save(tmp_path/"cell.png", cell()), save(tmp_path/"grey.png", cv2.cvtColor(cell(), cv2.COLOR_RGB2GRAY))
-    problems = lambda cut_out: [p.problem.split(",")[0] for p in predict_files([tmp_path], model, cut_out)]
-    assert problems(False) == ["not a cell on black ground", "", "no colour"] and problems(True) == ["", "", "no colour"]
-    assert [p.score for p in predict_files([tmp_path/"cell.png"], model, True)] == [model.predict([cell()])[0][0]], "a cell on black must stay as it is"
+    (
+        save(tmp_path / "box.png", box),
+        save(tmp_path / "cell.png", cell()),
+        save(tmp_path / "grey.png", cv2.cvtColor(cell(), cv2.COLOR_RGB2GRAY)),
+    )
+    problems = lambda cut_out: [
+        p.problem.split(",")[0] for p in predict_files([tmp_path], model, cut_out)
+    ]
+    assert problems(False) == ["not a cell on black ground", "", "no colour"] and problems(
+        True
+    ) == ["", "", "no colour"]
+    assert [p.score for p in predict_files([tmp_path / "cell.png"], model, True)] == [
+        model.predict([cell()])[0][0]
+    ], "a cell on black must stay as it is"
 
 
 # ---- files and folders
 
+
 def test_folders_are_searched_in_order_and_nothing_twice(folder):
     for name in (".hidden.png", ".folder/a.png", "b/2.evidence.png", "b/notes.txt"):
-        (folder/name).parent.mkdir(exist_ok=True)
-        (folder/name).write_bytes(b"")
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"")
     names = ["a.jpg", "b/10.png", "b/2.png", "cut.png", "letter.png"]
     assert [name for _, name, _ in find_pictures([folder])] == names
-    assert [name for _, name, _ in find_pictures([folder, folder/"b", f"{folder}/b/../b/2.png", os.path.relpath(folder)])] == names
-    assert [name for _, name, _ in find_pictures([folder/"letter.png", folder])] == ["letter.png", *names[:-1]]
+    assert [
+        name
+        for _, name, _ in find_pictures(
+            [folder, folder / "b", f"{folder}/b/../b/2.png", os.path.relpath(folder)]
+        )
+    ] == names
+    assert [name for _, name, _ in find_pictures([folder / "letter.png", folder])] == [
+        "letter.png",
+        *names[:-1],
+    ]
 
 
 def test_thousands_are_not_held_in_memory(tmp_path, model, monkeypatch):
-    files = [tmp_path/f"{i}.png" for i in range(400)]
+    files = [tmp_path / f"{i}.png" for i in range(400)]
     monkeypatch.setattr(compact, "find_pictures", lambda paths: [(f, f.name, "") for f in files])
     read, lock = [], threading.Lock()
+
     def picture(file, cut_out):
-        with lock: read.append(file)
+        with lock:
+            read.append(file)
         return cell(20)
+
     monkeypatch.setattr(compact, "cell_picture", picture)
     found = predict_files([tmp_path], model)
     next(found)
-    time.sleep(.5)  # for threads that would read on
-    assert len(read) <= 4*compact._BATCH
+    time.sleep(0.5)  # for threads that would read on
+    assert len(read) <= 4 * compact._BATCH
     assert [p.file for p in found] == files[1:]
 
 
 def test_who_stops_early_stops_the_reading(tmp_path, model, monkeypatch):
-    monkeypatch.setattr(compact, "find_pictures", lambda paths: [(tmp_path/f"{i}.png", "", "") for i in range(400)])
+    monkeypatch.setattr(
+        compact,
+        "find_pictures",
+        lambda paths: [(tmp_path / f"{i}.png", "", "") for i in range(400)],
+    )
     read = []
-    monkeypatch.setattr(compact, "cell_picture", lambda file, cut_out: (time.sleep(.005), read.append(file), cell(20))[-1])
+    monkeypatch.setattr(
+        compact,
+        "cell_picture",
+        lambda file, cut_out: (time.sleep(0.005), read.append(file), cell(20))[-1],
+    )
     found = predict_files([tmp_path], model)
     next(found)
     found.close()
     n = len(read)
-    time.sleep(.3)
+    time.sleep(0.3)
     assert len(read) == n < 400
 
 
 def test_one_bad_file_costs_no_other(folder, model):
-    found = list(predict_files([folder, folder/"none", folder/".."/"empty"], model))
-    assert [p.skipped for p in found] == [False]*3 + [True]*4 and all(p.problem for p in found[3:])
+    found = list(predict_files([folder, folder / "none", folder / ".." / "empty"], model))
+    assert [p.skipped for p in found] == [False] * 3 + [True] * 4 and all(
+        p.problem for p in found[3:]
+    )
     assert all((p.evidence is None) == p.skipped for p in found)
 
 
 # ---- the command
 
+
 def test_status_lines_and_csv(folder, capsys):
     assert main(["predict", "in", "--csv", "s.csv", "--threshold", "0"]) == 1
     out, err = capsys.readouterr()
-    assert "not a medical device" in out.splitlines()[0] and out.splitlines()[-1] == "3 cells scored, 3 called parasitized at threshold 0; 2 skipped"
-    assert [line.split(":")[1].strip() for line in err.splitlines()] == ["in/cut.png", "in/letter.png"]
+    assert (
+        "not a medical device" in out.splitlines()[0]
+        and out.splitlines()[-1] == "3 cells scored, 3 called parasitized at threshold 0; 2 skipped"
+    )
+    assert [line.split(":")[1].strip() for line in err.splitlines()] == [
+        "in/cut.png",
+        "in/letter.png",
+    ]
     table = rows("s.csv")
     assert list(table[0]) == ["file", "score", "parasitized", "problem"]
-    assert [Path(r["file"]).name for r in table] == ["a.jpg", "10.png", "2.png", "cut.png", "letter.png"]
-    assert [r["parasitized"] for r in table] == ["1", "1", "1", "", ""] and [bool(r["problem"]) for r in table] == [False]*3 + [True]*2
-    for r in table[:3]: assert f"{float(r['score']):.4f}" in out
+    assert [Path(r["file"]).name for r in table] == [
+        "a.jpg",
+        "10.png",
+        "2.png",
+        "cut.png",
+        "letter.png",
+    ]
+    assert [r["parasitized"] for r in table] == ["1", "1", "1", "", ""] and [
+        bool(r["problem"]) for r in table
+    ] == [False] * 3 + [True] * 2
+    for r in table[:3]:
+        assert f"{float(r['score']):.4f}" in out
     assert main(["predict", "in/b", "--threshold", "1"]) == 0
 
 
 def test_threshold_is_an_alarm_from_there_on(folder, model, capsys):
     score = model.predict([cell()])[0][0]
-    for threshold, called in ((score, "parasitized"), (np.nextafter(score, np.float32(1)), "uninfected")):
+    for threshold, called in (
+        (score, "parasitized"),
+        (np.nextafter(score, np.float32(1)), "uninfected"),
+    ):
         assert main(["predict", "in/b/2.png", "--threshold", repr(float(threshold))]) == 0
         assert f" {called} " in capsys.readouterr().out.splitlines()[1]
 
 
-@pytest.mark.parametrize("words, says", [("", "PATH"), ("in --threshold 1.1", "from 0 to 1"), ("in --threshold nan", "from 0 to 1"), ("in --csv in", "name another")])
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        ("", "PATH"),
+        ("in --threshold 1.1", "from 0 to 1"),
+        ("in --threshold nan", "from 0 to 1"),
+        ("in --csv in", "name another"),
+    ],
+)
 def test_wrong_command_lines(words, says, folder, capsys):
     assert main(["predict", *words.split()]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert says in line and "--help" in line
 
 
-@pytest.mark.parametrize("words, says", [("in/nowhere.png", "no such file"), ("empty", "without pictures")])
+@pytest.mark.parametrize(
+    "words, says", [("in/nowhere.png", "no such file"), ("empty", "without pictures")]
+)
 def test_nothing_to_score_is_status_1(words, says, tmp_path, capsys):
-    (tmp_path/"empty").mkdir()
+    (tmp_path / "empty").mkdir()
     assert main(["predict", words]) == 1
     out, err = capsys.readouterr()
     assert says in err and "0 cells scored" in out
 
 
-@pytest.mark.parametrize("option, says", [("--csv in/a.jpg/s.csv", "--csv"), ("--explain in/a.jpg/x", "--explain"), ("--csv nowhere/s.csv", "--csv")])
+@pytest.mark.parametrize(
+    "option, says",
+    [
+        ("--csv in/a.jpg/s.csv", "--csv"),
+        ("--explain in/a.jpg/x", "--explain"),
+        ("--csv nowhere/s.csv", "--csv"),
+    ],
+)
 def test_where_nothing_can_be_written_it_is_told_before_scoring(option, says, folder, capsys):
     assert main(["predict", "in/b", *option.split()]) == 1
     out, err = capsys.readouterr()
@@ -266,7 +437,10 @@ def test_where_nothing_can_be_written_it_is_told_before_scoring(option, says, fo
 
 def test_a_csv_is_whole_or_stays_as_it_was(folder, monkeypatch, capsys):
     Path("s.csv").write_text("before")
-    def stopped(*args): raise KeyboardInterrupt
+
+    def stopped(*args):
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as m:
         m.setattr(cli, "_shown", stopped)
         assert main(["predict", "in", "--csv", "s.csv"]) == 130
@@ -277,67 +451,114 @@ def test_a_csv_is_whole_or_stays_as_it_was(folder, monkeypatch, capsys):
 
 
 def test_drawings_have_names_of_their_own(folder, capsys):
-    save(folder/"b"/"2.jpg", cell())
+    save(folder / "b" / "2.jpg", cell())
     before = {f: f.read_bytes() for f in folder.rglob("*.*")}
-    assert main(["predict", "in/b", "in/b/2.png", "in/a.jpg", "--explain", "in/b"]) == 0  # among the pictures themselves
+    assert (
+        main(["predict", "in/b", "in/b/2.png", "in/a.jpg", "--explain", "in/b"]) == 0
+    )  # among the pictures themselves
     drawn = sorted(f.name for f in folder.rglob("*.evidence.png"))
     assert drawn == ["10.evidence.png", "2-2.evidence.png", "2.evidence.png", "a.evidence.png"]
-    assert all(f.read_bytes() == data for f, data in before.items()) and not list(folder.rglob("*.part*"))
+    assert all(f.read_bytes() == data for f, data in before.items()) and not list(
+        folder.rglob("*.part*")
+    )
     capsys.readouterr()
     main(["predict", "in/b"])
     assert "3 cells scored" in capsys.readouterr().out, "a drawing is no cell"
 
 
 def test_drawings_tell_for_from_against_without_colour(model):
-    signs = np.array([[4., -4], [-4, 4]])
-    drawn = draw_evidence(cell(), signs, .5, side=200)
+    signs = np.array([[4.0, -4], [-4, 4]])
+    drawn = draw_evidence(cell(), signs, 0.5, side=200)
     grey = cv2.cvtColor(drawn, cv2.COLOR_RGB2GRAY)[:200, 212:]
-    middle = lambda i, j: grey[50 + 100*i, 50 + 100*j]
+    middle = lambda i, j: grey[50 + 100 * i, 50 + 100 * j]
     assert [middle(i, j) for i in (0, 1) for j in (0, 1)] == [0, 255, 255, 0]
-    assert (grey[20:80, 50] < 20).sum() > 30 > (grey[20:80, 150] > 240).sum(), "+ has a stroke upwards, - has none"
+    assert (grey[20:80, 50] < 20).sum() > 30 > (grey[20:80, 150] > 240).sum(), (
+        "+ has a stroke upwards, - has none"
+    )
     bar = drawn[215, 212:].astype(int)
-    assert bar[0, 2] > bar[0, 0] and bar[-1, 0] > bar[-1, 2] and len(np.unique(bar, axis=0)) > 100, "the scale runs from blue to yellow"
+    assert (
+        bar[0, 2] > bar[0, 0] and bar[-1, 0] > bar[-1, 2] and len(np.unique(bar, axis=0)) > 100
+    ), "the scale runs from blue to yellow"
 
 
-@pytest.mark.skipif(sys.platform == "win32" or sys.platform == "darwin", reason="such names can't be made there")
+@pytest.mark.skipif(
+    sys.platform == "win32" or sys.platform == "darwin", reason="such names can't be made there"
+)
 def test_odd_names(tmp_path):
-    names = ["new\nline.png", b"\xff.png", "a,\"b\".png", "日本 é.png", "-x.png", "\x1b[31m.png"]
-    (tmp_path/"in").mkdir()
-    for name in names: save(tmp_path/"x.png", cell()).rename(os.fsdecode(os.fsencode(tmp_path/"in"/os.fsdecode(name))))
+    names = ["new\nline.png", b"\xff.png", 'a,"b".png', "日本 é.png", "-x.png", "\x1b[31m.png"]
+    (tmp_path / "in").mkdir()
+    for name in names:
+        save(tmp_path / "x.png", cell()).rename(
+            os.fsdecode(os.fsencode(tmp_path / "in" / os.fsdecode(name)))
+        )
     for encoding in ("utf-8", "ascii"):
-        done = subprocess.run([*RUN, "in", "--csv", "s.csv", "--explain", "out"], capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding}, timeout=120)
-        assert (done.returncode, done.stderr) == (0, b"") and len(done.stdout.splitlines()) == 2 + len(names) and b"\x1b" not in done.stdout
-    assert len(rows("s.csv")) == len(names) == len(list((tmp_path/"out").iterdir()))
+        done = subprocess.run(
+            [*RUN, "in", "--csv", "s.csv", "--explain", "out"],
+            capture_output=True,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+            timeout=120,
+        )
+        assert (
+            (done.returncode, done.stderr) == (0, b"")
+            and len(done.stdout.splitlines()) == 2 + len(names)
+            and b"\x1b" not in done.stdout
+        )
+    assert len(rows("s.csv")) == len(names) == len(list((tmp_path / "out").iterdir()))
 
 
 def test_bad_files_make_one_line_each(folder):
     done = subprocess.run([*RUN, "in"], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1 and len(done.stderr.splitlines()) == 2, "what libraries written in C say is kept away"
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 2, (
+        "what libraries written in C say is kept away"
+    )
 
 
 def test_a_reader_who_leaves_is_no_error(tmp_path):
-    for i in range(300): save(tmp_path/"in"/f"{i}.png", cell(20))
+    for i in range(300):
+        save(tmp_path / "in" / f"{i}.png", cell(20))
     slow = "import sys, time; from malaria_nb import cli; one = cli._shown\ndef _(x): time.sleep(.01); return one(x)*200\ncli._shown = _; sys.exit(cli.main())"
-    running = subprocess.Popen([sys.executable, "-c", slow, "predict", "in", "--csv", "s.csv"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        [sys.executable, "-c", slow, "predict", "in", "--csv", "s.csv"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     running.stdout.readline()
     running.stdout.close()
-    assert running.stderr.read() == "" and running.wait(60) == 1 and not list(tmp_path.glob("s.csv*"))
+    assert (
+        running.stderr.read() == "" and running.wait(60) == 1 and not list(tmp_path.glob("s.csv*"))
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
 def test_ctrl_c_is_one_line_and_no_csv(tmp_path):
-    for i in range(100): save(tmp_path/"in"/f"{i}.png", cell(20))
+    for i in range(100):
+        save(tmp_path / "in" / f"{i}.png", cell(20))
     slow = "import sys, time; from malaria_nb import cli; one = cli._shown\ndef _(x): print('.', flush=True); time.sleep(.1); return one(x)\ncli._shown = _; sys.exit(cli.main())"
-    running = subprocess.Popen([sys.executable, "-c", slow, "predict", "in", "--csv", "s.csv"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    for _ in range(3): running.stdout.readline()
+    running = subprocess.Popen(
+        [sys.executable, "-c", slow, "predict", "in", "--csv", "s.csv"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for _ in range(3):
+        running.stdout.readline()
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=60)
-    assert running.returncode == 130 and len(err.splitlines()) == 1 and not list(tmp_path.glob("s.csv*"))
+    assert (
+        running.returncode == 130
+        and len(err.splitlines()) == 1
+        and not list(tmp_path.glob("s.csv*"))
+    )
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read every folder")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read every folder"
+)
 def test_a_closed_folder_is_told(folder, model):
-    (folder/"b").chmod(0)
-    try: found = {p.name or p.file.name: p.problem for p in predict_files([folder], model)}
-    finally: (folder/"b").chmod(0o755)
+    (folder / "b").chmod(0)
+    try:
+        found = {p.name or p.file.name: p.problem for p in predict_files([folder], model)}
+    finally:
+        (folder / "b").chmod(0o755)
     assert found["b"] == "permission denied" and found["a.jpg"] == ""

@@ -1,5 +1,15 @@
 """What must turn `malaria-nb experiment check` red, what a killed or a distributed run must not change."""
-import gzip, json, os, random, re, shutil, signal, subprocess, sys, time
+
+import gzip
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +17,27 @@ import pytest
 
 from malaria_nb import cnn, experiments
 from malaria_nb.cli import main
-from malaria_nb.experiments import (GOLDEN, RECIPES, Job, caption, check_claims, check_code, check_export, check_record, choices, golden,
-                                    grid, list_grid, load, read_record, read_records, record_files, run, run_grid, write_record)
+from malaria_nb.experiments import (
+    GOLDEN,
+    RECIPES,
+    Job,
+    caption,
+    check_claims,
+    check_code,
+    check_export,
+    check_record,
+    choices,
+    golden,
+    grid,
+    list_grid,
+    load,
+    read_record,
+    read_records,
+    record_files,
+    run,
+    run_grid,
+    write_record,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -17,12 +46,14 @@ ROOT = Path(__file__).resolve().parents[1]
 def written(tmp_path_factory):
     "A record of the basic CNN in miniature, and the golden values of today's code."
     folder = tmp_path_factory.mktemp("records")
-    with experiments._own_home(): record = write_record(record_files(run("basic_cnn", GOLDEN)), folder)
+    with experiments._own_home():
+        record = write_record(record_files(run("basic_cnn", GOLDEN)), folder)
     return record, golden(["basic_cnn"])["basic_cnn"]
 
 
 @pytest.fixture
-def record(written, tmp_path): return Path(shutil.copytree(written[0], tmp_path/"records"/written[0].name))
+def record(written, tmp_path):
+    return Path(shutil.copytree(written[0], tmp_path / "records" / written[0].name))
 
 
 def problems(folder, now=None):
@@ -38,19 +69,20 @@ def edit(path, old, new):
 
 # -- the third promise ------------------------------------------------------------------------------------------------
 
+
 def test_untouched_record_is_current(record, written):
     assert problems(record, written[1]) == []
 
 
 def test_edited_learning_rate(record, monkeypatch):
     monkeypatch.setitem(RECIPES, "basic_cnn", replace(RECIPES["basic_cnn"], learning_rate=1e-3))
-    found, = problems(record)
+    (found,) = problems(record)
     assert "stale: learning_rate was 0.0004 and is 0.001" in found
     assert "malaria-nb experiment run basic_cnn --split patient --seed 42 --again" in found
 
 
 def test_one_score_changed(record):
-    path = record/"predictions.csv.gz"
+    path = record / "predictions.csv.gz"
     lines = gzip.decompress(path.read_bytes()).decode().splitlines()
     row = lines[5].split(",")
     row[lines[0].split(",").index("score")] = f"{float(row[4]) + 1e-6:.6f}"
@@ -59,10 +91,10 @@ def test_one_score_changed(record):
 
 
 def test_edited_metric(record):
-    about = json.loads((record/"record.json").read_text("utf-8"))
-    about["metrics"]["auc"][0] = round(about["metrics"]["auc"][0] - .001, 6)
-    (record/"record.json").write_text(json.dumps(about), encoding="utf-8")
-    found, = problems(record)
+    about = json.loads((record / "record.json").read_text("utf-8"))
+    about["metrics"]["auc"][0] = round(about["metrics"]["auc"][0] - 0.001, 6)
+    (record / "record.json").write_text(json.dumps(about), encoding="utf-8")
+    (found,) = problems(record)
     assert "its auc is" in found and f"git checkout nbs/records/{record.name}" in found
 
 
@@ -74,7 +106,7 @@ def test_changed_layer(record, monkeypatch):
     assert any("golden run's" in p and "the code has changed" in p for p in problems(record, now))
 
 
-def _changed(model): # the same model with another activation in its first convolution
+def _changed(model):  # the same model with another activation in its first convolution
     config = model.get_config()
     layer = next(l for l in config["layers"] if l["class_name"] == "Conv2D")
     layer["config"]["activation"] = "elu"
@@ -88,75 +120,109 @@ def test_recipe_that_is_gone(record, monkeypatch):
 
 # -- the second and the first -----------------------------------------------------------------------------------------
 
+
 def chapter(path, *sources):
-    cells = [dict(cell_type="code", metadata={}, outputs=[], execution_count=None, source=s) for s in sources]
-    path.write_text(json.dumps(dict(nbformat=4, nbformat_minor=5, metadata={}, cells=cells)), encoding="utf-8")
+    cells = [
+        dict(cell_type="code", metadata={}, outputs=[], execution_count=None, source=s)
+        for s in sources
+    ]
+    path.write_text(
+        json.dumps(dict(nbformat=4, nbformat_minor=5, metadata={}, cells=cells)), encoding="utf-8"
+    )
     return path
 
 
 def test_sentence_that_no_longer_holds(record, tmp_path, monkeypatch):
     monkeypatch.setenv("MALARIA_NB_RECORDS", str(record.parent))
     ask = "#| claim\nfrom malaria_nb.experiments import load\nloss = load('basic_cnn').history['loss']"
-    good = chapter(tmp_path/"good.ipynb", ask, "raise SystemError('not a claim')", "#| claim\nassert loss.iloc[-1] > 0")
-    bad = chapter(tmp_path/"bad.ipynb", ask, "#| claim\nassert loss.iloc[-1] < 0, loss.iloc[-1]")
+    good = chapter(
+        tmp_path / "good.ipynb",
+        ask,
+        "raise SystemError('not a claim')",
+        "#| claim\nassert loss.iloc[-1] > 0",
+    )
+    bad = chapter(tmp_path / "bad.ipynb", ask, "#| claim\nassert loss.iloc[-1] < 0, loss.iloc[-1]")
     assert check_claims([good]) == []
-    found, = check_claims([good, bad])
-    assert found.what == "bad" and "cell 1 claims what no longer holds (AssertionError: 0." in found.why
+    (found,) = check_claims([good, bad])
+    assert (
+        found.what == "bad"
+        and "cell 1 claims what no longer holds (AssertionError: 0." in found.why
+    )
 
 
 def test_claims_of_one_chapter_don_t_help_another(tmp_path):
-    first, second = chapter(tmp_path/"a.ipynb", "#| claim\nx = 1"), chapter(tmp_path/"b.ipynb", "#| claim\nx")
+    first, second = (
+        chapter(tmp_path / "a.ipynb", "#| claim\nx = 1"),
+        chapter(tmp_path / "b.ipynb", "#| claim\nx"),
+    )
     assert "NameError" in check_claims([first, second])[0].why
 
 
 def test_library_that_is_not_what_the_chapters_export(tmp_path):
-    for name in ("settings.ini", "setup.py", "pyproject.toml"): shutil.copy(ROOT/name, tmp_path)
-    for name in ("nbs", "malaria_nb"): shutil.copytree(ROOT/name, tmp_path/name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    for name in ("settings.ini", "setup.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("nbs", "malaria_nb"):
+        shutil.copytree(
+            ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", ".*")
+        )
     assert check_export(tmp_path) == []
-    edit(tmp_path/"malaria_nb"/"cnn.py", "def ", "def  ")
+    edit(tmp_path / "malaria_nb" / "cnn.py", "def ", "def  ")
     assert [p.what for p in check_export(tmp_path)] == ["malaria_nb/cnn.py"]
 
 
 # -- records ----------------------------------------------------------------------------------------------------------
 
+
 def test_record_replaces_an_older_one_whole(record):
     files = {p.name: p.read_bytes() for p in record.iterdir()}
-    (record/"left-over.txt").write_text("old")
+    (record / "left-over.txt").write_text("old")
     assert write_record(files, record.parent) == record
     assert {p.name: p.read_bytes() for p in record.iterdir()} == files
     assert [p.name for p in record.parent.iterdir()] == [record.name]
 
 
 def test_missing_record_names_the_command(tmp_path):
-    with pytest.raises(FileNotFoundError, match="malaria-nb experiment run vgg19_frozen --split cell --seed 7"):
+    with pytest.raises(
+        FileNotFoundError, match="malaria-nb experiment run vgg19_frozen --split cell --seed 7"
+    ):
         load("vgg19_frozen", "cell", 7, tmp_path)
 
 
 def test_grid_tells_recorded_stale_unfinished_and_missing(record, monkeypatch):
     state = lambda: list_grid(record.parent)["state"]
-    assert state()["basic_cnn-patient-s42"] == "recorded" and state()["basic_cnn-cell-s42"] == "missing"
+    assert (
+        state()["basic_cnn-patient-s42"] == "recorded"
+        and state()["basic_cnn-cell-s42"] == "missing"
+    )
     monkeypatch.setitem(RECIPES, "basic_cnn", replace(RECIPES["basic_cnn"], patience=3))
     assert state()["basic_cnn-patient-s42"] == "stale"
     monkeypatch.undo()
-    edit(record/"record.json", '"planned": 2', '"planned": 25')
+    edit(record / "record.json", '"planned": 2', '"planned": 25')
     assert state()["basic_cnn-patient-s42"] == "unfinished"
 
 
 def test_more_epochs_go_on_from_those_there_are(home):
     whole = run("basic_cnn", GOLDEN)
-    shutil.rmtree(home/"runs")
+    shutil.rmtree(home / "runs")
     assert len(run("basic_cnn", GOLDEN, epochs=1).history) == 1
     more = run("basic_cnn", GOLDEN)
-    assert len(more.history) == 2 and (more.predictions["score"] == whole.predictions["score"]).all()
+    assert (
+        len(more.history) == 2 and (more.predictions["score"] == whole.predictions["score"]).all()
+    )
     assert len(run("basic_cnn", GOLDEN, epochs=1).history) == 2  # what is there is not thrown away
 
 
 def test_again_trains_anew(home):
     first = run("purple_threshold", GOLDEN)
-    made = lambda: (first.folder/"model.keras").stat().st_mtime_ns
+    made = lambda: (first.folder / "model.keras").stat().st_mtime_ns
     before = made()
-    assert (run("purple_threshold", GOLDEN).predictions["score"] == first.predictions["score"]).all() and made() == before
-    assert (run("purple_threshold", GOLDEN, again=True).predictions["score"] == first.predictions["score"]).all()
+    assert (
+        run("purple_threshold", GOLDEN).predictions["score"] == first.predictions["score"]
+    ).all() and made() == before
+    assert (
+        run("purple_threshold", GOLDEN, again=True).predictions["score"]
+        == first.predictions["score"]
+    ).all()
     assert made() > before
 
 
@@ -190,50 +256,84 @@ print(r.history.drop(columns="seconds").to_csv() + r.predictions.to_csv())
 
 
 def child(home):
-    env = {**os.environ, "MALARIA_NB_HOME": str(home), "TF_CPP_MIN_LOG_LEVEL": "3", "TQDM_DISABLE": "1"}
-    return subprocess.Popen([sys.executable, "-c", CHILD], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    env = {
+        **os.environ,
+        "MALARIA_NB_HOME": str(home),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TQDM_DISABLE": "1",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_ten_kills_change_nothing(tmp_path):
     began = time.monotonic()
-    expected, error = child(tmp_path/"undisturbed").communicate(timeout=300)
+    expected, error = child(tmp_path / "undisturbed").communicate(timeout=300)
     whole, seed = time.monotonic() - began, random.randrange(1000)
     assert expected, error[-2000:]
     chance = random.Random(seed)
     for _ in range(10):
-        p = child(tmp_path/"killed")
-        try: p.wait(chance.uniform(.3, 1)*whole)
-        except subprocess.TimeoutExpired: pass
+        p = child(tmp_path / "killed")
+        try:
+            p.wait(chance.uniform(0.3, 1) * whole)
+        except subprocess.TimeoutExpired:
+            pass
         p.send_signal(signal.SIGKILL)
         p.communicate()
-    resumed, error = child(tmp_path/"killed").communicate(timeout=300)
+    resumed, error = child(tmp_path / "killed").communicate(timeout=300)
     assert resumed == expected, f"seed {seed}\n{error[-2000:]}"
 
 
 def test_cluster_loses_a_worker(tmp_path, monkeypatch):
     from dask.distributed import Client, LocalCluster
-    monkeypatch.setenv("MALARIA_NB_HOME", str(tmp_path/"home"))
+
+    monkeypatch.setenv("MALARIA_NB_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     jobs, writes = grid(["purple_threshold"], splits=["patient"], seeds=range(42, 46)), []
     real = experiments.write_record
-    monkeypatch.setattr(experiments, "write_record", lambda files, to: writes.append(real(files, to)) or writes[-1])
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None) as cluster:
-        with Client(cluster) as client: pids = list(client.run(os.getpid).values())
-        records = run_grid(jobs, GOLDEN, records=tmp_path/"records", scheduler=cluster.scheduler_address)
+    monkeypatch.setattr(
+        experiments, "write_record", lambda files, to: writes.append(real(files, to)) or writes[-1]
+    )
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+    ) as cluster:
+        with Client(cluster) as client:
+            pids = list(client.run(os.getpid).values())
+        records = run_grid(
+            jobs, GOLDEN, records=tmp_path / "records", scheduler=cluster.scheduler_address
+        )
         next(records)
         os.kill(pids[0], signal.SIGKILL)
         list(records)
-    assert sorted(w.name for w in writes) == sorted(map(str, jobs)) == sorted(p.name for p in (tmp_path/"records").iterdir())
-    assert [p for r in read_records(tmp_path/"records") for p in check_record(r)] == []
+    assert (
+        sorted(w.name for w in writes)
+        == sorted(map(str, jobs))
+        == sorted(p.name for p in (tmp_path / "records").iterdir())
+    )
+    assert [p for r in read_records(tmp_path / "records") for p in check_record(r)] == []
 
 
 def test_no_cluster_there():
-    with pytest.raises(OSError): list(run_grid([Job("purple_threshold", "patient", 42)], GOLDEN, records=Path("nowhere"),
-                                               scheduler="tcp://127.0.0.1:1"))
+    with pytest.raises(OSError):
+        list(
+            run_grid(
+                [Job("purple_threshold", "patient", 42)],
+                GOLDEN,
+                records=Path("nowhere"),
+                scheduler="tcp://127.0.0.1:1",
+            )
+        )
 
 
 def test_a_record_and_a_caption_name_a_precision_that_is_not_float32():
     kept = load("basic_cnn")
     assert str(kept).endswith("· 2 CPU cores") and "bfloat16" not in caption([kept])
     kept.about["environment"]["precision"] = "mixed_bfloat16"
-    assert str(kept).endswith("· 2 CPU cores, mixed_bfloat16") and "2 CPU cores, mixed_bfloat16" in caption([kept])
+    assert str(kept).endswith(
+        "· 2 CPU cores, mixed_bfloat16"
+    ) and "2 CPU cores, mixed_bfloat16" in caption([kept])

@@ -1,5 +1,13 @@
 """What is written twice must agree: chapters and library, settings and lock, index and README."""
-import ast, json, os, re, runpy, shutil, subprocess, sys
+
+import ast
+import json
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,83 +17,132 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
-CHAPTERS = sorted((ROOT/"nbs").glob("*.ipynb"))
-NOTEBOOKS = [*CHAPTERS, *sorted((ROOT/"nbs").glob("exercises/*.ipynb")), *sorted((ROOT/"nbs").glob("solutions/*.ipynb"))]
-GIT_URL = re.search(r"^git_url = (.+)$", (ROOT/"settings.ini").read_text("utf-8"), re.M)[1]
-FLOW = ["course", "screening", "synthetic", "dataset", "images", "cnn", "transfer", "training", "evaluation",
-        "leakage", "calibration", "labels", "explain", "smear", "compact", "external", "experiments", "cards", "notebooks", "exercises", "checks", "cli"]
-made = runpy.run_path(str(ROOT/"tools"/"requirements.py"))  # its functions, without its main
+CHAPTERS = sorted((ROOT / "nbs").glob("*.ipynb"))
+NOTEBOOKS = [
+    *CHAPTERS,
+    *sorted((ROOT / "nbs").glob("exercises/*.ipynb")),
+    *sorted((ROOT / "nbs").glob("solutions/*.ipynb")),
+]
+GIT_URL = re.search(r"^git_url = (.+)$", (ROOT / "settings.ini").read_text("utf-8"), re.M)[1]
+FLOW = [
+    "course",
+    "screening",
+    "synthetic",
+    "dataset",
+    "images",
+    "cnn",
+    "transfer",
+    "training",
+    "evaluation",
+    "leakage",
+    "calibration",
+    "labels",
+    "explain",
+    "smear",
+    "compact",
+    "external",
+    "experiments",
+    "cards",
+    "notebooks",
+    "exercises",
+    "checks",
+    "cli",
+]
+made = runpy.run_path(str(ROOT / "tools" / "requirements.py"))  # its functions, without its main
 
 
 def cells(chapter, kind=None):
-    return [c for c in json.loads(chapter.read_text("utf-8"))["cells"] if kind in (None, c["cell_type"])]
+    return [
+        c for c in json.loads(chapter.read_text("utf-8"))["cells"] if kind in (None, c["cell_type"])
+    ]
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     "A copy of what nbdev reads and writes, so that a failing test leaves the checkout as it was."
     to = tmp_path_factory.mktemp("checkout")
-    for name in ("settings.ini", "setup.py", "pyproject.toml", "README.md"): shutil.copy(ROOT/name, to)
+    for name in ("settings.ini", "setup.py", "pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, to)
     for name in ("nbs", "malaria_nb"):
-        shutil.copytree(ROOT/name, to/name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+        shutil.copytree(
+            ROOT / name,
+            to / name,
+            ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"),
+        )
     return to
 
 
 def differences(here, there, pattern):
     names = {p.name for p in (*here.glob(pattern), *there.glob(pattern))}
     text = lambda p: p.read_text("utf-8") if p.exists() else None
-    return sorted(n for n in names if text(here/n) != text(there/n))
+    return sorted(n for n in names if text(here / n) != text(there / n))
 
 
 def nbdev(command, folder):
-    subprocess.run([Path(sys.executable).parent/command], cwd=folder, check=True, capture_output=True)
+    subprocess.run(
+        [Path(sys.executable).parent / command], cwd=folder, check=True, capture_output=True
+    )
 
 
 def test_exporting_changes_nothing(copy):
     nbdev("nbdev_export", copy)
-    assert not differences(ROOT/"malaria_nb", copy/"malaria_nb", "*.py"), "run nbdev_export and commit what it changes"
+    assert not differences(ROOT / "malaria_nb", copy / "malaria_nb", "*.py"), (
+        "run nbdev_export and commit what it changes"
+    )
 
 
 def test_notebooks_are_clean(copy):
     nbdev("nbdev_clean", copy)
     for folder in ("nbs", "nbs/exercises", "nbs/solutions"):
-        assert not differences(ROOT/folder, copy/folder, "*.ipynb"), "run nbdev_clean and commit what it changes"
+        assert not differences(ROOT / folder, copy / folder, "*.ipynb"), (
+            "run nbdev_clean and commit what it changes"
+        )
 
 
 def test_readme_is_made_from_the_index():
-    for path, content in runpy.run_path(str(ROOT/"tools"/"readme.py"))["readme"]().items():
-        assert (ROOT/path).read_bytes() == content, f"{path} is not what nbs/index.ipynb says: run make readme"
+    for path, content in runpy.run_path(str(ROOT / "tools" / "readme.py"))["readme"]().items():
+        assert (ROOT / path).read_bytes() == content, (
+            f"{path} is not what nbs/index.ipynb says: run make readme"
+        )
 
 
 def test_reference_can_be_written_for_every_module():  # the book would stop where a docment can't be read
-    reference = runpy.run_path(str(ROOT/"tools"/"book.py"))["reference"]
-    for module in FLOW: assert reference(module).startswith(f"# malaria_nb.{module}\n")
+    reference = runpy.run_path(str(ROOT / "tools" / "book.py"))["reference"]
+    for module in FLOW:
+        assert reference(module).startswith(f"# malaria_nb.{module}\n")
 
 
 def test_map_is_made_from_chapters_and_imports():
-    for path, text in runpy.run_path(str(ROOT/"tools"/"map.py"))["made"]().items():
-        assert (ROOT/"nbs"/path).read_text("utf-8") == text, "run make map"
+    for path, text in runpy.run_path(str(ROOT / "tools" / "map.py"))["made"]().items():
+        assert (ROOT / "nbs" / path).read_text("utf-8") == text, "run make map"
 
 
 def test_cards_are_made_from_the_records():
-    for path, text in runpy.run_path(str(ROOT/"tools"/"cards.py"))["made"]().items():
-        assert (ROOT/"nbs"/path).read_text("utf-8") == text, "run make cards"
+    for path, text in runpy.run_path(str(ROOT / "tools" / "cards.py"))["made"]().items():
+        assert (ROOT / "nbs" / path).read_text("utf-8") == text, "run make cards"
 
 
-def test_checklists_answer_where_they_say(): # an answered item links to a page that is there
+def test_checklists_answer_where_they_say():  # an answered item links to a page that is there
     from malaria_nb.cards import read_checklists
-    for row in read_checklists(ROOT/"nbs"/"checklists.csv").itertuples():
-        for target in re.findall(r"\]\(([^)]+)\)", row.where): assert (ROOT/"nbs"/target).is_file(), f"{row.guideline} {row.item}: {target}"
+
+    for row in read_checklists(ROOT / "nbs" / "checklists.csv").itertuples():
+        for target in re.findall(r"\]\(([^)]+)\)", row.where):
+            assert (ROOT / "nbs" / target).is_file(), f"{row.guideline} {row.item}: {target}"
 
 
 def test_chapters_say_the_costs_that_were_measured():
     from malaria_nb.course import COSTS, cost
+
     assert COSTS.keys() == {c.stem for c in CHAPTERS}
-    for name, line in runpy.run_path(str(ROOT/"tools"/"costs.py"))["lines"](cost).items():
-        assert line in "".join(cells(ROOT/"nbs"/f"{name}.ipynb", "markdown")[0]["source"]).split("\n"), "run tools/costs.py"
+    for name, line in runpy.run_path(str(ROOT / "tools" / "costs.py"))["lines"](cost).items():
+        assert line in "".join(
+            cells(ROOT / "nbs" / f"{name}.ipynb", "markdown")[0]["source"]
+        ).split("\n"), "run tools/costs.py"
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.relative_to(ROOT/"nbs").as_posix())
+@pytest.mark.parametrize(
+    "notebook", NOTEBOOKS, ids=lambda p: p.relative_to(ROOT / "nbs").as_posix()
+)
 def test_notebook_gets_the_course_on_colab(notebook, monkeypatch):
     first = "".join(cells(notebook, "code")[0]["source"])
     ran = []
@@ -95,60 +152,89 @@ def test_notebook_gets_the_course_on_colab(notebook, monkeypatch):
     assert not ran, "outside of Colab nothing is installed"
     monkeypatch.setitem(sys.modules, "google.colab", ast)
     exec(first, {})
-    assert first.startswith("#| hide\n") and len(ran) == 1 and f"git clone -q --depth 1 {GIT_URL} && pip install" in ran[0]
+    assert (
+        first.startswith("#| hide\n")
+        and len(ran) == 1
+        and f"git clone -q --depth 1 {GIT_URL} && pip install" in ran[0]
+    )
 
 
 def test_environment_is_made_from_settings():
-    assert (ROOT/"environment.yml").read_text("utf-8") == made["environment"](), "run make lock"
-    environment = yaml.safe_load((ROOT/"environment.yml").read_text("utf-8"))
+    assert (ROOT / "environment.yml").read_text("utf-8") == made["environment"](), "run make lock"
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
     assert environment["dependencies"][-1]["pip"] == made["requirements"](*made["COURSE"])
 
 
 def test_lock_has_a_version_for_every_requirement():
-    locked = [Requirement(line) for line in (ROOT/"requirements.lock").read_text("utf-8").splitlines() if "==" in line]
+    locked = [
+        Requirement(line)
+        for line in (ROOT / "requirements.lock").read_text("utf-8").splitlines()
+        if "==" in line
+    ]
     assert all(len(r.specifier) == 1 and "==" in str(r.specifier) for r in locked)
     for line in made["requirements"](*made["ALL"]):
         wanted = Requirement(line)
-        versions = [next(iter(r.specifier)).version for r in locked
-                    if canonicalize_name(r.name) == canonicalize_name(wanted.name)]
+        versions = [
+            next(iter(r.specifier)).version
+            for r in locked
+            if canonicalize_name(r.name) == canonicalize_name(wanted.name)
+        ]
         assert versions, f"{wanted.name} is not in requirements.lock: run make lock"
-        assert all(Version(v) in wanted.specifier for v in versions), f"{line} and the lock's {versions} disagree: run make lock"
+        assert all(Version(v) in wanted.specifier for v in versions), (
+            f"{line} and the lock's {versions} disagree: run make lock"
+        )
 
 
 def test_every_requirement_has_its_reason():
-    lines = (ROOT/"settings.ini").read_text("utf-8").split("requirements =\n", 1)[1].splitlines()
+    lines = (ROOT / "settings.ini").read_text("utf-8").split("requirements =\n", 1)[1].splitlines()
     for before, line in zip(lines, lines[1:]):
         if re.match(r"    [a-z]", line) and re.match(r"    [a-z]", before):
-            assert line.strip().split("<")[0] in ("fastcore", "ghapi", "execnb"), f"no reason above {line.strip()!r} in settings.ini"
+            assert line.strip().split("<")[0] in ("fastcore", "ghapi", "execnb"), (
+                f"no reason above {line.strip()!r} in settings.ini"
+            )
 
 
 def test_modules_import_only_what_is_above_them_in_the_flow():
-    imports = runpy.run_path(str(ROOT/"tools"/"map.py"))["imports"]
-    assert {"images", "dataset"} <= imports("experiments") | imports("images"), "it must see both kinds of import"
-    modules = {p.stem for p in (ROOT/"malaria_nb").glob("*.py")} - {"__init__", "_modidx"}
+    imports = runpy.run_path(str(ROOT / "tools" / "map.py"))["imports"]
+    assert {"images", "dataset"} <= imports("experiments") | imports("images"), (
+        "it must see both kinds of import"
+    )
+    modules = {p.stem for p in (ROOT / "malaria_nb").glob("*.py")} - {"__init__", "_modidx"}
     assert modules == set(FLOW)
     for module in modules:
         late = {u for u in imports(module) & set(FLOW) if FLOW.index(u) >= FLOW.index(module)}
         assert not late, f"{module} imports {late}, which come after it in the flow"
 
 
-@pytest.mark.parametrize("module, heavy", [("course", {"tensorflow", "keras", "matplotlib", "sklearn", "pandas"}),
-                                           ("compact", {"tensorflow", "keras", "matplotlib", "sklearn", "pandas", "ai_edge_litert"}),
-                                           ("dataset", {"tensorflow", "keras", "matplotlib", "sklearn"}),
-                                           ("cli", {"tensorflow", "keras", "matplotlib", "sklearn"})])
+@pytest.mark.parametrize(
+    "module, heavy",
+    [
+        ("course", {"tensorflow", "keras", "matplotlib", "sklearn", "pandas"}),
+        ("compact", {"tensorflow", "keras", "matplotlib", "sklearn", "pandas", "ai_edge_litert"}),
+        ("dataset", {"tensorflow", "keras", "matplotlib", "sklearn"}),
+        ("cli", {"tensorflow", "keras", "matplotlib", "sklearn"}),
+    ],
+)
 def test_imports_stay_light(module, heavy):
     code = f"import malaria_nb.{module}, sys; print(*sys.modules)"
-    loaded = set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
+    loaded = set(
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        ).stdout.split()
+    )
     assert not loaded & heavy
 
 
 # ---- the chapters' form
 
+
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda p: p.stem)
 def test_chapter_has_the_shape_of_a_chapter(chapter):
     text = ["".join(c["source"]) for c in cells(chapter, "markdown")]
     first, body = text[0], "\n".join(text)
-    assert re.match(r"# [^\n]+\n\n> [^\n]+", first), "a chapter opens with one H1 and a one-line > subtitle"
+    assert re.match(r"# [^\n]+\n\n> [^\n]+", first), (
+        "a chapter opens with one H1 and a one-line > subtitle"
+    )
     assert len(re.findall(r"^# ", body, re.M)) == 1, "a chapter has one H1"
     if chapter.stem != "index":
         for part in ("**You will learn**", "**Cost**", "## Recap", "## Further reading"):
@@ -157,31 +243,58 @@ def test_chapter_has_the_shape_of_a_chapter(chapter):
     assert all(b - a <= 1 for a, b in zip(levels, levels[1:])), "headings skip a level"
 
 
-@pytest.mark.parametrize("chapter", [c for c in CHAPTERS if c.stem[0] in "01"], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "chapter", [c for c in CHAPTERS if c.stem[0] in "01"], ids=lambda p: p.stem
+)
 def test_reader_chooses_an_answer_before_it_is_shown(chapter):
     every = [(c["cell_type"], "".join(c["source"]), c["metadata"]) for c in cells(chapter)]
-    asked = [i for i, (kind, source, _) in enumerate(every) if kind == "markdown" and "**Predict.**" in source]
+    asked = [
+        i
+        for i, (kind, source, _) in enumerate(every)
+        if kind == "markdown" and "**Predict.**" in source
+    ]
     assert len(asked) >= 2
     for i in asked:
         question = every[i][1]
-        assert 2 <= question.count("<details><summary>") == question.count("</summary>\n\n") == question.count("\n\n</details>"), question
-        answer = next(meta for kind, source, meta in every[i + 1:] if kind == "code" and not source.startswith("#| hide"))
-        assert answer.get("jupyter", {}).get("outputs_hidden"), f"the answer stands open below: {question[:80]}"
+        assert (
+            2
+            <= question.count("<details><summary>")
+            == question.count("</summary>\n\n")
+            == question.count("\n\n</details>")
+        ), question
+        answer = next(
+            meta
+            for kind, source, meta in every[i + 1 :]
+            if kind == "code" and not source.startswith("#| hide")
+        )
+        assert answer.get("jupyter", {}).get("outputs_hidden"), (
+            f"the answer stands open below: {question[:80]}"
+        )
 
 
-@pytest.mark.parametrize("chapter", NOTEBOOKS, ids=lambda p: p.relative_to(ROOT/"nbs").as_posix())
+@pytest.mark.parametrize("chapter", NOTEBOOKS, ids=lambda p: p.relative_to(ROOT / "nbs").as_posix())
 def test_stored_outputs_are_fit_to_be_read(chapter):
-    assert chapter.stat().st_size < 2_000_000, "a clone carries this for ever: store smaller figures"
+    assert chapter.stat().st_size < 2_000_000, (
+        "a clone carries this for ever: store smaller figures"
+    )
     for cell in cells(chapter, "code"):
         for output in cell["outputs"]:
             assert output["output_type"] != "error", "a stored error"
             assert output.get("name") != "stderr", "a stored message of a library"
             if "image/png" in output.get("data", {}):
-                assert output["metadata"].get("image/png", {}).get("alt"), "a stored picture without alt text"
-        assert not re.search(r"/(home|root|Users|tmp|work)/\w", json.dumps(cell["outputs"])), "a path of somebody's machine"
+                assert output["metadata"].get("image/png", {}).get("alt"), (
+                    "a stored picture without alt text"
+                )
+        assert not re.search(r"/(home|root|Users|tmp|work)/\w", json.dumps(cell["outputs"])), (
+            "a path of somebody's machine"
+        )
 
 
-@pytest.mark.parametrize("chapter", NOTEBOOKS, ids=lambda p: p.relative_to(ROOT/"nbs").as_posix())
+@pytest.mark.parametrize("chapter", NOTEBOOKS, ids=lambda p: p.relative_to(ROOT / "nbs").as_posix())
 def test_links_between_chapters_lead_somewhere(chapter):
-    for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", "\n".join("".join(c["source"]) for c in cells(chapter, "markdown"))):
-        if not re.match(r"[a-z]+:", link): assert (chapter.parent/link).exists(), f"{link} is not there"
+    for link in re.findall(
+        r"\]\(([^)#\s]+)[^)]*\)",
+        "\n".join("".join(c["source"]) for c in cells(chapter, "markdown")),
+    ):
+        if not re.match(r"[a-z]+:", link):
+            assert (chapter.parent / link).exists(), f"{link} is not there"

@@ -1,5 +1,7 @@
 """Small PNGs and folders of them, written without an image library."""
-import struct, zlib
+
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -8,25 +10,34 @@ import numpy as np
 def png(height=6, width=5, seed=0, depth=8, colour=2, interlace=0, rows=None, packed=None):
     "Return the bytes of a PNG of random pixels, of any kind."
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
-    line = (width*channels*depth + 7)//8
+    line = (width * channels * depth + 7) // 8
     noise = np.random.default_rng([seed, height, width]).integers(0, 256, (height, line), np.uint8)
     rows = b"".join(b"\0" + r.tobytes() for r in noise) if rows is None else rows
-    block = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    block = lambda kind, data: (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    )
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace)
-    return (b"\x89PNG\r\n\x1a\n" + block(b"IHDR", header)
-            + block(b"IDAT", packed or zlib.compress(rows)) + block(b"IEND", b""))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + block(b"IHDR", header)
+        + block(b"IDAT", packed or zlib.compress(rows))
+        + block(b"IEND", b"")
+    )
 
 
-def name(patient, photo=0, cell=1): return f"C{patient}P{patient}ThinF_IMG_20150918_{photo:06d}_cell_{cell}.png"
+def name(patient, photo=0, cell=1):
+    return f"C{patient}P{patient}ThinF_IMG_20150918_{photo:06d}_cell_{cell}.png"
 
 
 def folder(root, patients=3, photos=2, each=2, **kind):
     "Write `patients` × `photos` × `each` cells of each class below `root` and return it."
     n = 0
     for c in ("Parasitized", "Uninfected"):
-        (Path(root)/c).mkdir(parents=True, exist_ok=True)
+        (Path(root) / c).mkdir(parents=True, exist_ok=True)
         for p in range(1, patients + 1):
             for f in range(photos):
                 for k in range(each):
-                    (Path(root)/c/name(p, f, 2*k + (c == "Parasitized"))).write_bytes(png(seed=(n := n + 1), **kind))
+                    (Path(root) / c / name(p, f, 2 * k + (c == "Parasitized"))).write_bytes(
+                        png(seed=(n := n + 1), **kind)
+                    )
     return Path(root)

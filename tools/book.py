@@ -1,8 +1,17 @@
 """Lay out the book's source from the chapters, the exercises and the library, and let Sphinx make the site.
 
-    python tools/book.py [OUT]      # default: _docs; the site is in OUT/html
+python tools/book.py [OUT]      # default: _docs; the site is in OUT/html
 """
-import ast, base64, html, importlib, inspect, re, shutil, subprocess, sys
+
+import ast
+import base64
+import html
+import importlib
+import inspect
+import re
+import shutil
+import subprocess
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -12,10 +21,12 @@ from nbdev.showdoc import BasicMarkdownRenderer
 from malaria_nb.notebooks import find_chapters, processed
 
 ROOT = Path(__file__).resolve().parents[1]
-NBS, DOCS = ROOT/"nbs", ROOT/"docs"
+NBS, DOCS = ROOT / "nbs", ROOT / "docs"
 settings = ConfigParser(delimiters=["="])
-settings.read(ROOT/"settings.ini", encoding="utf-8")
-MARKS = re.compile(r"^[ \t]*### (?:BEGIN|END) SOLUTION\n?|  # solution$", re.M)  # for the machine that makes the exercises
+settings.read(ROOT / "settings.ini", encoding="utf-8")
+MARKS = re.compile(
+    r"^[ \t]*### (?:BEGIN|END) SOLUTION\n?|  # solution$", re.M
+)  # for the machine that makes the exercises
 REPOSITORY = "{git_url}/blob/{branch}".format(**settings["DEFAULT"])
 
 
@@ -25,24 +36,36 @@ def pictures(nb, name: str, out: Path):
     for cell in nb.cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            if "text/html" in data: data["text/html"] = data["text/html"].replace("<table ", '<table tabindex="0" ')  # it may scroll
-            if "image/png" not in data: continue
+            if "text/html" in data:
+                data["text/html"] = data["text/html"].replace(
+                    "<table ", '<table tabindex="0" '
+                )  # it may scroll
+            if "image/png" not in data:
+                continue
             n += 1
-            file = out/"images"/f"{name}-{n}.png"
+            file = out / "images" / f"{name}-{n}.png"
             file.parent.mkdir(exist_ok=True)
-            with file.open("xb") as f: f.write(base64.b64decode(data["image/png"]))  # x: no page may take another's name
-            output.data = {"text/markdown": f"![{output.metadata['image/png']['alt']}](/images/{file.name})"}
+            with file.open("xb") as f:
+                f.write(base64.b64decode(data["image/png"]))  # x: no page may take another's name
+            output.data = {
+                "text/markdown": f"![{output.metadata['image/png']['alt']}](/images/{file.name})"
+            }
 
 
 def links(text: str, folder: str, pages: set[str]) -> str:
     "Point links at files that are no pages of the book at the repository."
+
     def there(m):
         target, _, anchor = m[1].partition("#")
-        if re.match(r"[a-z]+:", m[1]) or not target or target.startswith("images/"): return m[0]
-        path = (ROOT/folder/target).resolve()
-        try: inside = path.relative_to(ROOT).as_posix()
-        except ValueError: return m[0]
+        if re.match(r"[a-z]+:", m[1]) or not target or target.startswith("images/"):
+            return m[0]
+        path = (ROOT / folder / target).resolve()
+        try:
+            inside = path.relative_to(ROOT).as_posix()
+        except ValueError:
+            return m[0]
         return m[0] if inside in pages else f"]({REPOSITORY}/{inside})"
+
     return re.sub(r"\]\(([^)\s]+)\)", there, text)
 
 
@@ -52,7 +75,8 @@ def reference(module: str) -> str:
     parts = [f"# malaria_nb.{module}\n\n{inspect.getdoc(m)}"]
     for name in m.__all__:
         symbol = getattr(m, name)
-        if not (inspect.isfunction(symbol) or inspect.isclass(symbol)): continue
+        if not (inspect.isfunction(symbol) or inspect.isclass(symbol)):
+            continue
         made = BasicMarkdownRenderer(symbol, title_level=2)._repr_markdown_()
         body = re.sub(r"\A---\n+\[source\].*?\n+", "", made)
         line = inspect.getsourcelines(symbol)[1]
@@ -62,25 +86,48 @@ def reference(module: str) -> str:
 
 def _words(node) -> str:
     "Return a string in the code, with … for what is filled in."
-    if isinstance(node, ast.Constant): return str(node.value)
-    if isinstance(node, ast.JoinedStr): return "".join(_words(v) if isinstance(v, ast.Constant) else "…" for v in node.values)
-    if isinstance(node, ast.IfExp): return " or ".join(filter(None, (_words(node.body), _words(node.orelse))))
-    if isinstance(node, ast.BinOp): return _words(node.left) + _words(node.right)
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_words(v) if isinstance(v, ast.Constant) else "…" for v in node.values)
+    if isinstance(node, ast.IfExp):
+        return " or ".join(filter(None, (_words(node.body), _words(node.orelse))))
+    if isinstance(node, ast.BinOp):
+        return _words(node.left) + _words(node.right)
     return "…"
 
 
 def doctor_says() -> str:
     "Return a table of all that `malaria-nb doctor` can complain of, read from its code."
     rows = []
-    for function in ast.parse((ROOT/"malaria_nb"/"cli.py").read_text("utf-8")).body:
-        if not (isinstance(function, ast.FunctionDef) and function.name.startswith("_check_")): continue
-        calls = [n for n in ast.walk(function) if isinstance(n, ast.Call) and getattr(n.func, "id", "") in ("Check", "say")]
-        topic = next((_words(c.args[0]) for c in calls if c.func.id == "Check" and isinstance(c.args[0], ast.Constant)), "a package")
+    for function in ast.parse((ROOT / "malaria_nb" / "cli.py").read_text("utf-8")).body:
+        if not (isinstance(function, ast.FunctionDef) and function.name.startswith("_check_")):
+            continue
+        calls = [
+            n
+            for n in ast.walk(function)
+            if isinstance(n, ast.Call) and getattr(n.func, "id", "") in ("Check", "say")
+        ]
+        topic = next(
+            (
+                _words(c.args[0])
+                for c in calls
+                if c.func.id == "Check" and isinstance(c.args[0], ast.Constant)
+            ),
+            "a package",
+        )
         for c in calls:
-            args = [_words(a) for a in c.args][c.func.id == "Check":]
-            if len(args) == 3 and args[0] != "OK" and re.search(r"\w{4}", args[2]): rows.append([topic, args[0], *args[1:]])
+            args = [_words(a) for a in c.args][c.func.id == "Check" :]
+            if len(args) == 3 and args[0] != "OK" and re.search(r"\w{4}", args[2]):
+                rows.append([topic, args[0], *args[1:]])
     lines = ["| what | | it says | what mends it |", "|---|---|---|---|"]
-    return "\n".join(lines + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]) + "\n"
+    return (
+        "\n".join(
+            lines
+            + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+        )
+        + "\n"
+    )
 
 
 def tree(*entries: str, caption: str) -> str:
@@ -90,10 +137,15 @@ def tree(*entries: str, caption: str) -> str:
 def fold_wrong(cell):
     "Turn a wrong answer into folded text that opens with why it tempts."
     m = re.match(r"# (Tempting, but wrong: .+)\n", cell.source)
-    if not (m and cell.cell_type == "code"): return
-    code = cell.source[m.end():].rstrip()
-    cell.update(cell_type="markdown", source=f"<details><summary>{html.escape(m[1])}</summary>\n\n```python\n{code}\n```\n\n</details>")
-    for key in ("outputs", "execution_count"): cell.pop(key, None)
+    if not (m and cell.cell_type == "code"):
+        return
+    code = cell.source[m.end() :].rstrip()
+    cell.update(
+        cell_type="markdown",
+        source=f"<details><summary>{html.escape(m[1])}</summary>\n\n```python\n{code}\n```\n\n</details>",
+    )
+    for key in ("outputs", "execution_count"):
+        cell.pop(key, None)
 
 
 def neighbours(inside: Path) -> str:
@@ -107,60 +159,110 @@ def lay_out(out: Path):
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     chapters = find_chapters(NBS)
-    sets = [p for folder in ("exercises", "solutions") for p in sorted((NBS/folder).glob("*.ipynb"))]
+    sets = [
+        p for folder in ("exercises", "solutions") for p in sorted((NBS / folder).glob("*.ipynb"))
+    ]
     texts = sorted(NBS.glob("*.md"))
-    modules = sorted(p.stem for p in (ROOT/"malaria_nb").glob("[a-z]*.py"))
+    modules = sorted(p.stem for p in (ROOT / "malaria_nb").glob("[a-z]*.py"))
     pages = {p.relative_to(ROOT).as_posix() for p in (*chapters, *sets, *texts)}
     for path in (*chapters, *sets):
         nb, inside = processed(path), path.relative_to(NBS)
-        nb.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        nb.metadata = {
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+        }
         pictures(nb, "-".join(inside.with_suffix("").parts), out)
         for cell in nb.cells:
-            if cell.cell_type == "markdown": cell.source = links(cell.source, f"nbs/{inside.parent}", pages)
-            else: cell.source = MARKS.sub("", cell.source)
+            if cell.cell_type == "markdown":
+                cell.source = links(cell.source, f"nbs/{inside.parent}", pages)
+            else:
+                cell.source = MARKS.sub("", cell.source)
             fold_wrong(cell)
             folds = cell.metadata.get("jupyter", {})  # folded in JupyterLab, folded here
             source, outputs = folds.get("source_hidden"), folds.get("outputs_hidden")
-            hides = {"remove-input": cell.metadata.get("transient", {}).get("remove_source"), "hide-cell": source and outputs,
-                     "hide-input": source and not outputs, "hide-output": outputs and not source}
-            if any(hides.values()): cell.metadata["tags"] = [tag for tag, on in hides.items() if on]
-        if inside.parent != Path(): nb.cells[0].source += neighbours(inside)
-        if path.stem == "index": nb.cells.append(nbformat.v4.new_markdown_cell(contents(chapters, sets, texts, modules)))
-        (out/inside).parent.mkdir(exist_ok=True)
-        nbformat.write(nb, out/inside)
-    for path in texts: (out/path.name).write_text(links(path.read_text("utf-8"), "nbs", pages), encoding="utf-8")
-    (out/"troubleshooting.md").write_text((DOCS/"troubleshooting.md").read_text("utf-8") + "\n" + doctor_says(), encoding="utf-8")
-    (out/"demo").mkdir()
-    shutil.copy(DOCS/"demo.md", out/"demo"/"index.md")  # holds the place, and the links to it, of the page that `build` makes
-    (out/"reference").mkdir()
-    for module in modules: (out/"reference"/f"{module}.md").write_text(reference(module), encoding="utf-8")
-    shutil.copytree(DOCS/"_static", out/"_static")
-    shutil.copytree(NBS/"images", out/"images", dirs_exist_ok=True)
+            hides = {
+                "remove-input": cell.metadata.get("transient", {}).get("remove_source"),
+                "hide-cell": source and outputs,
+                "hide-input": source and not outputs,
+                "hide-output": outputs and not source,
+            }
+            if any(hides.values()):
+                cell.metadata["tags"] = [tag for tag, on in hides.items() if on]
+        if inside.parent != Path():
+            nb.cells[0].source += neighbours(inside)
+        if path.stem == "index":
+            nb.cells.append(nbformat.v4.new_markdown_cell(contents(chapters, sets, texts, modules)))
+        (out / inside).parent.mkdir(exist_ok=True)
+        nbformat.write(nb, out / inside)
+    for path in texts:
+        (out / path.name).write_text(links(path.read_text("utf-8"), "nbs", pages), encoding="utf-8")
+    (out / "troubleshooting.md").write_text(
+        (DOCS / "troubleshooting.md").read_text("utf-8") + "\n" + doctor_says(), encoding="utf-8"
+    )
+    (out / "demo").mkdir()
+    shutil.copy(
+        DOCS / "demo.md", out / "demo" / "index.md"
+    )  # holds the place, and the links to it, of the page that `build` makes
+    (out / "reference").mkdir()
+    for module in modules:
+        (out / "reference" / f"{module}.md").write_text(reference(module), encoding="utf-8")
+    shutil.copytree(DOCS / "_static", out / "_static")
+    shutil.copytree(NBS / "images", out / "images", dirs_exist_ok=True)
 
 
 def contents(chapters, sets, texts, modules) -> str:
     "Return the book's table of contents."
-    part = lambda first, last: [p.stem for p in chapters if first <= p.stem[:2] <= last and p.stem != "index"]
+    part = lambda first, last: [
+        p.stem for p in chapters if first <= p.stem[:2] <= last and p.stem != "index"
+    ]
     folder = lambda name: [f"{name}/{p.stem}" for p in sets if p.parent.name == name]
-    trees = {"Part I: the article, rebuilt": part("00", "09"), "Part II: where the article stops": part("10", "89"),
-             "Workshop: how the course is made": part("90", "99"), "Exercises": folder("exercises"), "Solutions": folder("solutions"),
-             "For everyone": ["demo/index", "troubleshooting", *(p.stem for p in texts)], "The library": [f"reference/{m}" for m in modules]}
-    return "\n\n".join(tree(*entries, caption=caption) for caption, entries in trees.items() if entries)
+    trees = {
+        "Part I: the article, rebuilt": part("00", "09"),
+        "Part II: where the article stops": part("10", "89"),
+        "Workshop: how the course is made": part("90", "99"),
+        "Exercises": folder("exercises"),
+        "Solutions": folder("solutions"),
+        "For everyone": ["demo/index", "troubleshooting", *(p.stem for p in texts)],
+        "The library": [f"reference/{m}" for m in modules],
+    }
+    return "\n\n".join(
+        tree(*entries, caption=caption) for caption, entries in trees.items() if entries
+    )
 
 
-def sphinx(builder: str, source: Path, to: Path, *options: str) -> int: # exit status
+def sphinx(builder: str, source: Path, to: Path, *options: str) -> int:  # exit status
     "Let Sphinx make `to`; every warning is an error."
-    return subprocess.run([sys.executable, "-m", "sphinx", "-b", builder, "-W", "--keep-going", "-q", *options, "-c", str(DOCS),
-                           "-d", f"{source}-doctrees", str(source), str(to)]).returncode
+    return subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "sphinx",
+            "-b",
+            builder,
+            "-W",
+            "--keep-going",
+            "-q",
+            *options,
+            "-c",
+            str(DOCS),
+            "-d",
+            f"{source}-doctrees",
+            str(source),
+            str(to),
+        ]
+    ).returncode
 
 
 def main(out: Path):
     from demo import CantBuild, build  # only a run as a script finds its neighbour
-    lay_out(out/"source")
-    status = sphinx("html", out/"source", out/"html", "-j", "auto")
-    try: build(out/"html"/"demo")
-    except CantBuild as e: print(f"The book goes without the page that reads cells: {e}", file=sys.stderr)
+
+    lay_out(out / "source")
+    status = sphinx("html", out / "source", out / "html", "-j", "auto")
+    try:
+        build(out / "html" / "demo")
+    except CantBuild as e:
+        print(f"The book goes without the page that reads cells: {e}", file=sys.stderr)
     sys.exit(status)
 
 
-if __name__ == "__main__": main(Path(sys.argv[1] if len(sys.argv) > 1 else ROOT/"_docs"))
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "_docs"))

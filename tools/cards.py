@@ -1,23 +1,30 @@
 """Write the model card, the data sheet and the checklists from the records, into nbs/.
 
-    python tools/cards.py
+python tools/cards.py
 """
+
 from pathlib import Path
 
 from malaria_nb.cards import checklists, data_sheet, model_card, read_checklists
 from malaria_nb.experiments import FOLDS, load
 from malaria_nb.leakage import out_of_fold
 
-NBS = Path(__file__).resolve().parents[1]/"nbs"
+NBS = Path(__file__).resolve().parents[1] / "nbs"
 CARD = "compact"  # the recipe whose card is kept, since its model comes with the package; any other: malaria-nb experiment card NAME
 
 
-def made() -> dict[str, str]: # file in nbs: what it must hold
-    records = NBS/"records"
-    cells = out_of_fold([load("purple_threshold", split, records=records).predictions for split in FOLDS[:5]])
-    return {"model_card.md": model_card(load(CARD, records=records)), "data_sheet.md": data_sheet(cells, "real (NIH/NLM)"),
-            "checklists.md": checklists(read_checklists(NBS/"checklists.csv"))}
+def made() -> dict[str, str]:  # file in nbs: what it must hold
+    records = NBS / "records"
+    cells = out_of_fold(
+        [load("purple_threshold", split, records=records).predictions for split in FOLDS[:5]]
+    )
+    return {
+        "model_card.md": model_card(load(CARD, records=records)),
+        "data_sheet.md": data_sheet(cells, "real (NIH/NLM)"),
+        "checklists.md": checklists(read_checklists(NBS / "checklists.csv")),
+    }
 
 
 if __name__ == "__main__":
-    for name, text in made().items(): (NBS/name).write_text(text, encoding="utf-8")
+    for name, text in made().items():
+        (NBS / name).write_text(text, encoding="utf-8")

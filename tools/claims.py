@@ -5,7 +5,11 @@
 A cell that begins with `#| claim` needs nothing but the records, so those of a chapter run by themselves, in order, in
 a kernel of their own. All other stored outputs stay as they are.
 """
-import os, re, sys, tempfile
+
+import os
+import re
+import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -23,20 +27,23 @@ def claims(nb) -> list:
 def renew(chapter: Path):
     "Run a chapter's claims and store what they show; raise `ValueError` when one fails."
     nb = nbformat.read(chapter, as_version=4)
-    if not claims(nb): return
+    if not claims(nb):
+        return
     with tempfile.TemporaryDirectory() as folder:
-        alone, out = Path(folder)/chapter.name, Path(folder)/"out"
+        alone, out = Path(folder) / chapter.name, Path(folder) / "out"
         out.mkdir()
         nbformat.write(nbformat.from_dict({**nb, "cells": claims(nb)}), alone)
         run = run_chapter(alone, out)
-        if not run.passed: raise ValueError(f"{chapter.stem}: {run.reason} in\n{run.source}")
-        for cell, done in zip(claims(nb), nbformat.read(out/chapter.name, as_version=4).cells): cell.outputs = done.outputs
+        if not run.passed:
+            raise ValueError(f"{chapter.stem}: {run.reason} in\n{run.source}")
+        for cell, done in zip(claims(nb), nbformat.read(out / chapter.name, as_version=4).cells):
+            cell.outputs = done.outputs
         nbformat.write(nb, alone)
         store_outputs(alone, chapter)
 
 
 if __name__ == "__main__":
-    os.environ["MALARIA_NB_RECORDS"] = str(ROOT/"nbs"/"records")
-    for chapter in find_chapters(ROOT/"nbs", sys.argv[1:] or None):
+    os.environ["MALARIA_NB_RECORDS"] = str(ROOT / "nbs" / "records")
+    for chapter in find_chapters(ROOT / "nbs", sys.argv[1:] or None):
         print(chapter.stem)
         renew(chapter)

@@ -5,34 +5,64 @@
 
 The chapters run as `malaria-nb course` runs them, one process each, in an empty cache except for the downloads.
 """
-import argparse, json, os, re, subprocess, sys, tempfile, time
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
 
 from malaria_nb.course import home
 from malaria_nb.dataset import SIZE
 from malaria_nb.notebooks import find_chapters
 
-NBS = Path(__file__).resolve().parents[1]/"nbs"
+NBS = Path(__file__).resolve().parents[1] / "nbs"
 COSTS = re.compile(r"(?<=^COSTS = \{\n).*?(?=^\})", re.M | re.S)
 LINE = re.compile(r"^\*\*Cost\*\* .*$", re.M)
-READS = {"01_dataset": f"{SIZE/1e6:.0f} MB, once, for the real cells, none for synthetic ones", "05_transfer": "80 MB, once, for VGG-19's weights"}
+READS = {
+    "01_dataset": f"{SIZE / 1e6:.0f} MB, once, for the real cells, none for synthetic ones",
+    "05_transfer": "80 MB, once, for VGG-19's weights",
+}
 TRAINS = ("04_training", "05_transfer", "06_evaluation")
 
 
-def timed(name: str, folder: Path, weights: str) -> tuple[float, float]: # minutes, GB of its largest process
+def timed(
+    name: str, folder: Path, weights: str
+) -> tuple[float, float]:  # minutes, GB of its largest process
     "Run one chapter at the quick scale on the real cells."
-    command = [Path(sys.executable).parent/"malaria-nb", "course", "--cells", "nih", "--scale", "quick", "--weights", weights,
-               "--home", folder/"home", "--out", folder/"out", "--only", name]
+    command = [
+        Path(sys.executable).parent / "malaria-nb",
+        "course",
+        "--cells",
+        "nih",
+        "--scale",
+        "quick",
+        "--weights",
+        weights,
+        "--home",
+        folder / "home",
+        "--out",
+        folder / "out",
+        "--only",
+        name,
+    ]
     began = time.perf_counter()
     process = subprocess.Popen(list(map(str, command)))
     _, status, usage = os.wait4(process.pid, 0)  # of it and of the kernel it waited for
-    if status: sys.exit(f"{name} did not pass: nothing is written")
-    return (time.perf_counter() - began)/60, usage.ru_maxrss*1024/1e9
+    if status:
+        sys.exit(f"{name} did not pass: nothing is written")
+    return (time.perf_counter() - began) / 60, usage.ru_maxrss * 1024 / 1e9
 
 
-def table(measured: dict) -> str: # of COSTS, four chapters a line
-    entries = [f'"{name}": ({max(minutes, .1):.1f}, {gb:.1f})' for name, (minutes, gb) in measured.items()]
-    return "".join(f"    {', '.join(entries[i:i + 4])},\n" for i in range(0, len(entries), 4))
+def table(measured: dict) -> str:  # of COSTS, four chapters a line
+    entries = [
+        f'"{name}": ({max(minutes, 0.1):.1f}, {gb:.1f})' for name, (minutes, gb) in measured.items()
+    ]
+    return "".join(f"    {', '.join(entries[i : i + 4])},\n" for i in range(0, len(entries), 4))
 
 
 def line(name: str, says: str) -> str:
@@ -41,33 +71,50 @@ def line(name: str, says: str) -> str:
     return f"**Cost** at the quick scale: {says}. Download: {READS.get(name, 'none')}.{gpu}"
 
 
-def lines(cost) -> dict[str, str]: # chapter -> the line it must have
-    return {path.stem: line(path.stem, cost(path.stem)) for path in find_chapters(NBS) if path.stem != "index"}
+def lines(cost) -> dict[str, str]:  # chapter -> the line it must have
+    return {
+        path.stem: line(path.stem, cost(path.stem))
+        for path in find_chapters(NBS)
+        if path.stem != "index"
+    }
 
 
 def rewrite(name: str, pattern: re.Pattern, text: str):
     "Replace what `pattern` finds in a chapter's cells, once."
-    path = NBS/f"{name}.ipynb"
+    path = NBS / f"{name}.ipynb"
     nb = json.loads(path.read_text("utf-8"))
     found = [c for c in nb["cells"] if pattern.search("".join(c["source"]))]
-    if len(found) != 1: sys.exit(f"{name}: {len(found)} cells with {pattern.pattern!r}, not one")
-    found[0]["source"] = pattern.sub(lambda m: text, "".join(found[0]["source"])).splitlines(keepends=True)
+    if len(found) != 1:
+        sys.exit(f"{name}: {len(found)} cells with {pattern.pattern!r}, not one")
+    found[0]["source"] = pattern.sub(lambda m: text, "".join(found[0]["source"])).splitlines(
+        keepends=True
+    )
     path.write_text(json.dumps(nb, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def main(weights: str, only: list[str]):
     from malaria_nb.course import COSTS as known
+
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        (folder/"home").mkdir()
-        (folder/"home"/"nih").symlink_to(home()/"nih")
-        measured = {path.stem: timed(path.stem, folder, weights) if path.stem in (only or [path.stem]) else known[path.stem]
-                    for path in find_chapters(NBS)}
+        (folder / "home").mkdir()
+        (folder / "home" / "nih").symlink_to(home() / "nih")
+        measured = {
+            path.stem: timed(path.stem, folder, weights)
+            if path.stem in (only or [path.stem])
+            else known[path.stem]
+            for path in find_chapters(NBS)
+        }
     rewrite("93_course", COSTS, table(measured))
-    subprocess.run([Path(sys.executable).parent/"nbdev_export"], cwd=NBS.parent, check=True)
+    subprocess.run([Path(sys.executable).parent / "nbdev_export"], cwd=NBS.parent, check=True)
     says = "from malaria_nb.course import COSTS, cost; import json; print(json.dumps({name: cost(name) for name in COSTS}))"
-    said = json.loads(subprocess.run([sys.executable, "-c", says], capture_output=True, text=True, check=True).stdout)
-    for name, text in lines(said.__getitem__).items(): rewrite(name, LINE, text)
+    said = json.loads(
+        subprocess.run(
+            [sys.executable, "-c", says], capture_output=True, text=True, check=True
+        ).stdout
+    )
+    for name, text in lines(said.__getitem__).items():
+        rewrite(name, LINE, text)
 
 
 if __name__ == "__main__":

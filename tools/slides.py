@@ -5,7 +5,10 @@
 A Markdown cell is shown as it is, a code cell by what it printed or drew, under the heading of its section.
 The paragraph that follows a picture becomes the speaker's note (press s).
 """
-import re, shutil, sys
+
+import re
+import shutil
+import sys
 from pathlib import Path
 
 from book import DOCS, NBS, ROOT, pictures, sphinx
@@ -16,10 +19,11 @@ FOLD = re.compile(r"<details>.*?</summary>|</details>")
 HEADING = re.compile(r"^#{1,4} +(.+)$", re.M)
 
 
-def is_slide(cell) -> bool: return cell.metadata.get("slideshow", {}).get("slide_type") == "slide"
+def is_slide(cell) -> bool:
+    return cell.metadata.get("slideshow", {}).get("slide_type") == "slide"
 
 
-def without_links(text: str) -> str: # a slide has nowhere to go to; pictures stay
+def without_links(text: str) -> str:  # a slide has nowhere to go to; pictures stay
     return re.sub(r"(?<!!)\[([^\]]+)\]\((?![a-z]+:)[^)]+\)", r"\1", text)
 
 
@@ -28,9 +32,12 @@ def shown(cell) -> str:
     parts = []
     for output in cell.outputs:
         data = output.get("data", {"text/plain": output.get("text", "")})
-        if "text/markdown" in data: parts.append(data["text/markdown"])
-        elif "text/html" in data: parts.append(re.sub(r"\n\s*\n", "\n", data["text/html"]))
-        elif data.get("text/plain"): parts.append(f"```text\n{data['text/plain'].rstrip()}\n```")
+        if "text/markdown" in data:
+            parts.append(data["text/markdown"])
+        elif "text/html" in data:
+            parts.append(re.sub(r"\n\s*\n", "\n", data["text/html"]))
+        elif data.get("text/plain"):
+            parts.append(f"```text\n{data['text/plain'].rstrip()}\n```")
     beside = all(part.startswith("![") for part in parts)  # several pictures share a slide
     return (" " if beside else "\n\n").join(parts)
 
@@ -41,11 +48,18 @@ def deck(nb) -> str:
     parts, heading = [re.match(r"# .+\n\n> .+", first)[0]], ""
     for cell, after in zip(nb.cells[1:], [*nb.cells[2:], None]):
         text = without_links(cell.source)
-        if cell.cell_type == "markdown": heading = (HEADING.findall(text) or [heading])[-1]
-        if not is_slide(cell): continue
+        if cell.cell_type == "markdown":
+            heading = (HEADING.findall(text) or [heading])[-1]
+        if not is_slide(cell):
+            continue
         body = shown(cell) if cell.cell_type == "code" else HEADING.sub("", text).strip()
         parts.append(f"## {heading}\n\n{body}")
-        if cell.cell_type == "code" and after is not None and after.cell_type == "markdown" and not HEADING.match(after.source):
+        if (
+            cell.cell_type == "code"
+            and after is not None
+            and after.cell_type == "markdown"
+            and not HEADING.match(after.source)
+        ):
             said = without_links(FOLD.sub("", after.source)).strip().split("\n\n")[0]
             parts.append(f"```{{revealjs-notes}}\n{said}\n```")
     return "\n\n".join(parts) + "\n"
@@ -58,19 +72,31 @@ def lay_out(out: Path):
     names = []
     for path in find_chapters(NBS):
         nb = processed(path)
-        if not any(map(is_slide, nb.cells)): continue
+        if not any(map(is_slide, nb.cells)):
+            continue
         pictures(nb, path.stem, out)
-        (out/f"{path.stem}.md").write_text(deck(nb), encoding="utf-8")
+        (out / f"{path.stem}.md").write_text(deck(nb), encoding="utf-8")
         names.append(path.stem)
     listed = "\n".join(f"- [{name}]({name}.md)" for name in names)
     tree = "\n".join(["```{toctree}", ":hidden:", "", *names, "```"])
-    (out/"index.md").write_text(f"# Slides\n\n## One deck a chapter\n\n{listed}\n\n{tree}\n", encoding="utf-8")
-    shutil.copytree(DOCS/"_static", out/"_static")
+    (out / "index.md").write_text(
+        f"# Slides\n\n## One deck a chapter\n\n{listed}\n\n{tree}\n", encoding="utf-8"
+    )
+    shutil.copytree(DOCS / "_static", out / "_static")
 
 
 def main(out: Path):
-    lay_out(out/"slides-source")
-    sys.exit(sphinx("revealjs", out/"slides-source", out/"slides", "-D", "extensions=myst_nb,sphinx_revealjs"))
+    lay_out(out / "slides-source")
+    sys.exit(
+        sphinx(
+            "revealjs",
+            out / "slides-source",
+            out / "slides",
+            "-D",
+            "extensions=myst_nb,sphinx_revealjs",
+        )
+    )
 
 
-if __name__ == "__main__": main(Path(sys.argv[1] if len(sys.argv) > 1 else ROOT/"_docs"))
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "_docs"))

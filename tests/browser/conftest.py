@@ -1,4 +1,5 @@
 """A real browser: Debian's Chromium, driven by Playwright. `make browser` runs these; `make test` leaves them out."""
+
 import shutil
 
 import pytest
@@ -7,11 +8,25 @@ from playwright.sync_api import sync_playwright
 
 @pytest.fixture(scope="session")
 def chromium():
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not path: pytest.fail("no Chromium on the path: apt-get install chromium")
+    path = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
+    if not path:
+        pytest.fail("no Chromium on the path: apt-get install chromium")
     with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking",
-                                                                "--disable-component-update", "--disable-sync", "--no-first-run"])
+        browser = p.chromium.launch(
+            executable_path=path,
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--no-first-run",
+            ],
+        )
         yield browser
         browser.close()
 
@@ -24,11 +39,14 @@ def page(chromium):
     page.problems, page.away = [], []
     page.on("console", lambda m: page.problems.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda e: page.problems.append(str(e)))
+
     def only_here(route):
         url = route.request.url
-        if url.startswith(("file:", "data:", "blob:", "http://127.0.0.1", "http://localhost")): return route.continue_()
+        if url.startswith(("file:", "data:", "blob:", "http://127.0.0.1", "http://localhost")):
+            return route.continue_()
         page.away.append(url)
         route.abort()
+
     context.route("**/*", only_here)
     yield page
     context.close()

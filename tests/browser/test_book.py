@@ -1,5 +1,7 @@
 """The book, opened from disk, offline, page by page. `make browser` has built it into _docs/html."""
-import os, re
+
+import os
+import re
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -7,35 +9,53 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 ROOT = Path(__file__).resolve().parents[2]
-HTML = Path(os.environ.get("MALARIA_NB_BOOK", ROOT/"_docs"/"html"))
-SLIDES = HTML.parent/"slides"
+HTML = Path(os.environ.get("MALARIA_NB_BOOK", ROOT / "_docs" / "html"))
+SLIDES = HTML.parent / "slides"
 settings = ConfigParser(delimiters=["="])
-settings.read(ROOT/"settings.ini", encoding="utf-8")
+settings.read(ROOT / "settings.ini", encoding="utf-8")
 REPOSITORY = settings["DEFAULT"]["git_url"].removeprefix("https://github.com/")
 PAGES = sorted(p for p in HTML.rglob("*.html") if "_static" not in p.parts)
 name = lambda p: p.relative_to(HTML).as_posix()
 
 
-def test_there_is_a_book(): assert (HTML/"index.html").exists(), "make docs builds it"
+def test_there_is_a_book():
+    assert (HTML / "index.html").exists(), "make docs builds it"
 
 
 def serious(page):
     "What axe-core calls serious or critical: rule, how often, and one place."
     found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    return [(v["id"], len(v["nodes"]), v["nodes"][0]["html"][:150]) for v in found if v["impact"] in ("serious", "critical")]
+    return [
+        (v["id"], len(v["nodes"]), v["nodes"][0]["html"][:150])
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_page(page, path):
     page.goto(path.as_uri())
     assert page.problems == [] and page.away == []
-    images = page.evaluate("[...document.images].map(i => [i.src.slice(-60), i.alt, i.naturalWidth])")
-    assert [i for i in images if not (i[1] and i[2])] == [], "pictures that are not shown, or have no alt text"
-    levels = page.evaluate("[...document.querySelectorAll('article h1, article h2, article h3, article h4')].map(h => +h.tagName[1])")
-    assert path.name == "search.html" or levels[:1] == [1] and levels.count(1) == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:])), levels
+    images = page.evaluate(
+        "[...document.images].map(i => [i.src.slice(-60), i.alt, i.naturalWidth])"
+    )
+    assert [i for i in images if not (i[1] and i[2])] == [], (
+        "pictures that are not shown, or have no alt text"
+    )
+    levels = page.evaluate(
+        "[...document.querySelectorAll('article h1, article h2, article h3, article h4')].map(h => +h.tagName[1])"
+    )
+    assert (
+        path.name == "search.html"
+        or levels[:1] == [1]
+        and levels.count(1) == 1
+        and all(b - a <= 1 for a, b in zip(levels, levels[1:]))
+    ), levels
     page.evaluate("document.querySelectorAll('article details').forEach(d => d.open = true)")
     if found := serious(page):
-        page.wait_for_timeout(2000)  # on a busy machine the theme's colours may still be settling: what stays is a finding
+        page.wait_for_timeout(
+            2000
+        )  # on a busy machine the theme's colours may still be settling: what stays is a finding
         found = serious(page)
     assert found == [], "axe-core"
     page.set_viewport_size({"width": 375, "height": 700})
@@ -48,26 +68,34 @@ def test_links_inside_the_book_lead_somewhere(page):
     dead = []
     for path in PAGES:
         page.goto(path.as_uri())
-        for href in set(page.evaluate("[...document.querySelectorAll('a[href]')].map(a => a.href)")):
+        for href in set(
+            page.evaluate("[...document.querySelectorAll('a[href]')].map(a => a.href)")
+        ):
             file, _, anchor = href.partition("#")
-            if not file.startswith("file:"): continue
+            if not file.startswith("file:"):
+                continue
             target = Path(file.removeprefix("file://").split("?")[0])
-            if not target.is_file() or anchor and f'id="{anchor}"' not in target.read_text("utf-8"): dead.append((name(path), href))
+            if not target.is_file() or anchor and f'id="{anchor}"' not in target.read_text("utf-8"):
+                dead.append((name(path), href))
     assert dead == []
 
 
 def test_search_finds_sensitivity(page):
-    page.goto((HTML/"search.html").as_uri() + "?q=sensitivity")
+    page.goto((HTML / "search.html").as_uri() + "?q=sensitivity")
     page.wait_for_selector("#search-results li a", timeout=20_000)
     assert "06_evaluation.html" in page.content() and page.away == []
 
 
 def test_keyboard_reaches_search_contents_and_next_page(page):
-    page.goto((HTML/"03_cnn.html").as_uri())
+    page.goto((HTML / "03_cnn.html").as_uri())
     seen = set()
     for _ in range(300):
         page.keyboard.press("Tab")
-        seen.add(page.evaluate("(e => e.getAttribute('href') || e.getAttribute('aria-label') || e.localName)(document.activeElement)"))
+        seen.add(
+            page.evaluate(
+                "(e => e.getAttribute('href') || e.getAttribute('aria-label') || e.localName)(document.activeElement)"
+            )
+        )
     assert {"04_training.html", "#recap", "Search", "summary"} <= seen
     page.keyboard.press("Control+k")
     page.keyboard.type("sensitivity")
@@ -76,17 +104,23 @@ def test_keyboard_reaches_search_contents_and_next_page(page):
 
 
 def test_dark_mode(page):
-    page.goto((HTML/"index.html").as_uri())
+    page.goto((HTML / "index.html").as_uri())
     seen = {}
     for mode in ("dark", "light"):
         page.click(".theme-switch-button >> visible=true")
         page.click(f".theme-change-button[data-mode={mode}] >> visible=true")
-        seen[mode] = page.evaluate("[document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor]")
-    assert seen["dark"][0] == "dark" and seen["light"][0] == "light" and seen["dark"][1] != seen["light"][1]
+        seen[mode] = page.evaluate(
+            "[document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor]"
+        )
+    assert (
+        seen["dark"][0] == "dark"
+        and seen["light"][0] == "light"
+        and seen["dark"][1] != seen["light"][1]
+    )
 
 
 def test_an_answer_waits_for_the_reader(page):
-    page.goto((HTML/"03_cnn.html").as_uri())
+    page.goto((HTML / "03_cnn.html").as_uri())
     page.set_default_timeout(5_000)
     choices = page.locator("article details:not(.hide)")
     assert not choices.first.locator("p").first.is_visible()
@@ -99,14 +133,34 @@ def test_an_answer_waits_for_the_reader(page):
 
 
 def test_print_view_is_the_whole_page_and_nothing_else(page):
-    page.goto((HTML/"03_cnn.html").as_uri())
+    page.goto((HTML / "03_cnn.html").as_uri())
     page.emulate_media(media="print")
-    page.evaluate("document.documentElement.dataset.theme = 'dark'; window.dispatchEvent(new Event('beforeprint'))")
-    assert page.evaluate("[...document.querySelectorAll('article details')].every(d => d.open) && document.documentElement.dataset.theme") == "light"
-    assert not any(page.locator(part).first.is_visible() for part in (".bd-sidebar-primary", ".bd-header-article", ".prev-next-footer"))
+    page.evaluate(
+        "document.documentElement.dataset.theme = 'dark'; window.dispatchEvent(new Event('beforeprint'))"
+    )
+    assert (
+        page.evaluate(
+            "[...document.querySelectorAll('article details')].every(d => d.open) && document.documentElement.dataset.theme"
+        )
+        == "light"
+    )
+    assert not any(
+        page.locator(part).first.is_visible()
+        for part in (".bd-sidebar-primary", ".bd-header-article", ".prev-next-footer")
+    )
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
-    assert page.evaluate("[...document.querySelectorAll('article details')].some(d => !d.open) && document.documentElement.dataset.theme") == "dark"
-    assert page.locator("button[title*='Print'], button[aria-label*='Print'], button[data-bs-original-title*='Print']").count() == 1
+    assert (
+        page.evaluate(
+            "[...document.querySelectorAll('article details')].some(d => !d.open) && document.documentElement.dataset.theme"
+        )
+        == "dark"
+    )
+    assert (
+        page.locator(
+            "button[title*='Print'], button[aria-label*='Print'], button[data-bs-original-title*='Print']"
+        ).count()
+        == 1
+    )
 
 
 def test_launch_links_open_the_notebook_of_their_page(page):
@@ -114,11 +168,18 @@ def test_launch_links_open_the_notebook_of_their_page(page):
     for path in PAGES:
         page.goto(path.as_uri())
         for href in page.evaluate("[...document.links].map(a => a.href)"):
-            m = re.match(r"https://(colab\.research\.google\.com/github|mybinder\.org/v2/gh)/", href)
-            if not m: continue
+            m = re.match(
+                r"https://(colab\.research\.google\.com/github|mybinder\.org/v2/gh)/", href
+            )
+            if not m:
+                continue
             found += 1
             inside = re.search(r"nbs/[\w/]+\.ipynb$", href)
-            assert inside and (ROOT/inside[0]).exists() and inside[0] == f"nbs/{name(path).removesuffix('.html')}.ipynb", href
+            assert (
+                inside
+                and (ROOT / inside[0]).exists()
+                and inside[0] == f"nbs/{name(path).removesuffix('.html')}.ipynb"
+            ), href
             assert f"/{REPOSITORY}/" in href
     assert found > 50
 
@@ -129,7 +190,9 @@ DECKS = sorted(p for p in SLIDES.glob("*.html") if p.stem != "index")
 
 
 def test_there_are_slides_of_every_chapter_of_the_parts():
-    assert [p.stem for p in DECKS] == sorted(p.stem for p in (ROOT/"nbs").glob("[01]*.ipynb")), "make slides"
+    assert [p.stem for p in DECKS] == sorted(p.stem for p in (ROOT / "nbs").glob("[01]*.ipynb")), (
+        "make slides"
+    )
 
 
 @pytest.mark.parametrize("deck", DECKS, ids=lambda p: p.stem)
@@ -144,7 +207,11 @@ def test_slides(page, deck):
         slide = page.evaluate("""() => {const s = Reveal.getCurrentSlide(); return {
             over: Math.max(0, s.scrollHeight - 700), text: s.innerText.length,
             pictures: [...s.querySelectorAll('img')].map(i => [i.alt, i.naturalWidth]), title: s.querySelector('h1, h2')?.innerText}}""")
-        assert slide["over"] == 0, f"slide {i + 1}, {slide['title']!r}, is {slide['over']} pixels too high"
+        assert slide["over"] == 0, (
+            f"slide {i + 1}, {slide['title']!r}, is {slide['over']} pixels too high"
+        )
         assert all(alt and width for alt, width in slide["pictures"]) and slide["title"], slide
-        assert slide["pictures"] or slide["text"] > len(slide["title"]) + 10, f"slide {i + 1} is empty"
+        assert slide["pictures"] or slide["text"] > len(slide["title"]) + 10, (
+            f"slide {i + 1} is empty"
+        )
         page.keyboard.press("Space")

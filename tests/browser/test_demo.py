@@ -1,5 +1,7 @@
 """The page that reads cells in the browser, from disk and served, against the library in Python. `make browser` has built it."""
-import csv, os
+
+import csv
+import os
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,19 +19,24 @@ from malaria_nb.smear import check_field, crop_cells, find_cells, measure_field,
 from malaria_nb.synthetic import draw_cell, draw_field
 
 ROOT = Path(__file__).resolve().parents[2]
-DEMO = Path(os.environ.get("MALARIA_NB_BOOK", ROOT/"_docs"/"html"))/"demo"
-REAL = home()/"nih"/"cell_images"
+DEMO = Path(os.environ.get("MALARIA_NB_BOOK", ROOT / "_docs" / "html")) / "demo"
+REAL = home() / "nih" / "cell_images"
 CLOSE = 1e-3  # of a score
-pytestmark = pytest.mark.skipif(not (DEMO/"parts.js").exists(), reason="the page was not built: make demo builds it, or says what is missing")
+pytestmark = pytest.mark.skipif(
+    not (DEMO / "parts.js").exists(),
+    reason="the page was not built: make demo builds it, or says what is missing",
+)
 
 
 @pytest.fixture(scope="module")
 def python():
     "The library's model: RGB cells to scores and evidence."
     model = CompactModel()
+
     def run(cells):
         scores, maps = zip(*(model.predict([cell]) for cell in cells))
         return np.concatenate(scores), np.concatenate(maps).reshape(len(cells), -1)
+
     run.size = model.size
     return run
 
@@ -47,19 +54,30 @@ def demo(page, request):
     page.goto(f"{page.folder}index.html")
     ready(page)
     yield page
-    if server: server.shutdown()
+    if server:
+        server.shutdown()
     assert page.problems == [] and page.away == []
-    assert [u for u in page.asked if not u.startswith((page.folder, "data:", f"blob:{page.folder.split('demo')[0]}", "blob:null", "blob:file"))] == []
+    assert [
+        u
+        for u in page.asked
+        if not u.startswith(
+            (page.folder, "data:", f"blob:{page.folder.split('demo')[0]}", "blob:null", "blob:file")
+        )
+    ] == []
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args): pass
+    def log_message(self, *args):
+        pass
 
 
-from_disk = pytest.mark.parametrize("demo", ["disk"], indirect=True)  # where the way in makes no difference
+from_disk = pytest.mark.parametrize(
+    "demo", ["disk"], indirect=True
+)  # where the way in makes no difference
 
 
-def ready(page): page.wait_for_selector("#files:enabled", timeout=60_000)
+def ready(page):
+    page.wait_for_selector("#files:enabled", timeout=60_000)
 
 
 def read(page, *files):
@@ -67,13 +85,18 @@ def read(page, *files):
     done(page)
 
 
-def done(page): page.wait_for_function("document.getElementById('status').textContent.startsWith('Done')", timeout=120_000)
+def done(page):
+    page.wait_for_function(
+        "document.getElementById('status').textContent.startsWith('Done')", timeout=120_000
+    )
 
 
 def saved(page):
     "The table, as the reader downloads it."
-    with page.expect_download() as download: page.click("#save")
-    with open(download.value.path(), newline="", encoding="utf-8") as f: return list(csv.DictReader(f))
+    with page.expect_download() as download:
+        page.click("#save")
+    with open(download.value.path(), newline="", encoding="utf-8") as f:
+        return list(csv.DictReader(f))
 
 
 def write(path, rgb):
@@ -87,43 +110,66 @@ def same_scores(page, python, files):
     rows = saved(page)
     assert [r["file"] for r in rows] == [f.name for f in files]
     assert np.abs(np.array([float(r["score"]) for r in rows]) - score).max() < CLOSE
-    assert [r["call"] for r in rows] == ["parasitized" if s >= .5 else "uninfected" for s in score]
+    assert [r["call"] for r in rows] == ["parasitized" if s >= 0.5 else "uninfected" for s in score]
     maps = np.array(page.evaluate("cells.map(c => c.evidence.values)"))
-    assert np.abs(maps - evidence).max() < CLOSE*max(1, np.abs(evidence).max())
+    assert np.abs(maps - evidence).max() < CLOSE * max(1, np.abs(evidence).max())
 
 
 def test_synthetic_cells_score_as_in_python(demo, python, tmp_path):
-    same_scores(demo, python, [write(tmp_path/f"cell{i}.png", draw_cell(i, bool(i % 2))[0]) for i in range(24)])
+    same_scores(
+        demo,
+        python,
+        [write(tmp_path / f"cell{i}.png", draw_cell(i, bool(i % 2))[0]) for i in range(24)],
+    )
 
 
 @from_disk
 @pytest.mark.skipif(not REAL.exists(), reason="no real cells here: malaria-nb data fetch gets them")
 def test_real_cells_score_as_in_python(demo, python):
-    same_scores(demo, python, [f for k in ("Parasitized", "Uninfected") for f in sorted((REAL/k).glob("*.png"))[::150]])
+    same_scores(
+        demo,
+        python,
+        [f for k in ("Parasitized", "Uninfected") for f in sorted((REAL / k).glob("*.png"))[::150]],
+    )
 
 
 @from_disk
 def test_a_file_that_is_no_picture_is_named_and_skipped(demo, tmp_path):
     cell = draw_cell(0, True)[0]
-    good, cut, clear, text = write(tmp_path/"good.png", cell), tmp_path/"cut.png", tmp_path/"clear.png", tmp_path/"text.png"
+    good, cut, clear, text = (
+        write(tmp_path / "good.png", cell),
+        tmp_path / "cut.png",
+        tmp_path / "clear.png",
+        tmp_path / "text.png",
+    )
     cut.write_bytes(good.read_bytes()[:200])
     cv2.imwrite(str(clear), np.dstack([cell, np.full(cell.shape[:2], 128, np.uint8)]))
     text.write_text("no picture")
     read(demo, text, cut, good, clear)
     assert [r["file"] for r in saved(demo)] == ["good.png"]
     said = demo.inner_text("#problems")
-    assert "text.png: not a picture" in said and "cut.png: not a picture" in said and "clear.png: it has transparent pixels" in said
+    assert (
+        "text.png: not a picture" in said
+        and "cut.png: not a picture" in said
+        and "clear.png: it has transparent pixels" in said
+    )
     assert "1 picture read, 3 skipped" in demo.inner_text("#status")
 
 
-FIELDS = {"plain": {}, "crowded": dict(cells=140, parasitaemia=.2, touching=.5), "blurred": dict(blur=3), "overexposed": dict(exposure=1.8), "empty": dict(cells=0, platelets=0, white=0)}
+FIELDS = {
+    "plain": {},
+    "crowded": dict(cells=140, parasitaemia=0.2, touching=0.5),
+    "blurred": dict(blur=3),
+    "overexposed": dict(exposure=1.8),
+    "empty": dict(cells=0, platelets=0, white=0),
+}
 
 
 @from_disk
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_field_is_counted_as_in_python(demo, python, tmp_path, name):
     field, _ = draw_field(3, **FIELDS[name])
-    read(demo, write(tmp_path/"field.png", field))
+    read(demo, write(tmp_path / "field.png", field))
     measured = demo.evaluate("Smear.measureField(fields[0].picture)")
     assert measured == pytest.approx(measure_field(field), rel=1e-4, abs=1e-9)
     if why := check_field(field):
@@ -135,55 +181,79 @@ def test_a_field_is_counted_as_in_python(demo, python, tmp_path, name):
     key = ["x", "y", "w", "h"]
     mine = {(*(int(r[k]) for k in key), r["kind"]): r["score"] for r in rows}
     assert set(mine) == set(found[[*key, "kind"]].itertuples(index=False, name=None))
-    assert demo.evaluate("fields[0].found.map(c => c.mask.reduce((a, b) => a + b))") == [int(c.mask.sum()) for c in found.itertuples()]
+    assert demo.evaluate("fields[0].found.map(c => c.mask.reduce((a, b) => a + b))") == [
+        int(c.mask.sum()) for c in found.itertuples()
+    ]
     red = found.loc[found["kind"] == "red", [*key, "kind"]].itertuples(index=False, name=None)
     assert np.abs(np.array([float(mine[r]) for r in red]) - score).max() < CLOSE
-    called, n = int((score >= .5).sum()), len(score)
+    called, n = int((score >= 0.5).sum()), len(score)
     p = parasitaemia(called, n)
-    assert (f"{n} red cells, {called} called parasitized: parasitaemia {p.value:.1%} (95% interval {p.low:.1%} to {p.high:.1%})"
-            in demo.inner_text("#fields"))
+    assert (
+        f"{n} red cells, {called} called parasitized: parasitaemia {p.value:.1%} (95% interval {p.low:.1%} to {p.high:.1%})"
+        in demo.inner_text("#fields")
+    )
 
 
 @from_disk
 def test_the_interval_is_the_librarys(demo):
-    counts = [(k, n) for n in (1, 7, 42, 90, 1000) for k in sorted({0, 1, n//3, n - 1, n})]
+    counts = [(k, n) for n in (1, 7, 42, 90, 1000) for k in sorted({0, 1, n // 3, n - 1, n})]
     mine = demo.evaluate("c => c.map(([k, n]) => Smear.parasitaemia(k, n))", counts)
-    for (k, n), m in zip(counts, mine): assert m == pytest.approx(parasitaemia(k, n).to_dict(), abs=1e-12), (k, n)
+    for (k, n), m in zip(counts, mine):
+        assert m == pytest.approx(parasitaemia(k, n).to_dict(), abs=1e-12), (k, n)
 
 
 @from_disk
 def test_the_page_can_open_no_connection(demo):
-    went = """async url => { try { await fetch(url); return "out"; } catch { return "refused"; } }"""
-    assert demo.evaluate(went, "http://127.0.0.1:9/x") == "refused" and demo.asked[-1].startswith(demo.folder), "the policy lets requests out"
+    went = (
+        """async url => { try { await fetch(url); return "out"; } catch { return "refused"; } }"""
+    )
+    assert demo.evaluate(went, "http://127.0.0.1:9/x") == "refused" and demo.asked[-1].startswith(
+        demo.folder
+    ), "the policy lets requests out"
     demo.problems.clear()  # the refusal
 
 
 @from_disk
 def test_threshold_and_kind_can_be_changed(demo, tmp_path):
-    read(demo, *[write(tmp_path/f"cell{i}.png", draw_cell(i, bool(i % 2))[0]) for i in range(6)])
+    read(demo, *[write(tmp_path / f"cell{i}.png", draw_cell(i, bool(i % 2))[0]) for i in range(6)])
     demo.focus("#threshold")
     demo.keyboard.press("Home")
-    assert "6 cell pictures: 6 called parasitized" in demo.inner_text("#counts") and {r["threshold"] for r in saved(demo)} == {"0"}
+    assert "6 cell pictures: 6 called parasitized" in demo.inner_text("#counts") and {
+        r["threshold"] for r in saved(demo)
+    } == {"0"}
     demo.focus("#threshold")
     demo.keyboard.press("End")
     rows = saved(demo)
     called = [r["call"] for r in rows].count("parasitized")
-    assert demo.inner_text("#chosen") == "1.00" and called == sum(float(r["score"]) >= 1 for r in rows) < 6
+    assert (
+        demo.inner_text("#chosen") == "1.00"
+        and called == sum(float(r["score"]) >= 1 for r in rows) < 6
+    )
     assert f"6 cell pictures: {called} called parasitized" in demo.inner_text("#counts")
     demo.check("[name=kind][value=field]")
     done(demo)
-    assert "cell pictures" not in demo.inner_text("#counts"), "as fields, cells are not cell pictures"
+    assert "cell pictures" not in demo.inner_text("#counts"), (
+        "as fields, cells are not cell pictures"
+    )
     demo.check("[name=kind][value=size]")
     demo.wait_for_function("cells.length === 6")
     demo.click("#clear")
-    assert not demo.is_visible("#results") and demo.evaluate("files.length + cells.length + fields.length") == 0
+    assert (
+        not demo.is_visible("#results")
+        and demo.evaluate("files.length + cells.length + fields.length") == 0
+    )
 
 
 @from_disk
 def test_what_is_removed_while_it_is_read_stays_removed(demo, tmp_path):
-    field, cell = write(tmp_path/"field.png", draw_field(5, cells=60, shape=(700, 900))[0]), write(tmp_path/"cell.png", draw_cell(0, True)[0])
-    demo.set_input_files("#files", [str(field)]*9)
-    demo.wait_for_function("0 < fields.length && fields.length < 9 && !document.getElementById('clear').disabled")
+    field, cell = (
+        write(tmp_path / "field.png", draw_field(5, cells=60, shape=(700, 900))[0]),
+        write(tmp_path / "cell.png", draw_cell(0, True)[0]),
+    )
+    demo.set_input_files("#files", [str(field)] * 9)
+    demo.wait_for_function(
+        "0 < fields.length && fields.length < 9 && !document.getElementById('clear').disabled"
+    )
     demo.click("#clear")
     assert demo.evaluate("queue.then(() => files.length + cells.length + fields.length)") == 0
     read(demo, cell)
@@ -203,20 +273,39 @@ def test_dropped_files_are_read(demo, tmp_path):
 def test_anyone_can_use_it(demo, scheme):
     "Keys alone bring a result; it reads well, has words for each picture, and fits a phone."
     demo.emulate_media(color_scheme=scheme)
-    for button, there in (("sample-cells", "cells.length === 8"), ("sample-field", "fields.length === 1 && document.querySelectorAll('#rows tr').length > 20")):
+    for button, there in (
+        ("sample-cells", "cells.length === 8"),
+        (
+            "sample-field",
+            "fields.length === 1 && document.querySelectorAll('#rows tr').length > 20",
+        ),
+    ):
         demo.focus("#files")
         for _ in range(9):
-            if demo.evaluate("document.activeElement.id") == button: break
+            if demo.evaluate("document.activeElement.id") == button:
+                break
             demo.keyboard.press("Tab")
         assert demo.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
         demo.keyboard.press("Enter")
         demo.wait_for_function(there)
-        levels = demo.evaluate("[...document.querySelectorAll('h1, h2, h3, h4')].map(h => +h.tagName[1])")
-        assert levels[0] == 1 and levels.count(1) == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:])), levels
-    canvases = demo.evaluate("[...document.querySelectorAll('canvas')].map(c => [c.getAttribute('role'), c.getAttribute('aria-label')])")
+        levels = demo.evaluate(
+            "[...document.querySelectorAll('h1, h2, h3, h4')].map(h => +h.tagName[1])"
+        )
+        assert (
+            levels[0] == 1
+            and levels.count(1) == 1
+            and all(b - a <= 1 for a, b in zip(levels, levels[1:]))
+        ), levels
+    canvases = demo.evaluate(
+        "[...document.querySelectorAll('canvas')].map(c => [c.getAttribute('role'), c.getAttribute('aria-label')])"
+    )
     assert len(canvases) > 40 and all(role == "img" and len(label) > 8 for role, label in canvases)
     assert all("synthetic" in label for _, label in canvases)
     found = Axe().run(demo, options={"resultTypes": ["violations"]}).response["violations"]
-    assert [(v["id"], v["nodes"][0]["html"][:150]) for v in found if v["impact"] in ("serious", "critical")] == []
+    assert [
+        (v["id"], v["nodes"][0]["html"][:150])
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ] == []
     demo.set_viewport_size({"width": 360, "height": 700})
     assert demo.evaluate("document.documentElement.scrollWidth") <= 360
