@@ -34,10 +34,10 @@ from malaria_nb import images as pixels
 from malaria_nb import transfer
 from malaria_nb.cnn import basic_cnn
 from malaria_nb.compact import PRECISIONS, compact_cnn, export_litert, export_onnx
-from malaria_nb.course import SCALES, Settings
 from malaria_nb.dataset import class_root, index_cells, sample_cells
 from malaria_nb.experiments import RECIPES, fit_recipe, write_table
 from malaria_nb.images import load_images
+from malaria_nb.settings import SCALES, Settings
 
 SLOWEST = "Keras, article's fine-tuned VGG-19"
 CELLS = {SLOWEST: 64, "Keras, article's basic CNN": 256}  # that are timed; 2,048 of the others

@@ -171,8 +171,8 @@ def measure(what, args, root, home):
 
 
 def main():
-    from malaria_nb.course import home as default_home
     from malaria_nb.dataset import class_root, index_cells, sample_cells
+    from malaria_nb.settings import home as default_home
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from .course import CLASSES
+from .dataset import CLASSES
 from malaria_nb.evaluation import (
     _checked,
     _checked_score,

@@ -183,7 +183,7 @@ def _check_memory() -> Check:
 
 
 def _check_disk() -> Check:
-    from malaria_nb.course import home
+    from malaria_nb.settings import home
 
     folder = there = home()
     while not there.exists() and there != there.parent:
@@ -297,7 +297,7 @@ def _count_cells(folder: str | Path) -> int:
 
 
 def _check_cells() -> Check:
-    from malaria_nb.course import home, settings
+    from malaria_nb.settings import home, settings
 
     say = lambda status, found, mend="": Check("cells", status, found, mend)
     cells, real = settings().cells, home() / "nih"
@@ -326,7 +326,7 @@ def _check_cells() -> Check:
 
 # %% ../nbs/92_command_line.ipynb #cb388afc
 def _check_weights() -> Check:
-    from malaria_nb.course import home, settings
+    from malaria_nb.settings import home, settings
 
     say = lambda status, found, mend="": Check("VGG-19 weights", status, found, mend)
     weights = settings().weights
@@ -391,7 +391,7 @@ def doctor() -> list[Check]:  # in the order in which they are printed
 # %% ../nbs/92_command_line.ipynb #21d4f100
 def _settings():
     "Read the course's settings; a value that means nothing is the command line's fault."
-    from malaria_nb.course import settings
+    from malaria_nb.settings import settings
 
     try:
         s = settings()
@@ -529,7 +529,8 @@ def _writable(folder: Path, option: str):  # the option that names another
 
 def _course(args) -> int:  # exit status
     "Run the chapters and report."
-    from malaria_nb.course import cost, home
+    from malaria_nb.course import cost
+    from malaria_nb.settings import home
 
     missing = [
         p
@@ -598,8 +599,8 @@ def _list(args) -> int:  # exit status
 
 
 def _run(args) -> int:  # exit status
-    from malaria_nb.course import SCALES, Settings
     from malaria_nb.experiments import POLICIES, grid, run_grid
+    from malaria_nb.settings import SCALES, Settings
 
     if args.precision not in (None, *POLICIES):
         raise argparse.ArgumentError(None, f"--precision: use {' or '.join(POLICIES)}")
@@ -760,7 +761,7 @@ def _table(
         raise argparse.ArgumentError(
             None, f"--csv {_short(path)} is there and is no file: name another"
         )
-    from malaria_nb.course import whole_file
+    from malaria_nb.files import whole_file
 
     with whole_file(path) as part:
         try:
@@ -780,7 +781,7 @@ def _draw(p, out: Path, cut_out: bool, taken: set):
     import cv2
 
     from malaria_nb.compact import cell_picture, draw_evidence
-    from malaria_nb.course import whole_file
+    from malaria_nb.files import whole_file
 
     bare, n = Path(p.name).with_suffix(""), 1
     while (name := f"{bare.as_posix()}{f'-{n}' * (n > 1)}.evidence.png").casefold() in taken:
@@ -798,7 +799,7 @@ def _draw(p, out: Path, cut_out: bool, taken: set):
 def _predict(args) -> int:  # exit status
     "Score pictures of single cells, and report."
     from malaria_nb.compact import CompactModel, predict_files
-    from malaria_nb.course import hushed
+    from malaria_nb.process import hushed
 
     model, out = CompactModel(), args.explain and Path(args.explain).expanduser()
     n, alarms, skipped, doubts, taken = 0, 0, 0, Counter(), set()

@@ -23,7 +23,8 @@ import cv2
 import numpy as np
 
 import malaria_nb
-from .course import ahead, hushed, whole_file
+from .files import whole_file
+from .process import ahead, hushed
 
 # %% ../nbs/16_compact.ipynb #fdddd7ee
 def compact_cnn(

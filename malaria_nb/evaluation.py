@@ -11,7 +11,8 @@ __all__ = ['METRICS', 'ARTICLE', 'STYLES', 'confusion', 'rates', 'article_table'
 import numpy as np
 import pandas as pd
 
-from .course import CLASSES, COLORS
+from .dataset import CLASSES
+from .figures import COLORS
 from .screening import npv, ppv
 
 # %% ../nbs/06_evaluation.ipynb #1446b7c4

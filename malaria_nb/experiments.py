@@ -33,17 +33,10 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from malaria_nb.course import (
-    COLORS,
-    SCALES,
-    Scale,
-    Settings,
-    cells_name,
-    home,
-    settings,
-    whole_file,
-)
 from .dataset import course_cells, fingerprint, group_folds, split_cells
+from .figures import COLORS
+from .files import whole_file
+from .settings import SCALES, Scale, Settings, cells_name, home, settings
 
 # %% ../nbs/91_experiments.ipynb #a528da41
 @dataclass(frozen=True)

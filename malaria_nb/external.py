@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from .compact import black_outside, read_picture
-from .course import CLASSES
+from .dataset import CLASSES
 from .evaluation import METRICS, _checked, _draw, bootstrap, evaluate, interval, metrics
 from .images import INTERPOLATIONS
 from .synthetic import optical_density, transmit

@@ -24,8 +24,11 @@ import pandas as pd
 from filelock import FileLock
 from tqdm.auto import tqdm
 
-from .course import CLASSES, COLORS, ahead, home, whole_file
-from .dataset import _png_size, check_png, class_root
+from .dataset import CLASSES, _png_size, check_png, class_root
+from .figures import COLORS
+from .files import whole_file
+from .process import ahead
+from .settings import home
 
 # %% ../nbs/02_images.ipynb #61481b8b
 def show_cells(

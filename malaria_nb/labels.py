@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .course import CLASSES, Settings, home
-from .dataset import BadCell, parse_name
+from .dataset import CLASSES, BadCell, parse_name
 from .evaluation import _checked
+from .settings import Settings, home
 
 # %% ../nbs/12_labels.ipynb #75fbe040
 def true_accuracy(

@@ -333,7 +333,7 @@ def to_html(
 
 def _write(path: Path, text: str) -> Path:
     "Write `text` so that `path` never holds half of it."
-    from malaria_nb.course import whole_file
+    from malaria_nb.files import whole_file
 
     with whole_file(path) as part:
         part.write_text(text, encoding="utf-8")
@@ -400,7 +400,7 @@ def _texts(value) -> Iterator[str]:  # every text in an output, pictures left ou
 def _own_paths(
     outputs: list, folder: Path
 ) -> list[str]:  # paths of this machine that `outputs` show
-    from malaria_nb.course import home
+    from malaria_nb.settings import home
 
     places = {
         Path.home(),

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import pandas as pd
 
-from .course import COLORS, whole_file
+from .figures import COLORS
+from .files import whole_file
 from .images import Batches
 
 # %% ../nbs/04_training.ipynb #7da3653a

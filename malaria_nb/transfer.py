@@ -12,7 +12,8 @@ import keras
 import numpy as np
 from keras import layers as L
 
-from .course import COLORS, home
+from .figures import COLORS
+from .settings import home
 
 # %% ../nbs/05_transfer.ipynb #5f9f6d99
 BLOCKS = (

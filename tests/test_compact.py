@@ -15,9 +15,9 @@ from malaria_nb.compact import (
     one_cycle,
     with_evidence,
 )
-from malaria_nb.course import SCALES
 from malaria_nb.experiments import GOLDEN, RECIPES, choices, planned, run
 from malaria_nb.images import Batches
+from malaria_nb.settings import SCALES
 from malaria_nb.training import compile_model, fit, set_seed
 
 RNG = np.random.default_rng(16)

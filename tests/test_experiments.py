@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from malaria_nb.course import SCALES, Settings
 from malaria_nb.experiments import RECIPES, run, run_key
+from malaria_nb.settings import SCALES, Settings
 
 TINY = Settings(
     "synthetic",

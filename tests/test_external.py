@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from malaria_nb.compact import black_outside
 from malaria_nb.evaluation import difference, evaluate, metrics
 from malaria_nb.external import (
     SHIFTS,
-    black_outside,
     colour_statistics,
     dose_response,
     find_stains,

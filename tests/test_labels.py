@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from malaria_nb.course import SCALES, Settings
 from malaria_nb.labels import (
     confident_joint,
     course_corrections,
@@ -17,6 +16,7 @@ from malaria_nb.labels import (
     suspects,
     true_accuracy,
 )
+from malaria_nb.settings import SCALES, Settings
 
 
 def made_up(n=1000, wrong=0.06, sharp=2.5, seed=0):

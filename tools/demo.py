@@ -25,7 +25,7 @@ import numpy as np
 import requests
 from filelock import FileLock
 
-from malaria_nb.course import home
+from malaria_nb.settings import home
 from malaria_nb.synthetic import draw_cell, draw_field
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,4 +1,4 @@
-"""Draw what depends on what, from the chapters' own words and the modules' imports, into nbs/map.md and nbs/images/map.svg.
+"""Write what depends on what, from the chapters' own words and the modules' imports, into nbs/map.md.
 
 python tools/map.py
 """
@@ -10,139 +10,205 @@ from pathlib import Path
 
 import nbformat
 
-from malaria_nb.notebooks import find_chapters
-
 ROOT = Path(__file__).resolve().parents[1]
 NBS = ROOT / "nbs"
-ROW, LEFT, WIDTH, RIGHT = 46, 170, 400, 250  # pixels
+LIBRARY = ROOT / "malaria_nb"
+# a layer's modules may import those of its own layer and of the layers before it
+LAYERS = {
+    "settings": ("settings", "files", "process", "figures"),
+    "data": (
+        *("fetch", "archive", "audit", "dataset", "cells", "arrays", "images", "synthetic"),
+        "fields",
+    ),
+    "models": (
+        *("batches", "cnn", "weights", "transfer", "training", "fitting", "compact", "export"),
+        "predict",
+    ),
+    "evaluation": (
+        *("screening", "stats", "evaluation", "charts", "leakage", "calibration", "labels"),
+        *("explain", "smear", "external"),
+    ),
+    "experiments": ("recipes", "run", "records", "report", "check", "grid", "experiments"),
+    "course": ("course", "cards", "notebooks", "exercises", "checks", "doctor", "cli"),
+}
+ROW, LEFT, WIDTH = 46, 170, 400  # pixels
 PAGE = """\
 # What depends on what
 
-Each box is a chapter and the module that it exports. On the left, what to have read before a chapter; on the right, what its module imports.
+## What to read before a chapter
 
 ![{alt}](images/map.svg)
 
-Reading goes down the page: no chapter of Part I asks for a later one (92 asks for 93). A reader of Part I can go straight from 00 to 06; the workshop, from 90 on, is for those who want to know how the course is made. Every chapter also uses the module of chapter 93, which imports nothing of ours and is left out of the arrows.
+Reading goes down the page: no chapter asks for a later one. A reader of Part I can go straight \
+from 00 to 06. In Part II, take what you need.
 
-| | chapter | read before | module | imports |
+| | chapter | read before | its module |
+|---|---|---|---|
+{chapters}
+
+## The library, layer by layer
+
+A module imports only from its own layer and from those above it. Each is exported from one \
+notebook: a lesson exports what it teaches, the notebooks from 70 on hold the machinery.
+
+| layer | module | what it is for | notebook | imports |
 |---|---|---|---|---|
-{rows}
+{modules}
 
 Made from the chapters and the library by `make map`.
 """
 
 
+def modules() -> list[str]:  # "dataset", "checks.evaluation"
+    "List every module below malaria_nb, in whatever folder it is."
+    paths = (p.relative_to(LIBRARY).with_suffix("") for p in LIBRARY.rglob("*.py"))
+    names = {".".join(p.parts).removesuffix(".__init__") for p in paths}
+    return sorted(names - {"__init__", "_modidx"})
+
+
+def layer_of(
+    module: str,
+) -> str:  # name of the layer; "" for a module that no layer has
+    "Find a module's layer; a package's modules are where the package is."
+    top = module.split(".")[0]
+    return next((layer for layer, names in LAYERS.items() if top in names), "")
+
+
+def source(module: str) -> str:
+    "Read a module's code."
+    path = LIBRARY.joinpath(*module.split("."))
+    whole = path.with_suffix(".py")
+    return (whole if whole.exists() else path / "__init__.py").read_text("utf-8")
+
+
 def imports(module: str) -> set[str]:
-    "Return which of our modules a module imports: nbdev writes `from .dataset import …` at its top, a function `from malaria_nb.dataset import …`."
-    used = [
-        n
-        for n in ast.walk(ast.parse((ROOT / "malaria_nb" / f"{module}.py").read_text("utf-8")))
-        if isinstance(n, ast.ImportFrom)
-    ]
-    whole = {
-        n.module.split(".")[-1]
-        for n in used
-        if n.module and (n.level == 1 or n.module.startswith("malaria_nb."))
-    }
-    return whole | {
-        a.name
-        for n in used
-        if n.module == "malaria_nb" or n.level == 1 and not n.module
-        for a in n.names
-    }
+    "Return which of our modules a module imports, at its top or inside a function."
+    known, found = set(modules()), set()
+    package = ["malaria_nb", *module.split(".")[:-1]]
+    for node in ast.walk(ast.parse(source(module))):
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        above = package[: len(package) - node.level + 1] if node.level else []
+        path = [*above, *(node.module.split(".") if node.module else [])]
+        if path[:1] != ["malaria_nb"]:
+            continue
+        candidates = [".".join(path[1:]), *(".".join([*path[1:], a.name]) for a in node.names)]
+        found |= known & set(candidates)
+    return found - {module}
 
 
-def chapters() -> list[dict]:
-    "Return of each chapter its file, number, title, module, the numbers to read before, and the modules it imports."
+def notebooks() -> list[dict]:  # file, number, title, subtitle, module, before
+    "Read of each notebook below nbs what it says of itself."
     found = []
-    for path in find_chapters(NBS):
-        nb = nbformat.read(path, 4)
-        first, text = nb.cells[0].source, "\n".join(c.source for c in nb.cells)
-        module = re.search(r"^#\| default_exp (\w+)", text, re.M)
+    for path in sorted(NBS.glob("*.ipynb")) + sorted(NBS.glob("checks/*.ipynb")):
+        cells = nbformat.read(path, 4).cells
+        first = cells[0].source
+        module = re.search(r"^#\| default_exp ([\w.]+)", "\n".join(c.source for c in cells), re.M)
         if not module:
             continue
         before = re.search(r"^\*\*Before this\*\*(.*)$", first, re.M)
         found.append(
             {
-                "file": path.name,
+                "file": path.relative_to(NBS).as_posix(),
                 "number": path.stem[:2],
                 "title": re.match(r"# (.+)", first)[1],
+                "subtitle": (re.search(r"^> (.+)", first, re.M) or ["", ""])[1],
                 "module": module[1],
                 "before": sorted(set(re.findall(r"\b\d\d\b", before[1]))) if before else [],
             }
         )
-    names = {c["module"]: c["number"] for c in found}
-    for c in found:
-        c["imports"] = sorted(imports(c["module"]) & names.keys() - {"course"}, key=names.get)
     return found
 
 
-def arrow(start: int, end: int, x: int, side: int, style: str) -> str:
-    "Return an arc from one row to another, on the left (-1) or on the right (1), wider the further it goes."
+def lessons(found: list[dict]) -> list[dict]:
+    return [n for n in found if n["number"] < "20"]
+
+
+def arc(start: int, end: int) -> str:
+    "Draw an arrow from one row to another, the wider the further it goes."
     y, to = (ROW * i + ROW // 2 for i in (start, end))
-    bow = x + side * (20 + 14 * abs(end - start))
-    return f'<path d="M {x} {y} C {bow} {y} {bow} {to} {x + 3 * side} {to}" {style}/>'
+    bow = LEFT - (20 + 14 * abs(end - start))
+    style = 'stroke="#0072B2" marker-end="url(#a)"'
+    return f'<path d="M {LEFT} {y} C {bow} {y} {bow} {to} {LEFT - 3} {to}" {style}/>'
 
 
-def drawing(found: list[dict]) -> str:  # SVG
-    row = {c["number"]: i for i, c in enumerate(found)}
-    module = {c["module"]: i for i, c in enumerate(found)}
-    boxes, arcs = [], []
-    for i, c in enumerate(found):
-        boxes.append(
-            f'<rect x="{LEFT}" y="{ROW * i + 5}" width="{WIDTH}" height="{ROW - 10}" rx="6" fill="#f4f4f4" stroke="#777"/>'
-            f'<text x="{LEFT + 12}" y="{ROW * i + 28}">{c["number"]} {escape(c["title"])}</text>'
-            f'<text x="{LEFT + WIDTH - 12}" y="{ROW * i + 28}" text-anchor="end" font-family="monospace">{c["module"]}</text>'
-        )
-        arcs += [
-            arrow(row[b], i, LEFT, -1, 'stroke="#0072B2" marker-end="url(#a)"')
-            for b in c["before"]
-            if b in row
-        ]
-        arcs += [
-            arrow(
-                module[m],
-                i,
-                LEFT + WIDTH,
-                1,
-                'stroke="#D55E00" stroke-dasharray="6 3" marker-end="url(#b)"',
-            )
-            for m in c["imports"]
-        ]
-    tip = lambda name, color: (
-        f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        f'<path d="M0 0 L8 4 L0 8 z" fill="{color}" stroke="none"/></marker>'
+def box(i: int, chapter: dict) -> str:
+    "Draw a chapter's box, with its module at the right."
+    y = ROW * i
+    title = f"{chapter['number']} {escape(chapter['title'])}"
+    return (
+        f'<rect x="{LEFT}" y="{y + 5}" width="{WIDTH}" height="{ROW - 10}" rx="6" '
+        'fill="#f4f4f4" stroke="#777"/>'
+        f'<text x="{LEFT + 12}" y="{y + 28}">{title}</text>'
+        f'<text x="{LEFT + WIDTH - 12}" y="{y + 28}" text-anchor="end" '
+        f'font-family="monospace">{chapter["module"]}</text>'
     )
-    width, height = LEFT + WIDTH + RIGHT, ROW * len(found) + 34
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="15">',
-            f'<rect width="{width}" height="{height}" fill="white"/>',
-            f"<defs>{tip('a', '#0072B2')}{tip('b', '#D55E00')}</defs>",
-            *boxes,
-            f'<g fill="none" stroke-width="1.6">{"".join(arcs)}</g>',
-            f'<text x="{LEFT}" y="{height - 10}" fill="#0072B2">solid, left: read before</text>',
-            f'<text x="{LEFT + WIDTH}" y="{height - 10}" fill="#A63F00" text-anchor="end">dashed, right: imports</text>',
-            "</svg>",
-            "",
-        ]
+
+
+def drawing(chapters: list[dict]) -> str:  # SVG
+    "Draw the chapters in reading order, with an arrow from each to those that build on it."
+    row = {c["number"]: i for i, c in enumerate(chapters)}
+    arcs = [
+        arc(row[before], row[c["number"]])
+        for c in chapters
+        for before in c["before"]
+        if before in row
+    ]
+    width, height = LEFT + WIDTH + 20, ROW * len(chapters) + 10
+    tip = (
+        '<marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+        'orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="#0072B2" stroke="none"/></marker>'
     )
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        'font-family="sans-serif" font-size="15">',
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+        f"<defs>{tip}</defs>",
+        *(box(i, c) for i, c in enumerate(chapters)),
+        f'<g fill="none" stroke-width="1.6">{"".join(arcs)}</g>',
+        "</svg>",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def chapter_row(chapter: dict) -> str:
+    before = ", ".join(chapter["before"]) or "–"
+    link = f"[{chapter['title']}]({chapter['file']})"
+    return f"| {chapter['number']} | {link} | {before} | `{chapter['module']}` |"
+
+
+def module_row(module: str, layer: str, by_module: dict[str, dict]) -> str:
+    notebook = by_module[module]
+    used = sorted(m for m in imports(module) if "." not in m) or ["–"]
+    names = ", ".join(used if used == ["–"] else (f"`{m}`" for m in used))
+    link = f"[{Path(notebook['file']).stem}]({notebook['file']})"
+    return f"| {layer} | `{module}` | {notebook['subtitle']} | {link} | {names} |"
 
 
 def made() -> dict[str, str]:  # path below nbs -> content
-    found = chapters()
-    after = [f"{c['number']} after {' and '.join(c['before'])}" for c in found if c["before"]]
-    alt = (
-        "A column of boxes, one a chapter, with arrows from each to those that build on it: "
+    "Make the page and its picture."
+    found = notebooks()
+    chapters = lessons(found)
+    numbers = {c["number"] for c in chapters}
+    for c in chapters:
+        c["before"] = [b for b in c["before"] if b in numbers]
+    after = [f"{c['number']} after {' and '.join(c['before'])}" for c in chapters if c["before"]]
+    by_module = {n["module"]: n for n in found}
+    rows = [
+        module_row(module, layer, by_module)
+        for layer, names in LAYERS.items()
+        for module in names
+        if module in by_module
+    ]
+    page = PAGE.format(
+        alt="A column of boxes, one a chapter, with arrows from each to those that build on it: "
         + ", ".join(after)
-        + "."
+        + ".",
+        chapters="\n".join(map(chapter_row, chapters)),
+        modules="\n".join(rows),
     )
-    rows = "\n".join(
-        f"| {c['number']} | [{c['title']}]({c['file']}) | {', '.join(c['before']) or '–'} | `{c['module']}` | "
-        f"{', '.join(f'`{m}`' for m in c['imports']) or '–'} |"
-        for c in found
-    )
-    return {"map.md": PAGE.format(alt=alt, rows=rows), "images/map.svg": drawing(found)}
+    return {"map.md": page, "images/map.svg": drawing(chapters)}
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from malaria_nb.compact import CompactModel
-from malaria_nb.course import home
 from malaria_nb.images import decode_cell
+from malaria_nb.settings import home
 from malaria_nb.smear import check_field, crop_cells, find_cells, measure_field, parasitaemia
 from malaria_nb.synthetic import draw_cell, draw_field
 
