@@ -333,12 +333,14 @@ def _purple(path):  # of decoded images; once, however many folds a grid has
 
 def _input(recipe, images, cells, s, weights):
     "Return what a recipe's model reads, a row a cell."
-    from malaria_nb.transfer import frozen_features
+    from malaria_nb.features import frozen_features
 
     if recipe.model == "threshold":
         return _purple(images.filename)
     if recipe.model == "vgg19_frozen":
-        return frozen_features(images, weights, s.scale.size, recipe.preprocessing)
+        return frozen_features(
+            images, weights, s.scale.size, recipe.preprocessing, cache=home() / "features"
+        )
     if recipe.model.startswith("only_"):
         from malaria_nb import explain
 
@@ -410,7 +412,7 @@ class Run:
 
     def fitted(self):
         "Load what was fitted: for the frozen VGG-19 the head alone, for the threshold what reads the purple excess."
-        from malaria_nb.training import load_model
+        from malaria_nb.fitting import load_model
 
         return load_model(self.folder / "model.keras")
 
@@ -438,10 +440,10 @@ class Run:
 
 # %% ../nbs/91_experiments.ipynb #e40c7a02
 def _weights(s):
-    "Find VGG-19's weights; on synthetic cells, offline, random ones are asked for in so many words."
-    from malaria_nb.transfer import find_weights
+    "Find VGG-19's weights, or None for random ones."
+    from malaria_nb.weights import find_weights
 
-    return find_weights(s.weights, otherwise="random" if s.synthetic else None)
+    return find_weights(s.weights, home())
 
 
 def run(
@@ -462,7 +464,7 @@ def run(
     cells = split_as(cells, split, seed)
     weights, digest, named = None, None, ""
     if recipe.teacher or recipe.model.startswith("vgg19"):
-        from malaria_nb.transfer import weights_digest, weights_name
+        from malaria_nb.weights import weights_digest, weights_name
 
         weights = _weights(s)
         digest, named = weights_digest(weights), "" if recipe.teacher else weights_name(weights)
@@ -616,7 +618,8 @@ def fit_recipe(
 ):  # the trained Keras model, and its history
     "Build a recipe's model and train it on some rows."
     from malaria_nb import images
-    from malaria_nb.training import compile_model, fit, set_seed
+    from malaria_nb.fitting import fit
+    from malaria_nb.training import compile_model, set_seed
 
     set_seed(seed, deterministic=True)
     model = _build(
@@ -664,8 +667,9 @@ def fit_recipe(
 
 def _train(recipe, s, cells, root, weights, split, seed, folder, epochs, taught, precision):
     "Fit, save and predict; the predictions come last and make the run whole."
+    from malaria_nb.fitting import save_model
     from malaria_nb.images import load_images
-    from malaria_nb.training import predict_cells, save_model
+    from malaria_nb.training import predict_cells
 
     (folder / "predictions.csv.gz").unlink(missing_ok=True)
     x = _input(

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from .compact import black_outside, read_picture
 from .dataset import CLASSES
 from .evaluation import METRICS, _checked, _draw, bootstrap, evaluate, interval, metrics
 from .images import INTERPOLATIONS
+from .predict import black_outside, read_picture
 from .synthetic import optical_density, transmit
 
 # %% ../nbs/15_external.ipynb #cd1078cc
