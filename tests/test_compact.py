@@ -1,4 +1,4 @@
-"""The compact network: its shape, its schedule, its exports; and a recipe that chooses its own size and length."""
+"""The compact network: its shape, its schedule, its exports, and its own size and length."""
 
 from dataclasses import replace
 
