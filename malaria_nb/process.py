@@ -19,7 +19,8 @@ def ahead(
     n: int,  # results that may wait to be asked for
     workers: int | None = None,  # threads; None takes one a core
 ) -> Iterator:  # results, in the order of the items
-    "Map in threads, never more than `n` ahead of who asks; raise what `function` raises."  # Python 3.14's pool.map can: buffersize=n
+    "Map in threads, never more than `n` ahead of who asks; raise what `function` raises."
+    # from Python 3.14 on, pool.map(..., buffersize=n) does this
     pool, waiting = ThreadPoolExecutor(workers or os.cpu_count()), deque()
     try:
         for item in items:

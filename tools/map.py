@@ -1,4 +1,4 @@
-"""Write what depends on what, from the chapters' own words and the modules' imports, into nbs/map.md.
+"""Write nbs/map.md: what depends on what, from the chapters' words and the modules' imports.
 
 python tools/map.py
 """
@@ -17,8 +17,8 @@ LIBRARY = ROOT / "malaria_nb"
 LAYERS = {
     "settings": ("settings", "files", "process", "figures"),
     "data": (
-        *("fetch", "archive", "audit", "dataset", "cells", "arrays", "images", "synthetic"),
-        "fields",
+        *("fetch", "archive", "audit", "dataset", "sample", "cells", "arrays", "images"),
+        *("synthetic", "fields"),
     ),
     "models": (
         *("batches", "cnn", "weights", "transfer", "training", "fitting", "compact", "export"),
