@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .experiments import Record
+from .records import Record
 
 # %% ../nbs/97_cards.ipynb #136b654e
 def markdown_table(

@@ -592,14 +592,15 @@ def _finish(runs: list[ChapterRun], out: Path, settings: str, table, planned: in
 
 # %% ../nbs/92_command_line.ipynb #a268a6d8
 def _list(args) -> int:  # exit status
-    from malaria_nb.experiments import list_grid
+    from malaria_nb.grid import list_grid
 
     print(list_grid().to_string())
     return 0
 
 
 def _run(args) -> int:  # exit status
-    from malaria_nb.experiments import POLICIES, grid, run_grid
+    from malaria_nb.device import POLICIES
+    from malaria_nb.grid import grid, run_grid
     from malaria_nb.settings import SCALES, Settings
 
     if args.precision not in (None, *POLICIES):
@@ -620,7 +621,8 @@ def _run(args) -> int:  # exit status
 
 
 def _print_record(name: str):
-    from malaria_nb.experiments import load, parse_job
+    from malaria_nb.grid import parse_job
+    from malaria_nb.records import load
 
     job = parse_job(name)
     record = load(job.name, job.split, job.seed)
@@ -646,7 +648,8 @@ def _show(args) -> int:  # exit status
 
 def _card(args) -> int:  # exit status
     from malaria_nb.cards import model_card
-    from malaria_nb.experiments import load, parse_job
+    from malaria_nb.grid import parse_job
+    from malaria_nb.records import load
 
     print(model_card(load(*astuple(parse_job(args.name)))), end="")
     return 0
@@ -654,7 +657,8 @@ def _card(args) -> int:  # exit status
 
 def _compare(args) -> int:  # exit status
     from malaria_nb.evaluation import difference, mcnemar
-    from malaria_nb.experiments import load, parse_job
+    from malaria_nb.grid import parse_job
+    from malaria_nb.records import load
 
     a, b = (load(*astuple(parse_job(name))) for name in (args.a, args.b))
     print(a, b, sep="\n")
@@ -672,7 +676,7 @@ def _compare(args) -> int:  # exit status
 
 
 def _check(args) -> int:  # exit status
-    from malaria_nb.experiments import check
+    from malaria_nb.check import check
 
     problems = check()
     print(*problems, sep="\n") if problems else print("prose, code and records agree")

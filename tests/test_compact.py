@@ -15,8 +15,10 @@ from malaria_nb.compact import (
     one_cycle,
     with_evidence,
 )
-from malaria_nb.experiments import GOLDEN, RECIPES, choices, planned, run
+from malaria_nb.golden import GOLDEN
 from malaria_nb.images import Batches
+from malaria_nb.recipes import RECIPES, choices, planned
+from malaria_nb.run import run
 from malaria_nb.settings import SCALES
 from malaria_nb.training import compile_model, fit, set_seed
 

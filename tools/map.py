@@ -28,7 +28,10 @@ LAYERS = {
         *("screening", "stats", "evaluation", "charts", "leakage", "calibration", "labels"),
         *("explain", "smear", "external"),
     ),
-    "experiments": ("recipes", "run", "records", "report", "check", "grid", "experiments"),
+    "experiments": (
+        *("kinds", "recipes", "device", "plan", "run", "golden", "records", "report", "check"),
+        "grid",
+    ),
     "course": ("course", "cards", "notebooks", "exercises", "checks", "doctor", "cli"),
 }
 ROW, LEFT, WIDTH = 46, 170, 400  # pixels
