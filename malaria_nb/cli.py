@@ -656,9 +656,9 @@ def _card(args) -> int:  # exit status
 
 
 def _compare(args) -> int:  # exit status
-    from malaria_nb.evaluation import difference, mcnemar
     from malaria_nb.grid import parse_job
     from malaria_nb.records import load
+    from malaria_nb.stats import difference, mcnemar
 
     a, b = (load(*astuple(parse_job(name))) for name in (args.a, args.b))
     print(a, b, sep="\n")

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from .device import device_text
-from .evaluation import _text as text_interval
 from .figures import COLORS
 from .recipes import RECIPES
 from .records import Record, read_record, record_name, records_folder
+from .stats import text_interval
 
 # %% ../nbs/88_report.ipynb #976936bd
 # a model's name in prose: our recipe, and the article's
