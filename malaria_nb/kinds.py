@@ -103,7 +103,7 @@ def _basic_cnn(setup, x, rows):
 
 
 def _features(cells, images, setup):
-    from malaria_nb.transfer import frozen_features
+    from malaria_nb.features import frozen_features
 
     return frozen_features(
         images, setup.weights, setup.size, setup.preprocessing, cache=setup.home / "features"

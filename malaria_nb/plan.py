@@ -77,7 +77,7 @@ class Plan:
 def _weights_digest(plan):  # None where the kind of model has no use for them
     if not kind_named(plan.recipe.model).weights:
         return None
-    from malaria_nb.transfer import weights_digest
+    from malaria_nb.weights import weights_digest
 
     return weights_digest(plan.weights)
 
@@ -112,7 +112,7 @@ def _needs_weights(recipe):
 def _find_weights(settings):
     if settings.weights == "random":
         return None
-    from malaria_nb.transfer import find_weights
+    from malaria_nb.weights import find_weights
 
     return find_weights(settings.weights, settings.home)
 

@@ -93,7 +93,7 @@ class Run:
 
     def fitted(self):  # Keras model
         "Load what was fitted: of the frozen VGG-19 the head, of a threshold what reads purple."
-        from malaria_nb.training import load_model
+        from malaria_nb.fitting import load_model
 
         return load_model(self.folder / "model.keras")
 
@@ -184,8 +184,9 @@ def read_predictions(
 # %% ../nbs/86_run.ipynb #745c125d
 def _train(plan, epochs, parents):
     "Fit, save and predict; the predictions come last and make the run whole."
+    from malaria_nb.fitting import save_model
     from malaria_nb.images import load_images
-    from malaria_nb.training import predict_cells, save_model
+    from malaria_nb.training import predict_cells
 
     folder, cells = plan.folder, plan.cells
     (folder / "predictions.csv.gz").unlink(missing_ok=True)
@@ -285,8 +286,9 @@ def fit_recipe(
     progress: bool = True,  # show a bar
 ):  # the trained Keras model, and its history
     "Build a recipe's model and train it on some rows."
+    from malaria_nb.fitting import fit
     from malaria_nb.images import Batches
-    from malaria_nb.training import fit, set_seed
+    from malaria_nb.training import set_seed
 
     set_seed(seed, deterministic=True)
     kind, scale = kind_named(recipe.model), settings.scale
@@ -326,7 +328,7 @@ def _augmentation(name):  # None: none
 def _read_run(plan):
     named = ""
     if kind_named(plan.recipe.model).weights:
-        from malaria_nb.transfer import weights_name
+        from malaria_nb.weights import weights_name
 
         named = weights_name(plan.weights)
     made_on = json.loads((plan.folder / "environment.json").read_text("utf-8"))

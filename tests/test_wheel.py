@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from malaria_nb.compact import SHA256
+from malaria_nb.predict import SHA256
 
 ROOT = Path(__file__).resolve().parents[1]
 USE = """
 import sys
 from pathlib import Path
-from malaria_nb.compact import predict_files
+from malaria_nb.predict import predict_files
 from malaria_nb.dataset import index_cells, split_cells
 from malaria_nb.evaluation import evaluate
 from malaria_nb.images import load_images

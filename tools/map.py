@@ -21,8 +21,8 @@ LAYERS = {
         "fields",
     ),
     "models": (
-        *("batches", "cnn", "weights", "transfer", "training", "fitting", "compact", "export"),
-        "predict",
+        *("batches", "cnn", "weights", "transfer", "features", "training", "fitting", "diagrams"),
+        *("compact", "export", "predict"),
     ),
     "evaluation": (
         *("screening", "stats", "evaluation", "charts", "leakage", "calibration", "labels"),
