@@ -334,7 +334,7 @@ def _check_weights() -> Check:
         return say("OK", "random, as asked for; chapter 05 says so beside every number")
     keras_own = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models"
     ours = (home() / "vgg19.h5", keras_own / "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5")
-    for file in ours if weights == "imagenet" else (Path(weights).expanduser(),):
+    for file in ours if weights in ("auto", "imagenet") else (Path(weights).expanduser(),):
         if not file.is_file():
             continue
         with file.open("rb") as f:
@@ -346,7 +346,7 @@ def _check_weights() -> Check:
             f"{_short(file)} is not an HDF5 file",
             "delete it, or name another with --weights",
         )
-    if weights == "imagenet":
+    if weights in ("auto", "imagenet"):
         return say(
             "WARN",
             "not here yet",
@@ -355,7 +355,7 @@ def _check_weights() -> Check:
     return say(
         "FAIL",
         f"no file {_short(weights)}",
-        "set MALARIA_NB_WEIGHTS or --weights to imagenet, random or a file",
+        "set MALARIA_NB_WEIGHTS or --weights to auto, imagenet, random or a file",
     )
 
 # %% ../nbs/92_command_line.ipynb #65489ff7
@@ -397,10 +397,10 @@ def _settings():
         s = settings()
     except ValueError as e:
         raise argparse.ArgumentError(None, _one_line(e)) from e
-    if s.weights in ("imagenet", "random") or Path(s.weights).expanduser().is_file():
+    if s.weights in ("auto", "imagenet", "random") or Path(s.weights).expanduser().is_file():
         return s
     raise argparse.ArgumentError(
-        None, f"MALARIA_NB_WEIGHTS={s.weights!r}: use 'imagenet', 'random' or a file"
+        None, f"MALARIA_NB_WEIGHTS={s.weights!r}: use 'auto', 'imagenet', 'random' or a file"
     )
 
 
@@ -592,14 +592,15 @@ def _finish(runs: list[ChapterRun], out: Path, settings: str, table, planned: in
 
 # %% ../nbs/92_command_line.ipynb #a268a6d8
 def _list(args) -> int:  # exit status
-    from malaria_nb.experiments import list_grid
+    from malaria_nb.grid import list_grid
 
     print(list_grid().to_string())
     return 0
 
 
 def _run(args) -> int:  # exit status
-    from malaria_nb.experiments import POLICIES, grid, run_grid
+    from malaria_nb.device import POLICIES
+    from malaria_nb.grid import grid, run_grid
     from malaria_nb.settings import SCALES, Settings
 
     if args.precision not in (None, *POLICIES):
@@ -620,7 +621,8 @@ def _run(args) -> int:  # exit status
 
 
 def _print_record(name: str):
-    from malaria_nb.experiments import load, parse_job
+    from malaria_nb.grid import parse_job
+    from malaria_nb.records import load
 
     job = parse_job(name)
     record = load(job.name, job.split, job.seed)
@@ -646,15 +648,17 @@ def _show(args) -> int:  # exit status
 
 def _card(args) -> int:  # exit status
     from malaria_nb.cards import model_card
-    from malaria_nb.experiments import load, parse_job
+    from malaria_nb.grid import parse_job
+    from malaria_nb.records import load
 
     print(model_card(load(*astuple(parse_job(args.name)))), end="")
     return 0
 
 
 def _compare(args) -> int:  # exit status
-    from malaria_nb.evaluation import difference, mcnemar
-    from malaria_nb.experiments import load, parse_job
+    from malaria_nb.grid import parse_job
+    from malaria_nb.records import load
+    from malaria_nb.stats import difference, mcnemar
 
     a, b = (load(*astuple(parse_job(name))) for name in (args.a, args.b))
     print(a, b, sep="\n")
@@ -672,7 +676,7 @@ def _compare(args) -> int:  # exit status
 
 
 def _check(args) -> int:  # exit status
-    from malaria_nb.experiments import check
+    from malaria_nb.check import check
 
     problems = check()
     print(*problems, sep="\n") if problems else print("prose, code and records agree")
@@ -780,8 +784,8 @@ def _draw(p, out: Path, cut_out: bool, taken: set):
     "Draw the evidence of a `Prediction` into `out`, under a name of its own."
     import cv2
 
-    from malaria_nb.compact import cell_picture, draw_evidence
     from malaria_nb.files import whole_file
+    from malaria_nb.predict import cell_picture, draw_evidence
 
     bare, n = Path(p.name).with_suffix(""), 1
     while (name := f"{bare.as_posix()}{f'-{n}' * (n > 1)}.evidence.png").casefold() in taken:
@@ -798,7 +802,7 @@ def _draw(p, out: Path, cut_out: bool, taken: set):
 
 def _predict(args) -> int:  # exit status
     "Score pictures of single cells, and report."
-    from malaria_nb.compact import CompactModel, predict_files
+    from malaria_nb.predict import CompactModel, predict_files
     from malaria_nb.process import hushed
 
     model, out = CompactModel(), args.explain and Path(args.explain).expanduser()
@@ -920,8 +924,8 @@ def _parser() -> argparse.ArgumentParser:
     def weights(c):
         c.add_argument(
             "--weights",
-            help="what VGG-19 starts from: imagenet, random, or a weights file (default: "
-            "$MALARIA_NB_WEIGHTS, else imagenet)",
+            help="what VGG-19 starts from: auto, imagenet, random, or a weights file (default: "
+            "$MALARIA_NB_WEIGHTS, else auto)",
         )
 
     def common(c):
@@ -1197,7 +1201,7 @@ def main(
         with _environment(
             MALARIA_NB_CELLS=_absolute(args.cells, "synthetic", "nih"),
             MALARIA_NB_SCALE=args.scale,
-            MALARIA_NB_WEIGHTS=_absolute(args.weights, "imagenet", "random"),
+            MALARIA_NB_WEIGHTS=_absolute(args.weights, "auto", "imagenet", "random"),
             MALARIA_NB_HOME=args.home and str(Path(args.home).expanduser().absolute()),
         ):
             status = args.run(args)

@@ -21,14 +21,17 @@ LAYERS = {
         *("synthetic", "fields"),
     ),
     "models": (
-        *("batches", "cnn", "weights", "transfer", "training", "fitting", "compact", "export"),
-        "predict",
+        *("batches", "cnn", "weights", "transfer", "features", "training", "fitting", "diagrams"),
+        *("compact", "export", "predict"),
     ),
     "evaluation": (
         *("screening", "stats", "evaluation", "charts", "leakage", "calibration", "labels"),
         *("explain", "smear", "external"),
     ),
-    "experiments": ("recipes", "run", "records", "report", "check", "grid", "experiments"),
+    "experiments": (
+        *("kinds", "recipes", "device", "plan", "run", "golden", "records", "report", "check"),
+        "grid",
+    ),
     "course": ("course", "cards", "notebooks", "exercises", "checks", "doctor", "cli"),
 }
 ROW, LEFT, WIDTH = 46, 170, 400  # pixels
