@@ -24,15 +24,8 @@ from dataclasses import asdict, astuple, dataclass
 from importlib import metadata
 from pathlib import Path
 
-from malaria_nb.notebooks import (
-    ChapterRun,
-    _one_line,
-    _plain,
-    _short,
-    _write,
-    find_chapters,
-    run_chapters,
-)
+from .notebooks import ChapterRun, _one_line, _plain, _short, find_chapters, run_chapters
+from .synthetic import _write
 
 # %% ../nbs/92_command_line.ipynb #7aa93f0c
 @dataclass(frozen=True)
