@@ -254,7 +254,9 @@ def test_no_server(tmp_path):
 
 def test_corrupt(tmp_path):
     with Server(script=["corrupt"]) as srv:
-        with pytest.raises(ValueError, match=f"expected {SHA}.*damaged or changed.*another address"):
+        with pytest.raises(
+            ValueError, match=f"expected {SHA}.*damaged or changed.*another address"
+        ):
             fetch(srv.url, tmp_path / "to")
     assert not left_in(tmp_path / "to")
 
