@@ -92,7 +92,6 @@ def article(root, size):
 
 def rate(kind, root, size, rows=1280):
     "Cells a second that one kind of input gives, or that training takes."
-    import keras
     import numpy as np
 
     from malaria_nb.cnn import basic_cnn

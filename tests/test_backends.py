@@ -20,11 +20,16 @@ from malaria_nb.training import compile_model
 from malaria_nb.transfer import vgg19_head
 
 def losses(model, shape, optimizer, largest):
-    "Loss after each of four steps, from weights and cells that NumPy draws; dropout off, as every back end drops other units."
+    "Loss after each of four steps, from weights and cells that NumPy draws."
     for layer in model.layers:
-        if hasattr(layer, "rate"): layer.rate = 0
+        if hasattr(layer, "rate"):
+            layer.rate = 0  # every back end would drop other units
     rng = np.random.default_rng(0)
-    model.set_weights([rng.normal(0, 1 / max(1, np.prod(w.shape[:-1]))**.5, w.shape) * (w.ndim > 1) for w in model.get_weights()])
+    drawn = []
+    for w in model.get_weights():
+        spread = 1 / max(1, np.prod(w.shape[:-1])) ** 0.5
+        drawn.append(rng.normal(0, spread, w.shape) * (w.ndim > 1))
+    model.set_weights(drawn)
     compile_model(model, optimizer, 1e-4)
     x, y = rng.uniform(0, largest, (8, *shape)).astype("float32"), np.arange(8)[:, None] % 2
     return [float(model.train_on_batch(x, y)[0]) for _ in range(4)]
