@@ -286,7 +286,7 @@ def _check_accelerator() -> Check:
 # %% ../nbs/92_command_line.ipynb #ef964d41
 def _count_cells(folder: str | Path) -> int:
     "Count the PNG files in the two class folders of `folder`; raise `FileNotFoundError` where they are missing."
-    from malaria_nb.dataset import class_root
+    from malaria_nb.archive import class_root
 
     root = class_root(folder)
     return sum(
@@ -406,14 +406,10 @@ def _settings():
 
 def _data(args) -> int:  # exit status
     "Fetch, verify, audit and summarise the cells."
-    from malaria_nb.dataset import (
-        audit_cells,
-        class_root,
-        course_folder,
-        describe_cells,
-        fetch_cells,
-        index_cells,
-    )
+    from malaria_nb.archive import class_root, fetch_cells
+    from malaria_nb.audit import audit_cells
+    from malaria_nb.cells import course_folder
+    from malaria_nb.dataset import describe_cells, index_cells
 
     settings = _settings()
     cells = args.cells or os.environ.get("MALARIA_NB_CELLS") or "nih"
@@ -424,7 +420,11 @@ def _data(args) -> int:  # exit status
     if cells == "synthetic":
         root = course_folder(settings)
     else:
-        root = fetch_cells(args.source, args.to) if cells == "nih" else class_root(cells)
+        root = (
+            fetch_cells(args.source, args.to, home=settings.home)
+            if cells == "nih"
+            else class_root(cells)
+        )
     problems = [] if args.no_audit else audit_cells(None, root)
     if len(problems):
         more = ", the first 20:" if len(problems) > 20 else ":"

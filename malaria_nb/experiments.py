@@ -33,7 +33,8 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from .dataset import course_cells, fingerprint, group_folds, split_cells
+from .cells import course_cells, fingerprint
+from .dataset import group_folds, split_cells
 from .figures import COLORS
 from .files import whole_file
 from .settings import SCALES, Scale, Settings, cells_name, home, settings

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .dataset import CLASSES, BadCell, parse_name
+from .dataset import CLASSES, parse_name
 from .evaluation import _checked
+from .png import BadCell
 from .settings import Settings, home
 
 # %% ../nbs/12_labels.ipynb #75fbe040

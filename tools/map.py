@@ -17,7 +17,18 @@ LIBRARY = ROOT / "malaria_nb"
 LAYERS = {
     "settings": ("settings", "files", "process", "figures"),
     "data": (
-        *("fetch", "archive", "audit", "dataset", "cells", "arrays", "images", "synthetic"),
+        *(
+            "fetch",
+            "archive",
+            "png",
+            "audit",
+            "dealing",
+            "dataset",
+            "cells",
+            "arrays",
+            "images",
+            "synthetic",
+        ),
         "fields",
     ),
     "models": (
