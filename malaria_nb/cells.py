@@ -15,6 +15,7 @@ import pandas as pd
 from .archive import class_root, fetch_cells
 from .dataset import index_cells, sample_cells
 from .files import writing
+from .sample import unpack_sample
 from .settings import Settings
 from .synthetic import DRAWING, synthetic_cells
 
@@ -29,8 +30,16 @@ def _fetch(settings: Settings) -> Path:
     return fetch_cells(home=settings.home)
 
 
+def _unpack(settings: Settings) -> Path:
+    return unpack_sample(settings.home / "sample")
+
+
 # a name of `settings.SOURCES`: what brings its cells, given the settings, and returns their folder
-BRING: dict[str, Callable[[Settings], Path]] = {"synthetic": _draw, "nih": _fetch}
+BRING: dict[str, Callable[[Settings], Path]] = {
+    "sample": _unpack,
+    "nih": _fetch,
+    "synthetic": _draw,
+}
 
 
 def course_folder(
