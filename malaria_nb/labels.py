@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .dataset import CLASSES, BadCell, parse_name
+from .dataset import CLASSES, parse_name
+from .png import BadCell
 from .settings import Settings, home
 from .stats import check_labels_scores
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .dataset import course_cells, fingerprint
+from .cells import course_cells, fingerprint
 from .device import choose_precision
 from .kinds import kind_named
 from .recipes import Recipe, choices, parents, planned, recipe_named, scaled, split_as

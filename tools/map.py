@@ -17,11 +17,21 @@ LIBRARY = ROOT / "malaria_nb"
 LAYERS = {
     "settings": ("settings", "files", "process", "figures"),
     "data": (
-        *("fetch", "archive", "audit", "dataset", "sample", "cells", "arrays", "images"),
-        *("synthetic", "fields"),
+        *("fetch", "archive", "png", "audit", "dealing", "dataset", "sample", "cells", "arrays"),
+        *("images", "synthetic", "fields"),
     ),
     "models": (
-        *("batches", "cnn", "weights", "transfer", "features", "training", "fitting", "diagrams"),
+        *(
+            "batches",
+            "augment",
+            "cnn",
+            "weights",
+            "transfer",
+            "features",
+            "training",
+            "fitting",
+            "diagrams",
+        ),
         *("compact", "export", "predict"),
     ),
     "evaluation": (
