@@ -234,7 +234,7 @@ def run_key(
 
 
 def _corrections(s, cells):
-    from malaria_nb.labels import course_corrections
+    from malaria_nb.corrections import course_corrections
 
     return course_corrections(s, cells)
 
@@ -1001,7 +1001,7 @@ def standings(
     pd.DataFrame
 ):  # index `MODELS`; the article's number, then `COLUMNS` as text "0.944 (0.930–0.957)"
     "Put a metric of the article beside ours: with its 95 % interval by patient, behind it the other seeds' values."
-    from malaria_nb.evaluation import article_table
+    from malaria_nb.article import article_table
     from malaria_nb.stats import text_interval
 
     def entry(model, column):
@@ -1059,7 +1059,7 @@ def plot_standings(
     "Draw the main table: the article's numbers and ours, with 95 % intervals by patient."
     import matplotlib.pyplot as plt
 
-    from malaria_nb.evaluation import article_table
+    from malaria_nb.article import article_table
 
     styles = {
         "its recipe, by cell": dict(marker="s", color="#999999"),

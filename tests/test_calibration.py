@@ -5,25 +5,14 @@ import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
-from malaria_nb.calibration import (
-    bootstrap_temperature,
-    brier_parts,
-    calibration_error,
-    conformal_limits,
-    conformal_sets,
-    cost_curve,
-    coverage,
-    fit_temperature,
-    null_errors,
-    plot_reliability,
-    refer,
-    reliability,
-    shift_prior,
-    temper,
-    threshold_for_specificity,
-)
+from malaria_nb.brier import brier_parts
+from malaria_nb.calibration import calibration_error, null_errors, reliability, shift_prior, temper
+from malaria_nb.charts import plot_reliability
+from malaria_nb.conformal import conformal_limits, conformal_sets, coverage
+from malaria_nb.decisions import cost_curve, refer, threshold_for_specificity
 from malaria_nb.evaluation import confusion, metrics
 from malaria_nb.stats import interval, rates
+from malaria_nb.temperature import bootstrap_temperature, fit_temperature
 
 
 def made_up(n=600, patients=20, seed=0, sure=1.0, scatter=0.8, ties=False):

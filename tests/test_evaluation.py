@@ -8,20 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from malaria_nb.article import ARTICLE, article_table
+from malaria_nb.charts import (
+    plot_comparison,
+    plot_confusion,
+    plot_precision_recall,
+    plot_roc,
+    plot_thresholds,
+)
 from malaria_nb.evaluation import (
-    ARTICLE,
-    article_table,
     at_prevalence,
     compare,
     confusion,
     evaluate,
     hardest,
     metrics,
-    plot_comparison,
-    plot_confusion,
-    plot_precision_recall,
-    plot_roc,
-    plot_thresholds,
     threshold_for,
 )
 from malaria_nb.stats import METRICS, bootstrap, difference, interval, mcnemar, rates

@@ -7,15 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from malaria_nb.labels import (
-    confident_joint,
-    course_corrections,
-    precision_recall_at,
-    read_corrections,
-    relabel,
-    suspects,
-    true_accuracy,
-)
+from malaria_nb.corrections import course_corrections, read_corrections
+from malaria_nb.labels import confident_joint, precision_recall_at, relabel, suspects, true_accuracy
 from malaria_nb.settings import SCALES, Settings
 
 

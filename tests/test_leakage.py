@@ -28,7 +28,7 @@ def test_patient_alone_agrees_with_leaving_each_cell_out():
         right.append(
             0.5 if len(votes) == 0 or votes.mean() == 0.5 else (votes.mean() > 0.5) == label[i]
         )
-    assert patient_alone(patient, label) == pytest.approx(np.mean(right))
+    assert patient_alone(label, patient) == pytest.approx(np.mean(right))
 
 
 def test_stained_patients_have_the_asked_for_spread_and_lean():
