@@ -23,7 +23,7 @@ def stained_patients(
     signal: float = 2.0,  # distance of the classes in `purple`, standard deviations
     seed: int = 0,
 ) -> pd.DataFrame:  # patient, label, three numbers of the stain, and purple
-    "Simulate cells of patients whose stains differ; raise `ValueError` for a dial outside its range."
+    "Simulate cells of patients whose stains differ; raise `ValueError` for a dial out of range."
     if spread < 0 or not 0 <= lean <= 1:
         raise ValueError(f"spread={spread}, lean={lean}: spread is 0 or more, lean is 0 to 1")
     rng = np.random.default_rng(seed)

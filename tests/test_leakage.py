@@ -1,4 +1,5 @@
-"""What would spoil chapter 10: folds that overlap, a baseline that votes for itself, patients that lean where they shouldn't."""
+"""What would spoil chapter 10: folds that overlap, a baseline that votes for itself,
+patients that lean where they shouldn't."""
 
 import numpy as np
 import pandas as pd
@@ -37,7 +38,10 @@ def test_stained_patients_have_the_asked_for_spread_and_lean():
         stained_patients(3, 1, patients=400, cells=100),
     )
     assert even.groupby("patient")["stain_1"].mean().std() == pytest.approx(3, rel=0.15)
-    share = lambda t: t.groupby("patient")["label"].mean()
+
+    def share(t):
+        return t.groupby("patient")["label"].mean()
+
     assert share(even).std() == pytest.approx(0.05, rel=0.15)  # a coin tossed a hundred times
     assert share(lean).std() == pytest.approx(
         0.354, rel=0.15
