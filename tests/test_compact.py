@@ -27,9 +27,8 @@ def tiny(seed=0):
     evidence = model.get_layer("evidence")
     kernel, _ = evidence.get_weights()
     raw = np.log(1 / model.predict(CELLS, verbose=0) - 1)
-    evidence.set_weights(
-        [kernel * 2 / raw.std(), 2 * np.array([raw.mean() / raw.std()])]
-    )  # scores from near 0 to near 1, so that a wrong one shows
+    # scores from near 0 to near 1, so that a wrong one shows
+    evidence.set_weights([kernel * 2 / raw.std(), 2 * np.array([raw.mean() / raw.std()])])
     return model
 
 
@@ -82,7 +81,7 @@ def test_exported_network_says_the_same(precision, close, tmp_path):
     assert [f.name for f in tmp_path.iterdir()] == ["a.tflite"]
     score = model.predict(CELLS, verbose=0)[:, 0]
     assert np.ptp(score) > 0.5
-    np.testing.assert_allclose(CompactModel(file, sha256=None).predict(CELLS)[0], score, atol=close)
+    np.testing.assert_allclose(CompactModel(file, sha256=None)(CELLS), score, atol=close)
 
 
 def test_int8_is_smaller_and_int8_inside(tmp_path):
@@ -161,21 +160,15 @@ def test_smoothing_moves_labels_towards_a_half():
     ] == pytest.approx(wanted, abs=1e-4)
 
 
-def test_recipe_has_its_own_size_and_length_and_old_digests_stay(tmp_path, monkeypatch):
-    monkeypatch.setenv("MALARIA_NB_HOME", str(tmp_path))
+def test_recipe_has_its_own_size_and_length_and_old_digests_stay(tmp_path):
     recipe = RECIPES["compact"]
-    assert [planned(recipe, SCALES[s]) for s in ("quick", "full")] == [8, 8] and planned(
-        recipe, GOLDEN.scale
-    ) == 2
+    assert [planned(recipe, SCALES[s]) for s in ("quick", "full")] == [8, 8]
+    assert planned(recipe, GOLDEN.scale) == 2
     assert planned(replace(recipe, epochs=40), SCALES["full"]) == 40
-    assert not {"size", "batch", "epochs", "schedule", "smoothing", "averaging", "network"} & set(
-        choices(RECIPES["basic_cnn"])
-    )
-    r = run("compact", GOLDEN)
-    assert (
-        r.settings.scale.size == 48
-        and r.settings.scale.batch == 64
-        and r.model().input_shape[1:3] == (48, 48)
-    )
+    newer = {"size", "batch", "epochs", "schedule", "smoothing", "averaging", "network"}
+    assert not newer & set(choices(RECIPES["basic_cnn"]))
+    r = run("compact", replace(GOLDEN, home=tmp_path))
+    scale = r.settings.scale
+    assert (scale.size, scale.batch, r.model().input_shape[1:3]) == (48, 64, (48, 48))
     assert len(r.history) == 2 and r.history["learning_rate"].iloc[-1] < 1e-6
     assert r.predictions["score"].between(0, 1).all()
