@@ -25,7 +25,7 @@ PYTHON ?= python3
 CELLS ?= synthetic
 SCALE ?= quick
 # drawn cells need no network: VGG-19 starts from random weights there, and every number says so
-WEIGHTS ?= $(if $(filter synthetic,$(CELLS)),random,imagenet)
+WEIGHTS ?= $(if $(filter synthetic,$(CELLS)),random,auto)
 BIN := .venv/bin
 ENV := .venv/.made
 
