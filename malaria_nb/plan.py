@@ -47,7 +47,7 @@ class Plan:
     def corrections(self) -> pd.DataFrame | None:  # of labels; None: as published
         if not self.recipe.labels:
             return None
-        from malaria_nb.labels import course_corrections
+        from malaria_nb.corrections import course_corrections
 
         return course_corrections(self.settings, self.cells)
 

@@ -36,6 +36,7 @@ LAYERS = {
     ),
     "evaluation": (
         *("screening", "stats", "evaluation", "charts", "leakage", "calibration", "labels"),
+        *("brier", "temperature", "decisions", "conformal", "corrections", "article"),
         *("explain", "smear", "external"),
     ),
     "experiments": (
