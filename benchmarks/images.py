@@ -94,9 +94,11 @@ def rate(kind, root, size, rows=1280):
     "Cells a second that one kind of input gives, or that training takes."
     import numpy as np
 
+    from malaria_nb.augment import affine, affine_layers
+    from malaria_nb.batches import Batches
     from malaria_nb.cnn import basic_cnn
     from malaria_nb.dataset import index_cells
-    from malaria_nb.images import Batches, affine, affine_layers, eight_symmetries, load_images
+    from malaria_nb.images import eight_symmetries, load_images
 
     cells = index_cells(root)
     images = load_images(cells, root, size, progress=False)
