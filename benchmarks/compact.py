@@ -34,6 +34,7 @@ from frozen import prepare, timed
 from malaria_nb import images as pixels
 from malaria_nb import transfer
 from malaria_nb.archive import class_root
+from malaria_nb.batches import Batches
 from malaria_nb.cnn import basic_cnn
 from malaria_nb.compact import compact_cnn
 from malaria_nb.dataset import index_cells, sample_cells
@@ -65,7 +66,7 @@ def training(small, images, label, rows, a):
                 recipe, x, label, rows, Settings(a.cells, scale, "random"), epochs=n, progress=False
             )
         )
-        train = pixels.Batches(
+        train = Batches(
             x,
             label,
             rows["train"],
