@@ -113,7 +113,7 @@ def test_weights_are_named_by_their_hash(tmp_path, monkeypatch):
 
 def test_a_row_of_random_weights_says_so_and_no_other_does():
     assert weights.weights_name(None) == "RANDOM weights"
-    assert weights.row_name("VGG-19", weights.weights_name(None)) == "VGG-19, RANDOM weights"
+    assert weights.row_name("VGG-19", weights.weights_name(None)) == "VGG-19 (RANDOM weights)"
     for named in ("", "ImageNet weights", "weights of RANDOM.h5 (not the official file)"):
         assert weights.row_name("VGG-19", named) == "VGG-19"
 
