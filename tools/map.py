@@ -26,7 +26,9 @@ LAYERS = {
     ),
     "evaluation": (
         *("screening", "stats", "evaluation", "charts", "leakage", "calibration", "labels"),
-        *("explain", "smear", "external"),
+        *("pixels", "shortcuts", "dissect", "attribution", "explain"),
+        *("smear", "quality", "counting", "parasitaemia", "patients"),
+        *("shifts", "doses", "stains", "annotations", "recalibration", "external"),
     ),
     "experiments": ("recipes", "run", "records", "report", "check", "grid", "experiments"),
     "course": ("course", "cards", "notebooks", "exercises", "checks", "doctor", "cli"),
