@@ -15,18 +15,17 @@ import os
 import re
 import shutil
 import struct
-import sys
-import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from .fetch import fetch_file, file_hash, one_at_a_time
 from .files import whole_file, writing
 from .settings import Settings, home
 
@@ -36,117 +35,6 @@ SIZE = 353_452_851  # bytes
 SHA256 = "0a949556b2414159b5100192609805376654c4266d8d187be9b1922fad43c668"
 N_CELLS = 27_558
 CLASSES = ("uninfected", "parasitized")  # the name of label 0 and of label 1
-
-# %% ../nbs/01_dataset.ipynb #436b20b0
-class _Refused(ConnectionError):
-    "An answer that will be the same next time."
-
-
-def _receive(url: str, part: Path, size: int | None, timeout: tuple[float, float], progress: bool):
-    "Add to `part` what is missing of `url`; raise `ConnectionError` if it stops before the end."
-    import requests
-    from tqdm.auto import tqdm
-
-    have = part.stat().st_size if part.exists() else 0
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    with requests.get(url, headers=headers, stream=True, timeout=timeout) as reply:
-        # "bytes 500-999/1000" gives span[1] = "500", the first byte sent, and span[2] = "1000", the length of all
-        span = re.fullmatch(
-            r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", reply.headers.get("Content-Range", "")
-        )
-        if reply.status_code == 416:  # nothing comes after `have`: it is all there, or too much
-            if span and span[2] == str(have):
-                return
-            part.unlink()
-            raise ConnectionError(f"the server has no byte {have:,}; starting again")
-        if reply.status_code not in (200, 206):
-            again = reply.status_code in (408, 425, 429) or reply.status_code >= 500
-            raise (ConnectionError if again else _Refused)(
-                f"the server answered {reply.status_code} {reply.reason}"
-            )
-        if reply.status_code == 206 and not (span and span[1] == str(have)):
-            part.unlink()
-            raise ConnectionError(
-                f"asked for byte {have:,} on, the server sent {reply.headers.get('Content-Range')}; "
-                "starting again"
-            )
-        if reply.status_code == 200:
-            have = 0
-        length = reply.headers.get("Content-Length")
-        total = have + int(length) if length else size
-        if size and total != size:
-            raise _Refused(f"the server's file has {total:,} bytes, expected {size:,}")
-        bar = tqdm(
-            total=total,
-            initial=have,
-            unit="B",
-            unit_scale=True,
-            desc=part.stem,
-            disable=not progress,
-        )
-        with bar, open(part, "ab" if have else "wb", buffering=0) as f:
-            for chunk in reply.iter_content(1 << 16):
-                have += len(chunk)
-                if total and have > total:
-                    raise _Refused(f"the server sends more than the announced {total:,} bytes")
-                f.write(chunk)
-                bar.update(len(chunk))
-    if total and have < total:
-        raise ConnectionError(f"the connection ended after {have:,} of {total:,} bytes")
-
-# %% ../nbs/01_dataset.ipynb #d6a227cb
-def _download(
-    url: str,
-    part: Path,
-    size: int | None,
-    timeout: tuple[float, float],
-    retries: int,
-    pause: float,
-    progress: bool,
-):
-    "Fetch `url` into `part`, trying again after a dropped or stalled connection."
-    import requests
-
-    failures, best = 0, part.stat().st_size if part.exists() else 0
-    while True:
-        try:
-            return _receive(url, part, size, timeout, progress)
-        except _Refused:
-            raise
-        except (ConnectionError, requests.RequestException) as e:
-            have = part.stat().st_size if part.exists() else 0
-            failures, best = 0 if have > best else failures + 1, max(have, best)
-            if failures > retries:
-                raise ConnectionError(
-                    f"{e}; gave up after {failures} tries without a new byte"
-                ) from e
-            time.sleep(min(30, pause * 2**failures))
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
-
-# %% ../nbs/01_dataset.ipynb #82d9e945
-def _fetch_archive(url: str, archive: Path, sha256: str, size: int | None, **how) -> Path:
-    "Bring `url` to `archive`, verified; raise `ValueError` if its hash is not `sha256`."
-    if archive.exists() and _sha256(archive) == sha256:
-        return archive
-    part = archive.with_name(archive.name + ".part")
-    if size and part.exists() and part.stat().st_size > size:
-        part.unlink()
-    for _ in range(2 if part.exists() else 1):
-        if not (size and part.exists() and part.stat().st_size == size):
-            _download(url, part, size, **how)
-        found = _sha256(part)
-        if found == sha256:
-            os.replace(part, archive)
-            return archive
-        part.unlink()
-    raise ValueError(
-        f"{url}: the file has SHA-256 {found}, expected {sha256}. It was damaged or changed, and is "
-        "removed: try another mirror, or, if this is the archive you want, pass its sha256"
-    )
 
 # %% ../nbs/01_dataset.ipynb #3b9440bb
 FOLDERS = ("Uninfected", "Parasitized")  # the class folder of label 0 and of label 1
@@ -234,29 +122,12 @@ def _there(folder: Path, sha256: str) -> bool:
     return True
 
 
-@contextmanager
-def _one_at_a_time(lock: Path):
-    "Hold `lock`; a second process says that it waits. The system drops the lock of a process that dies."
-    from filelock import FileLock, Timeout
-
-    held = FileLock(lock)
-    try:
-        held.acquire(timeout=0)
-    except Timeout:
-        print(f"another process is fetching to {lock.parent}; waiting for it", file=sys.stderr)
-        held.acquire()
-    try:
-        yield
-    finally:
-        held.release()
-
-
 def _install(to: Path, sha256: str, get: Callable[[], Path], progress: bool) -> Path:
     "Return `to`/cell_images, unpacked from the archive that `get` brings unless it is there."
     done = to / "cell_images"
     if _there(done, sha256):
         return done
-    with writing(to), _one_at_a_time(to / "fetch.lock"):
+    with writing(to), one_at_a_time(to / "fetch.lock"):
         if _there(done, sha256):
             return done
         archive = get()
@@ -293,9 +164,11 @@ def _fetch_one(
     if re.match(r"https?://", source, re.IGNORECASE):
         sha256, size = (sha256, size) if sha256 else (SHA256, SIZE)
         to = to or home() / ("nih" if sha256 == SHA256 else f"cells-{sha256[:12]}")
-        get = lambda: _fetch_archive(
-            source, to / "cell_images.zip", sha256, size, progress=progress, **how
-        )
+        zipped = to / "cell_images.zip"
+
+        def get():
+            return fetch_file(source, zipped, sha256=sha256, size=size, progress=progress, **how)
+
         return _install(to, sha256, get, progress)
     path = Path(source).expanduser()
     if path.is_dir():
@@ -305,7 +178,7 @@ def _fetch_one(
             f"{source}: no such file or folder, and not an http address. "
             "Give a zip file, a folder of cells, or an https address"
         )
-    found = _sha256(path)
+    found = file_hash(path)
     if sha256 and found != sha256:
         raise ValueError(f"{path}: its SHA-256 is {found}, expected {sha256}. Fetch it again")
     return _install(
@@ -353,8 +226,7 @@ def fetch_cells(
         raise type(last)("; ".join(map(str, errors))) from last
     if isinstance(last, ConnectionError):
         raise ConnectionError(
-            f"{sources[0]}: {last}. What came is kept and the next start goes on from there; "
-            "or fetch the archive elsewhere and give the zip file or its folder"
+            f"{last}; or fetch the archive elsewhere and give the zip file or its folder"
         ) from last
     raise last
 

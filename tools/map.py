@@ -1,4 +1,4 @@
-"""Write what depends on what, from the chapters' own words and the modules' imports, into nbs/map.md.
+"""Write nbs/map.md: what depends on what, from the chapters' words and the modules' imports.
 
 python tools/map.py
 """
