@@ -340,9 +340,9 @@ def _input(recipe, images, cells, s, weights):
     if recipe.model == "vgg19_frozen":
         return frozen_features(images, weights, s.scale.size, recipe.preprocessing)
     if recipe.model.startswith("only_"):
-        from malaria_nb import explain
+        from malaria_nb import shortcuts
 
-        return getattr(explain, recipe.model)(cells if recipe.model == "only_size" else images)
+        return getattr(shortcuts, recipe.model)(cells if recipe.model == "only_size" else images)
     return images
 
 
