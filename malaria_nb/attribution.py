@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .evaluation import _draw, _patient_numbers, interval
+from .stats import draw_groups, interval, patient_numbers
 
 # %% ../nbs/83_attribution.ipynb #d19be232
 def check_maps(
@@ -44,14 +44,10 @@ def mean_by_patient(
 ) -> pd.Series:  # value, low, high: the mean over cells and its 95 % interval
     "Average over cells, with an interval by patient; raise `ValueError` where all are of one."
     value = np.asarray(value, float)
-    code = _patient_numbers(patient, len(value))
+    code = patient_numbers(patient, len(value))
     there = np.isfinite(value)
     groups = code.max() + 1
-    if groups < 2:
-        raise ValueError(
-            "all cells are of one patient: patients can't be resampled; use cells of several"
-        )
-    drawn = _draw(np.random.default_rng(seed), n_boot, groups)
+    drawn = draw_groups(groups, n_boot, seed)
     sums = np.bincount(code[there], value[there], groups)
     sizes = np.bincount(code[there], minlength=groups)
     with np.errstate(invalid="ignore"):

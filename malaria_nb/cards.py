@@ -71,7 +71,8 @@ _ELSEWHERE = ("size", "batch", "epochs")  # said in lines of their own
 
 def model_card(record: Record) -> str:  # Markdown
     "Write a model card, every number of it from a record (sections after Mitchell et al. 2019)."
-    from malaria_nb.evaluation import _text, at_prevalence
+    from malaria_nb.evaluation import at_prevalence
+    from malaria_nb.stats import text_interval
 
     prevalences = 0.5, 0.033, 0.01
     a, recipe, split = record.about, record.about["recipe"], record.about["split"]
@@ -111,7 +112,9 @@ def model_card(record: Record) -> str:  # Markdown
         (part, *(f"{cells[part][k]:,}" for k in ("cells", "parasitized", "patients")))
         for part in ("train", "valid", "test")
     ]
-    scores = [(m, _text(*row)) for m, row in zip(record.metrics.index, record.metrics.to_numpy())]
+    scores = [
+        (m, text_interval(*row)) for m, row in zip(record.metrics.index, record.metrics.to_numpy())
+    ]
     patients = by_patient(record.predictions)
     shares = patients["accuracy"].quantile([0, 0.1, 0.5, 0.9, 1])
     spread = [

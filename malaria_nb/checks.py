@@ -1663,7 +1663,8 @@ def check_changing(
     changing: set[str],  # names of metrics
 ):
     "Check which metrics change when every uninfected cell is there ten times."
-    from malaria_nb.evaluation import METRICS, metrics
+    from malaria_nb.evaluation import metrics
+    from malaria_nb.stats import METRICS
 
     changing = given(changing, "changing")
     expect(
@@ -2915,7 +2916,8 @@ def check_staying(
     staying: set,  # names of metrics
 ):
     "Check which metrics a common factor on the scores leaves alone, on random cells."
-    from malaria_nb.evaluation import METRICS, metrics
+    from malaria_nb.evaluation import metrics
+    from malaria_nb.stats import METRICS
 
     staying = given(staying, "staying")
     expect(

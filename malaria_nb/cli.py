@@ -653,8 +653,8 @@ def _card(args) -> int:  # exit status
 
 
 def _compare(args) -> int:  # exit status
-    from malaria_nb.evaluation import difference, mcnemar
     from malaria_nb.experiments import load, parse_job
+    from malaria_nb.stats import difference, mcnemar
 
     a, b = (load(*astuple(parse_job(name))) for name in (args.a, args.b))
     print(a, b, sep="\n")

@@ -1001,7 +1001,8 @@ def standings(
     pd.DataFrame
 ):  # index `MODELS`; the article's number, then `COLUMNS` as text "0.944 (0.930–0.957)"
     "Put a metric of the article beside ours: with its 95 % interval by patient, behind it the other seeds' values."
-    from malaria_nb.evaluation import _text, article_table
+    from malaria_nb.evaluation import article_table
+    from malaria_nb.stats import text_interval
 
     def entry(model, column):
         (value, low, high), *others = [
@@ -1009,7 +1010,7 @@ def standings(
         ] or [(None,) * 3]
         if value is None:
             return "not run yet" if MODELS[model][COLUMNS[column][0]] else "–"
-        return " · ".join([_text(value, low, high), *(f"{v:.3f}" for v, _, _ in others)])
+        return " · ".join([text_interval(value, low, high), *(f"{v:.3f}" for v, _, _ in others)])
 
     theirs = article_table().loc[metric] if metric in article_table().index else {}
     rows = [

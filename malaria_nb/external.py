@@ -19,8 +19,9 @@ from numpy.typing import ArrayLike
 from .annotations import crops_of
 from .dataset import CLASSES
 from .doses import score_images
-from .evaluation import METRICS, _checked, _draw, evaluate, interval, metrics
+from .evaluation import evaluate, metrics
 from .images import INTERPOLATIONS
+from .stats import METRICS, check_labels_scores, draw_groups, interval
 
 # %% ../nbs/15_external.ipynb #4b50fda0
 def evaluate_external(
@@ -33,7 +34,7 @@ def evaluate_external(
     seed: int = 42,
 ) -> pd.DataFrame:  # index metric; value, low, high; NaN for what one class or group can't say
     "`evaluate`, or what is left of it for one class or one group; raise `ValueError` as it does."
-    label, score, code = _checked(label, score, group)
+    label, score, code = check_labels_scores(label, score, group)
     groups, both = int(code.max()) + 1, label.min() != label.max()
     if both and groups > 1:
         return evaluate(label, score, group, threshold, n_boot, level, seed)
@@ -44,7 +45,7 @@ def evaluate_external(
         metric, right = ("specificity", "sensitivity")[label[0]], (score >= threshold) == label
         table.loc[metric, "value"] = right.mean()
         if groups > 1:
-            drawn = _draw(np.random.default_rng(seed), n_boot, groups)
+            drawn = draw_groups(groups, n_boot, seed)
             rate = (drawn @ np.bincount(code, right)) / (drawn @ np.bincount(code))
             ends = interval(pd.DataFrame({metric: rate}), level).loc[metric]
             table.loc[metric, ["low", "high"]] = ends

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .evaluation import _checked
+from .stats import check_labels_scores
 
 # %% ../nbs/84_recalibration.ipynb #8cb9e65b
 def fewest_errors(
@@ -39,7 +39,7 @@ def recalibrate(
     seed: int = 42,
 ) -> pd.DataFrame:  # index patients; locked, recalibrated: mean accuracies; gain and its ends
     "Try a threshold of some local patients on others; raise `ValueError` where too few are left."
-    label, score, code = _checked(label, score, patient)
+    label, score, code = check_labels_scores(label, score, patient)
     groups, most = code.max() + 1, max(local)
     if most > groups / 2:
         raise ValueError(

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .evaluation import _patient_numbers
 from .pixels import in_parts
+from .stats import patient_numbers
 
 # %% ../nbs/83_shortcuts.ipynb #e8a92baf
 def only_mask(
@@ -86,7 +86,7 @@ def within_patients(
 
     label = np.asarray(label).astype(int)
     score = np.asarray(score, float)
-    code = _patient_numbers(patient, len(label))
+    code = patient_numbers(patient, len(label))
     wins = pairs = 0.0
     for p in range(code.max() + 1):
         y, rank = label[code == p], rankdata(score[code == p])

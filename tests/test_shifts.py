@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from malaria_nb.doses import dose_response, model_styles, plot_dose_response
-from malaria_nb.evaluation import STYLES, difference, evaluate
+from malaria_nb.evaluation import STYLES, evaluate
 from malaria_nb.shifts import SHIFTS, shift
 from malaria_nb.stains import (
     colour_statistics,
@@ -15,6 +15,7 @@ from malaria_nb.stains import (
     normalise_reinhard,
     stain_jitter,
 )
+from malaria_nb.stats import difference
 from malaria_nb.synthetic import draw_cell
 
 
