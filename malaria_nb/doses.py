@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from .evaluation import STYLES, metrics
 from .pixels import check_images
 from .shifts import SHIFTS, shift
-from .stats import bootstrap, check_labels_scores, interval
+from .stats import bootstrap, check_scores, interval
 
 # %% ../nbs/84_doses.ipynb #67d3d30a
 def score_images(
@@ -33,8 +33,7 @@ def score_images(
         raise ValueError(
             f"{len(images)} images but scores of shape {score.shape}: give one score an image"
         )
-    score = score.reshape(-1)
-    return check_labels_scores(np.zeros(len(images), int), score)[1] if len(images) else score
+    return check_scores(score.reshape(-1))
 
 # %% ../nbs/84_doses.ipynb #7be8f3f4
 def dose_response(
