@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .compact import read_picture
 from .dataset import CLASSES
+from .predict import read_picture
 
 # %% ../nbs/84_annotations.ipynb #fbed8baa
 def check_mapping(

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from malaria_nb.annotations import read_coco
-from malaria_nb.compact import black_outside
 from malaria_nb.evaluation import evaluate, metrics
 from malaria_nb.external import evaluate_external, score_external
+from malaria_nb.predict import black_outside
 from malaria_nb.recalibration import fewest_errors, recalibrate
 
 # ---- boxes and folders

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from malaria_nb.compact import CompactModel
 from malaria_nb.counting import crop_cells
 from malaria_nb.images import decode_cell
 from malaria_nb.parasitaemia import parasitaemia
+from malaria_nb.predict import CompactModel
 from malaria_nb.quality import check_field, measure_field
 from malaria_nb.settings import home
 from malaria_nb.smear import find_cells
@@ -40,7 +40,7 @@ def python():
     model = CompactModel()
 
     def run(cells):
-        scores, maps = zip(*(model.predict([cell]) for cell in cells))
+        scores, maps = zip(*(model.evidence([cell]) for cell in cells))
         return np.concatenate(scores), np.concatenate(maps).reshape(len(cells), -1)
 
     run.size = model.size
