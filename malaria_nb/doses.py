@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .evaluation import STYLES, metrics
+from .charts import STYLES
+from .evaluation import metrics
 from .pixels import check_images
 from .shifts import SHIFTS, shift
 from .stats import bootstrap, check_scores, interval

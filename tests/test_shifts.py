@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from malaria_nb.charts import STYLES
 from malaria_nb.doses import dose_response, model_styles, plot_dose_response
-from malaria_nb.evaluation import STYLES, evaluate
+from malaria_nb.evaluation import evaluate
 from malaria_nb.shifts import SHIFTS, shift
 from malaria_nb.stains import (
     colour_statistics,
