@@ -93,13 +93,18 @@ def plan_run(
     recipe = recipe_named(name)
     precision = choose_precision(precision or settings.precision)
     cells, root = course_cells(settings)
+    weights = None
+    if _needs_weights(recipe):
+        from malaria_nb.weights import find_weights
+
+        weights = find_weights(settings.weights, settings.home)
     shared = {
         "split": split,
         "seed": seed,
         "precision": precision,
         "cells": split_as(cells, split, seed),
         "root": root,
-        "weights": _find_weights(settings) if _needs_weights(recipe) else None,
+        "weights": weights,
     }
     return _with_parents(recipe, settings, shared)
 
@@ -107,14 +112,6 @@ def plan_run(
 def _needs_weights(recipe):
     own = kind_named(recipe.model).weights
     return own or any(map(_needs_weights, parents(recipe).values()))
-
-
-def _find_weights(settings):
-    if settings.weights == "random":
-        return None
-    from malaria_nb.weights import find_weights
-
-    return find_weights(settings.weights, settings.home)
 
 
 def _with_parents(recipe, settings, shared):

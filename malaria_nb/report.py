@@ -9,7 +9,6 @@ __all__ = ['MODELS', 'COLUMNS', 'of_model', 'standings', 'caption', 'plot_standi
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from .device import device_text
