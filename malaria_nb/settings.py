@@ -98,10 +98,13 @@ class Settings:
     def n_cells(self) -> int | None:  # cells to use; None for all
         return self.scale.synthetic if self.synthetic else self.scale.real
 
-    def __str__(self):
-        n = "all" if self.n_cells is None else f"{self.n_cells:,}"
-        side = self.scale.size
+    def described(self, n: int | None) -> str:
+        "Say what a run on `n` cells uses; None: on all."
+        n, side = "all" if n is None else f"{n:,}", self.scale.size
         return f"{n} {cells_name(self.cells)} cells · {self.scale.name} scale · {side} × {side} px"
+
+    def __str__(self):
+        return self.described(self.n_cells)
 
 # %% ../nbs/70_settings.ipynb #2f587a52
 _VARIABLES = {
