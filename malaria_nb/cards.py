@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from .records import Record
+from .stats import text_interval
 
 # %% ../nbs/97_cards.ipynb #136b654e
 def markdown_table(
@@ -20,14 +21,14 @@ def markdown_table(
     head: Iterable[str],  # names of the columns
 ) -> str:
     "Write a table as Markdown."
-
-    def line(cells):
-        return (
-            "| " + " | ".join(str(c).replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
-        )
-
     head = list(head)
-    return "\n".join([line(head), "|" + "---|" * len(head), *map(line, rows)])
+    lines = [_line(head), "|" + "---|" * len(head), *map(_line, rows)]
+    return "\n".join(lines)
+
+
+def _line(cells):
+    escaped = [str(c).replace("|", "\\|").replace("\n", " ") for c in cells]
+    return f"| {' | '.join(escaped)} |"
 
 # %% ../nbs/97_cards.ipynb #5da57bab
 def by_patient(
@@ -48,13 +49,19 @@ def by_patient(
 _FOR = """\
 **Meant for** learning how such models are made and judged.
 
-**Not meant for** any decision about a patient, a slide or a donor. It is no medical device, and nobody has tested it as one. It reads single cells that somebody has already cut out of a thin film, of one species, from one laboratory."""
+**Not meant for** any decision about a patient, a slide or a donor. It is no medical device, and \
+nobody has tested it as one. It reads single cells that somebody has already cut out of a thin \
+film, of one species, from one laboratory."""
 _LIMITS = """\
-- All cells are from one place, one stain and one kind of microscope and phone; models like it have failed elsewhere (chapter 15).
-- Half of the cells are parasitized, by selection. In the smears they come from it was about 3.3 %; see the last table.
+- All cells are from one place, one stain and one kind of microscope and phone; models like it \
+have failed elsewhere (chapter 15).
+- Half of the cells are parasitized, by selection. In the smears they come from it was about \
+3.3 %; see the last table.
 - Some labels are disputed (chapter 12), and nobody measured how far two readers agree.
-- Age, sex, and the history of the patients are not in the data, so nothing can be said on how the model does for groups of people.
-- The intervals cover which patients were tested. They don't cover the seed, the laboratory, or the labels."""
+- Age, sex, and the history of the patients are not in the data, so nothing can be said on how \
+the model does for groups of people.
+- The intervals cover which patients were tested. They don't cover the seed, the laboratory, or \
+the labels."""
 
 _SAYS = {
     "plateau": "learning rate halved after … epochs without a lower validation loss",
@@ -71,110 +78,161 @@ _ELSEWHERE = ("size", "batch", "epochs")  # said in lines of their own
 
 def model_card(record: Record) -> str:  # Markdown
     "Write a model card, every number of it from a record (sections after Mitchell et al. 2019)."
-    from malaria_nb.evaluation import at_prevalence
-    from malaria_nb.stats import text_interval
+    a, cells = record.about, record.about["cells"]
+    split = a["split"]
+    patients = by_patient(record.predictions)
+    below = int((patients["accuracy"] < 0.9).sum())
+    parts = [
+        f"# Model card: {record.name}",
+        f"> {record}",
+        "Made from the record by `make cards`; see [chapter 97](97_cards.ipynb).",
+        "## What it is for",
+        _FOR,
+        "## What it is",
+        markdown_table(_made(record), ["what", "it is"]),
+        "## What it was trained and tested on",
+        f"{cells['n']:,} {cells['source']} cells (fingerprint `{cells['fingerprint']}`); see the "
+        "[data sheet](data_sheet.md). Courtesy of the U.S. National Library of Medicine.",
+        markdown_table(_counted(cells), ["part", "cells", "parasitized", "patients"]),
+        _SHARED[split.partition("-fold")[0]],
+        "## How it does",
+        "On the test cells, threshold 0.5, with 95 % intervals by resampling patients 1,000 times.",
+        markdown_table(_scores(record), ["metric", "value (interval)"]),
+        f"Accuracy differs between the {len(patients)} test patients; {below} of them are below "
+        "0.9.",
+        markdown_table(_spread(patients["accuracy"]), ["of the test patients", "accuracy"]),
+        "What a call is worth depends on how common parasites are:",
+        markdown_table(_worth(record), ["share of cells that are parasitized", "PPV", "NPV"]),
+        "## What it can't do",
+        _LIMITS,
+        "## To make it again",
+        f"```\nmalaria-nb experiment run {record.name} --split {split} --seed {a['seed']} --again"
+        "\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
 
-    prevalences = 0.5, 0.033, 0.01
-    a, recipe, split = record.about, record.about["recipe"], record.about["split"]
-    cells = a["cells"]
 
-    def choice(v):
-        return (
-            "none"
-            if v is None
-            else ", ".join(f"{k} {choice(x)}" for k, x in v.items())
-            if isinstance(v, dict)
-            else v
-        )
+_SHARED = {
+    "cell": "Split by cell, the patients of training and test are the same.",
+    "photo": "No photograph is in two parts, patients are.",
+    "patient": "No patient is in two parts.",
+}
 
-    shown = {
-        k: v
-        for k, v in recipe.items()
-        if k not in _ELSEWHERE and (k != "preprocessing" or a["weights"])
-    }  # in front of VGG-19 alone
-    made = [
-        ("recipe", f"`{record.name}`, split by {split}, seed {a['seed']}"),
-        *((_SAYS.get(k, k.replace("_", " ")), choice(v)) for k, v in shown.items()),
+
+def _made(record):
+    "Say how a model was made, a row a choice."
+    a = record.about
+    epochs, machine = a["epochs"], a["environment"]
+    with_what = [f"{k} {v}" for k, v in machine.items() if k != "device"]
+    return [
+        ("recipe", f"`{record.name}`, split by {a['split']}, seed {a['seed']}"),
+        *_choices(a),
         ("pixels", f"{a['size']} × {a['size']}, RGB, 0–255"),
         ("cells a step", a["batch"]),
-        (
-            "epochs",
-            f"{a['epochs']['done']} of {a['epochs']['planned']} at most: {a['epochs']['stopped']}",
-        ),
+        ("epochs", f"{epochs['done']} of {epochs['planned']} at most: {epochs['stopped']}"),
         ("starts from", a["weights"] or "random weights"),
-        ("time", f"{a['seconds'] / 60:.0f} minutes on {a['environment']['device']}"),
-        (
-            "made with",
-            ", ".join(f"{k} {v}" for k, v in a["environment"].items() if k not in ("device",)),
-        ),
+        ("time", f"{a['seconds'] / 60:.0f} minutes on {machine['device']}"),
+        ("made with", ", ".join(with_what)),
     ]
-    counted = [
-        (part, *(f"{cells[part][k]:,}" for k in ("cells", "parasitized", "patients")))
-        for part in ("train", "valid", "test")
-    ]
-    scores = [
-        (m, text_interval(*row)) for m, row in zip(record.metrics.index, record.metrics.to_numpy())
-    ]
-    patients = by_patient(record.predictions)
-    shares = patients["accuracy"].quantile([0, 0.1, 0.5, 0.9, 1])
-    spread = [
-        (name, f"{v:.3f}")
-        for name, v in zip(
-            (
-                "the worst patient",
-                "a tenth do worse than",
-                "half do worse than",
-                "nine tenths do worse than",
-                "the best",
-            ),
-            shares,
-        )
-    ]
-    worth = [
-        at_prevalence(*record.metrics.loc[["sensitivity", "specificity"], "value"], p)
-        for p in prevalences
-    ]
-    return (
-        "\n\n".join(
-            [
-                f"# Model card: {record.name}",
-                f"> {record}",
-                "Made from the record by `make cards`; see [chapter 97](97_cards.ipynb).",
-                "## What it is for",
-                _FOR,
-                "## What it is",
-                markdown_table(made, ["what", "it is"]),
-                "## What it was trained and tested on",
-                f"{cells['n']:,} {cells['source']} cells (fingerprint `{cells['fingerprint']}`); see the [data sheet](data_sheet.md). Courtesy of the U.S. National Library of Medicine.",
-                markdown_table(counted, ["part", "cells", "parasitized", "patients"]),
-                "Split by cell, the patients of training and test are the same."
-                if split.startswith("cell")
-                else "No patient is in two parts."
-                if split.startswith("patient")
-                else "No photograph is in two parts, patients are.",
-                "## How it does",
-                "On the test cells, threshold 0.5, with 95 % intervals by resampling patients 1,000 times.",
-                markdown_table(scores, ["metric", "value (interval)"]),
-                f"Accuracy differs between the {len(patients)} test patients; {int((patients['accuracy'] < 0.9).sum())} of them are below 0.9.",
-                markdown_table(spread, ["of the test patients", "accuracy"]),
-                "What a call is worth depends on how common parasites are:",
-                markdown_table(
-                    [
-                        (f"{100 * p:g} %", f"{w['ppv']:.3f}", f"{w['npv']:.3f}")
-                        for p, w in zip(prevalences, worth)
-                    ],
-                    ["share of cells that are parasitized", "PPV", "NPV"],
-                ),
-                "## What it can't do",
-                _LIMITS,
-                "## To make it again",
-                f"```\nmalaria-nb experiment run {record.name} --split {split} --seed {a['seed']} --again\n```",
-            ]
-        )
-        + "\n"
-    )
+
+
+def _choices(about):
+    "Say the choices of a recipe in words; the preprocessing only where VGG-19 has it in front."
+    silent = _ELSEWHERE if about["weights"] else (*_ELSEWHERE, "preprocessing")
+    shown = {k: v for k, v in about["recipe"].items() if k not in silent}
+    return [(_SAYS.get(k, k.replace("_", " ")), _choice(v)) for k, v in shown.items()]
+
+
+def _choice(value):
+    if value is None:
+        return "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_choice(v)}" for k, v in value.items())
+    return value
+
+
+def _counted(cells):
+    columns, rows = ("cells", "parasitized", "patients"), []
+    for part in ("train", "valid", "test"):
+        rows.append([part, *(f"{cells[part][c]:,}" for c in columns)])
+    return rows
+
+
+def _scores(record):
+    metrics = record.metrics
+    return [(m, text_interval(*row)) for m, row in zip(metrics.index, metrics.to_numpy())]
+
+
+def _spread(accuracy):
+    "Say how the test patients differ, from the worst to the best."
+    says = {
+        "the worst patient": 0,
+        "a tenth do worse than": 0.1,
+        "half do worse than": 0.5,
+        "nine tenths do worse than": 0.9,
+        "the best": 1,
+    }
+    return [(name, f"{accuracy.quantile(q):.3f}") for name, q in says.items()]
+
+
+def _worth(record, prevalences=(0.5, 0.033, 0.01)):
+    "Say what a positive and a negative call are worth, a row a prevalence."
+    from malaria_nb.evaluation import at_prevalence
+
+    rates, rows = record.metrics.loc[["sensitivity", "specificity"], "value"], []
+    for p in prevalences:
+        worth = at_prevalence(*rates, p)
+        rows.append((f"{100 * p:g} %", f"{worth['ppv']:.3f}", f"{worth['npv']:.3f}"))
+    return rows
 
 # %% ../nbs/97_cards.ipynb #3e96e567
+_SHEET = """\
+# Data sheet: the {source} cells
+
+Counted from the recorded folds by `make cards`; see [chapter 97](97_cards.ipynb) and \
+[chapter 01](01_dataset.ipynb).
+
+## Why it was made
+
+By the Lister Hill National Center for Biomedical Communications of the U.S. National Library of \
+Medicine, for research on the automated reading of blood smears.
+
+## What is in it
+
+{counts}
+
+Each cell is a colour picture, cut from a photograph of a Giemsa-stained thin smear, with \
+everything outside the cell painted black. A name holds the patient, the smear, the photograph \
+and the cell's number.
+
+**Not in it:** age, sex, treatment, parasitaemia, species (all are *P. falciparum*), who stained, \
+which microscope (one patient's two smears were photographed on two).
+
+## How it was collected
+
+At the Chittagong Medical College Hospital in Bangladesh, with a phone on a microscope's \
+eyepiece. Half of the cells are parasitized by selection; in the smears they come from it was \
+about 3.3 % (chapter 00). How patients were chosen is not told in the archive.
+
+## Who set the labels
+
+One expert marked every cell (chapter 01). No second reading is published, so nobody knows how \
+far two readers would agree. Fuhad et al. (2020) hold 647 parasitized and 750 uninfected cells to \
+be mislabelled; [chapter 12](12_labels.ipynb) looks into it.
+
+## What it may be used for
+
+Learning, and comparing methods on the same split. **Not** for a claim that a method works in a \
+clinic: the cells are pre-selected, from one place, and cut out already. Its parent set shares \
+192 of the 200 patients, so that one is no external test ([chapter 15](15_external.ipynb)).
+
+## Where it is, and who keeps it
+
+With the publisher: `malaria-nb data fetch` gets and checks it ([chapter 01](01_dataset.ipynb)). \
+It is not in this repository. Courtesy of the U.S. National Library of Medicine.
+"""
+
+
 def data_sheet(
     cells: pd.DataFrame,  # a row a cell: file, patient, smear, label
     source: str,  # "real (NIH/NLM)" or "synthetic"
@@ -183,6 +241,7 @@ def data_sheet(
     name = cells["file"].str.split("/").str[-1]
     day = pd.to_datetime(name.str.extract(r"IMG_(\d{8})")[0], format="%Y%m%d")
     patients = cells.groupby("patient")["label"].agg(["size", "sum"])
+    days = f"{day.min():%Y-%m-%d} to {day.max():%Y-%m-%d}, on {day.nunique()} days"
     counts = [
         ("cells", f"{len(cells):,}"),
         ("parasitized", f"{int(cells['label'].sum()):,}"),
@@ -190,42 +249,15 @@ def data_sheet(
         ("patients with no parasitized cell", int((patients["sum"] == 0).sum())),
         ("smears", cells["smear"].nunique()),
         ("photographs", f"{name.str.split('_cell_').str[0].nunique():,}"),
-        (
-            "cells of a patient",
-            f"{patients['size'].min()} to {patients['size'].max()}, half have {patients['size'].median():.0f} or fewer",
-        ),
-        (
-            "parasitized cells of a patient",
-            f"{patients['sum'].min()} to {patients['sum'].max()}, half have {patients['sum'].median():.0f} or fewer",
-        ),
-        (
-            "photographed, by the files' names",
-            f"{day.min():%Y-%m-%d} to {day.max():%Y-%m-%d}, on {day.nunique()} days",
-        ),
+        ("cells of a patient", _range(patients["size"])),
+        ("parasitized cells of a patient", _range(patients["sum"])),
+        ("photographed, by the files' names", days),
     ]
-    return (
-        "\n\n".join(
-            [
-                f"# Data sheet: the {source} cells",
-                "Counted from the recorded folds by `make cards`; see [chapter 97](97_cards.ipynb) and [chapter 01](01_dataset.ipynb).",
-                "## Why it was made",
-                "By the Lister Hill National Center for Biomedical Communications of the U.S. National Library of Medicine, for research on the automated reading of blood smears.",
-                "## What is in it",
-                markdown_table(counts, ["what", "how many"]),
-                "Each cell is a colour picture, cut from a photograph of a Giemsa-stained thin smear, with everything outside the cell painted black. A name holds the patient, the smear, the photograph and the cell's number.",
-                "**Not in it:** age, sex, treatment, parasitaemia, species (all are *P. falciparum*), who stained, which microscope (one patient's two smears were photographed on two).",
-                "## How it was collected",
-                "At the Chittagong Medical College Hospital in Bangladesh, with a phone on a microscope's eyepiece. Half of the cells are parasitized by selection; in the smears they come from it was about 3.3 % (chapter 00). How patients were chosen is not told in the archive.",
-                "## Who set the labels",
-                "One expert marked every cell (chapter 01). No second reading is published, so nobody knows how far two readers would agree. Fuhad et al. (2020) hold 647 parasitized and 750 uninfected cells to be mislabelled; [chapter 12](12_labels.ipynb) looks into it.",
-                "## What it may be used for",
-                "Learning, and comparing methods on the same split. **Not** for a claim that a method works in a clinic: the cells are pre-selected, from one place, and cut out already. Its parent set shares 192 of the 200 patients, so that one is no external test ([chapter 15](15_external.ipynb)).",
-                "## Where it is, and who keeps it",
-                "With the publisher: `malaria-nb data` gets and checks it ([chapter 01](01_dataset.ipynb)). It is not in this repository. Courtesy of the U.S. National Library of Medicine.",
-            ]
-        )
-        + "\n"
-    )
+    return _SHEET.format(source=source, counts=markdown_table(counts, ["what", "how many"]))
+
+
+def _range(counts):
+    return f"{counts.min()} to {counts.max()}, half have {counts.median():.0f} or fewer"
 
 # %% ../nbs/97_cards.ipynb #01226672
 ANSWERS = ("yes", "partly", "no", "not applicable")
@@ -234,20 +266,17 @@ ANSWERS = ("yes", "partly", "no", "not applicable")
 def read_checklists(
     path: Path,  # CSV: guideline, item, asks, answer, where, note
 ) -> pd.DataFrame:
-    "Read the answers; raise `ValueError` for an answer that is none, and for a yes that doesn't say where."
+    "Read the answers; `ValueError` for one that is none, and for a yes that doesn't say where."
     with open(path, encoding="utf-8", newline="") as f:
         table = pd.DataFrame(list(csv.DictReader(f)))
     for row in table.itertuples():
+        item = f"{row.guideline} {row.item}"
         if row.answer not in ANSWERS:
-            raise ValueError(
-                f"{row.guideline} {row.item}: answer {row.answer!r}; use one of {', '.join(ANSWERS)}"
-            )
+            raise ValueError(f"{item}: answer {row.answer!r}; use one of {', '.join(ANSWERS)}")
         if row.answer in ("yes", "partly") and not row.where:
-            raise ValueError(f"{row.guideline} {row.item} is answered {row.answer!r}: say where")
+            raise ValueError(f"{item} is answered {row.answer!r}: say where")
         if row.answer != "yes" and not row.note:
-            raise ValueError(
-                f"{row.guideline} {row.item} is answered {row.answer!r}: say in a note why"
-            )
+            raise ValueError(f"{item} is answered {row.answer!r}: say in a note why")
     if (twice := table[table.duplicated(["guideline", "item"])]).size:
         raise ValueError(f"{twice.iloc[0]['guideline']} {twice.iloc[0]['item']} is there twice")
     return table
@@ -257,23 +286,17 @@ def checklists(
     table: pd.DataFrame,  # from `read_checklists`
 ) -> str:  # Markdown
     "Write the checklists with a count of the answers first."
-    counted = pd.crosstab(table["guideline"], table["answer"]).reindex(
-        columns=ANSWERS, fill_value=0
-    )
+    counted = pd.crosstab(table["guideline"], table["answer"])
+    counted = counted.reindex(columns=ANSWERS, fill_value=0)
+    counts = [[g, *row] for g, row in zip(counted.index, counted.to_numpy())]
     parts = [
         "# Checklists: what this course answers, and what not",
-        "Made from `nbs/checklists.csv` by `make cards`; see [chapter 97](97_cards.ipynb). The items are told in our words; the guidelines themselves are the authority.",
-        markdown_table(
-            ([g, *row] for g, row in zip(counted.index, counted.to_numpy())),
-            ["guideline", *ANSWERS],
-        ),
+        "Made from `nbs/checklists.csv` by `make cards`; see [chapter 97](97_cards.ipynb). The "
+        "items are told in our words; the guidelines themselves are the authority.",
+        markdown_table(counts, ["guideline", *ANSWERS]),
     ]
+    head = ["item", "it asks for", "answered", "where", "what is missing"]
     for guideline, rows in table.groupby("guideline", sort=False):
-        parts += [
-            f"## {guideline}",
-            markdown_table(
-                ([r.item, r.asks, f"**{r.answer}**", r.where, r.note] for r in rows.itertuples()),
-                ["item", "it asks for", "answered", "where", "what is missing"],
-            ),
-        ]
+        items = [(r.item, r.asks, f"**{r.answer}**", r.where, r.note) for r in rows.itertuples()]
+        parts += [f"## {guideline}", markdown_table(items, head)]
     return "\n\n".join(parts) + "\n"

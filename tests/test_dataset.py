@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_cells import folder, name, png
+from tiny_cells import name, png
 
 from malaria_nb import course, dataset
 from malaria_nb.dataset import (

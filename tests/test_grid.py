@@ -1,10 +1,12 @@
 """What would spoil the grid: a job that is misread, a lost worker, a state that isn't so."""
 
+import json
 import os
 import signal
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from malaria_nb import grid as the_grid
@@ -42,15 +44,17 @@ def test_grid_tells_recorded_stale_unfinished_and_missing(record, edit, monkeypa
     assert state("basic_cnn-patient-s42") == "unfinished"
 
 
-def test_no_lower_loss_is_an_end_whatever_the_sentence_says(record, edit):
-    edit(record / "record.json", '"planned": 2', '"planned": 25')
-    edit(record / "record.json", '"patience": 8', '"patience": 1')
-    edit(record / "record.json", "all 2 epochs done", "keiner war niedriger")
-    edit(record / "record.json", '"best_epoch": 2', '"best_epoch": 1', missing_ok=True)
-    states = list_grid(record.parent)["state"]
-    assert states["basic_cnn-patient-s42"] == "stale"  # its patience is not the recipe's
-    (kept,) = read_records(record.parent)
-    assert kept.history.attrs["reason"] == "patience"
+def test_no_lower_loss_is_an_end_whatever_the_sentence_says(record):
+    about = json.loads((record / "record.json").read_text("utf-8"))
+    about["epochs"] |= {"planned": 25, "best_epoch": 1, "stopped": "in other words"}
+    (record / "record.json").write_text(json.dumps(about), encoding="utf-8")
+    history = pd.read_csv(record / "history.csv", index_col="epoch")
+    longer = pd.concat([history] + [history.iloc[1:]] * 8, ignore_index=True)  # 10 epochs
+    longer.index = pd.RangeIndex(1, len(longer) + 1, name="epoch")
+    longer[:8].to_csv(record / "history.csv")  # the eighth is the seventh without a lower loss
+    assert list_grid(record.parent)["state"]["basic_cnn-patient-s42"] == "unfinished"
+    longer[:9].to_csv(record / "history.csv")
+    assert list_grid(record.parent)["state"]["basic_cnn-patient-s42"] == "recorded"
 
 
 def test_no_epochs_are_refused_before_anything_is_trained(tmp_path):

@@ -42,8 +42,10 @@ def test_missing_record_names_the_command(tmp_path):
 
 def test_what_is_recorded_is_what_was_run(tiny_run, tmp_path):
     record = read_record(write_record(record_files(tiny_run), tmp_path))
-    assert record.about["cells"]["n"] == 80 == sum(
-        record.about["cells"][part]["cells"] for part in ("train", "valid", "test")
+    assert (
+        record.about["cells"]["n"]
+        == 80
+        == sum(record.about["cells"][part]["cells"] for part in ("train", "valid", "test"))
     )
     assert record.about["epochs"] == {
         "planned": 2,
