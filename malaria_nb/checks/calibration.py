@@ -52,12 +52,14 @@ def check_halved(
     extra, missing = set(changing) - truth, truth - set(changing)
     expect(
         not extra,
-        f"{len(extra)} of those that you name cannot change: which ask only for the order of scores, or on which side of 0.5 they are? "
+        f"{len(extra)} of those that you name cannot change: which ask only for the order of "
+        "scores, or on which side of 0.5 they are? "
         "And does something that is found anew move along?",
     )
     expect(
         not missing,
-        "of those that you name every one does change, but not all that change are named: look for formulas in which the score stands as a number",
+        "of those that you name every one does change, but not all that change are named: look "
+        "for formulas in which the score stands as a number",
     )
     say_right()
 
@@ -88,7 +90,8 @@ def check_fit_two(
         mine = array_of(value, (2,), "fit_two")
         expect(
             np.isfinite(mine).all(),
-            f"{what} fit_two gives {mine[0]:g} and {mine[1]:g}: keep scores away from 0 and 1 before you take logits",
+            f"{what} fit_two gives {mine[0]:g} and {mine[1]:g}: keep scores away from 0 and 1 "
+            "before you take logits",
         )
 
         def fitted(z, y):
@@ -103,7 +106,8 @@ def check_fit_two(
         where = f"{what} fit_two gives a slope of {mine[0]:.3f} and a shift of {mine[1]:.3f}"
         expect(
             not rounded or not np.allclose(mine, [1, 0]),
-            f"{where}: the minimum was not found, for the logits of scores 0 and 1 are infinite; clip first",
+            f"{where}: the minimum was not found, for the logits of scores 0 and 1 are infinite; "
+            "clip first",
         )
         expect(
             not np.allclose(mine, truth[::-1], atol=0.01),
@@ -117,7 +121,8 @@ def check_fit_two(
             )
         expect(
             not np.allclose(mine, [1 / truth[0], truth[1]], atol=0.01),
-            f"{where}: the slope is what a logit is multiplied by, a temperature is what it is divided by",
+            f"{where}: the slope is what a logit is multiplied by, a temperature is what it is "
+            "divided by",
         )
         expect(
             mine[1] != 0 or abs(truth[1]) < 0.05,
@@ -129,7 +134,9 @@ def check_fit_two(
         )
         expect(
             False,
-            f"{where}, and another pair has less cross-entropy: is it the cross-entropy that is made least, of a line through *logits*? (scikit-learn's penalty must be off: C=np.inf)",
+            f"{where}, and another pair has less cross-entropy: is it the cross-entropy that is "
+            "made least, of a line through *logits*? (scikit-learn's penalty must be off: "
+            "C=np.inf)",
         )
     say_right()
 
@@ -163,7 +170,8 @@ def check_decide(
         case = f"{what} (miss {miss:g}, alarm {alarm:g}, look {look:g})"
         expect(
             not least(cost(alarm, miss)),
-            f"{case} the two mistakes have each other's price: who calls a cell uninfected risks to miss a parasite",
+            f"{case} the two mistakes have each other's price: who calls a cell uninfected risks "
+            "to miss a parasite",
         )
         bad = np.flatnonzero(
             cost(miss, alarm)[done, np.arange(len(p))] > cost(miss, alarm).min(0) + 1e-9
@@ -175,7 +183,8 @@ def check_decide(
         i = bad[len(bad) // 2]
         expect(
             False,
-            f"{case} a cell with p = {p[i]:g} gets {done[i]}, which costs {cost(miss, alarm)[done[i], i]:.3g} on average, and something else costs less: "
+            f"{case} a cell with p = {p[i]:g} gets {done[i]}, which costs "
+            f"{cost(miss, alarm)[done[i], i]:.3g} on average, and something else costs less: "
             "work out all three expected costs",
         )
     say_right()
@@ -199,8 +208,10 @@ def check_one_each(
         found = limit(strange, names, alpha)
         expect(
             np.isclose(found, (k - 1) / 30),
-            f"for 30 patients of one cell each and alpha = {alpha:g}, the limit is the {k}th smallest value, and one_each gives the value "
-            f"{found:.4g}: is the new cell counted among its fellows, and is the limit one of the values?",
+            f"for 30 patients of one cell each and alpha = {alpha:g}, the limit is the {k}th "
+            "smallest value, and one_each gives the value "
+            f"{found:.4g}: is the new cell counted among its fellows, and is the limit one of "
+            "the values?",
         )
     expect(
         np.isinf(limit(strange[:8], names[:8], 0.1)),
@@ -212,7 +223,8 @@ def check_one_each(
     found = limit(np.r_[one, many][mixed], patient[mixed], 0.1)
     expect(
         np.isclose(found, 0.2),
-        f"of 20 patients one has 400 cells that all look strange (0.9), the others one ordinary cell each: one_each gives {found:.3g}. "
+        "of 20 patients one has 400 cells that all look strange (0.9), the others one ordinary "
+        f"cell each: one_each gives {found:.3g}. "
         "Does every patient count once?",
     )
     half, patient = (
@@ -228,13 +240,16 @@ def check_one_each(
     )
     expect(
         len(np.unique(found)) > 1,
-        "another seed gives the same limit: the cell of each patient has to be drawn at random, from a generator with that seed",
+        "another seed gives the same limit: the cell of each patient has to be drawn at random, "
+        "from a generator with that seed",
     )
     truth = 1 - binom.cdf(2, 12, 0.25)
     expect(
         abs((found == 0.8).mean() - truth) < 5 * (truth * (1 - truth) / 400) ** 0.5,
-        f"of 12 patients with one strange cell in four each, the limit is the strange value in {(found == 0.8).mean():.0%} "
-        f"of 400 draws, and should be in {truth:.0%}: is one cell drawn for each patient, all cells of the patient with the same chance?",
+        "of 12 patients with one strange cell in four each, the limit is the strange value in "
+        f"{(found == 0.8).mean():.0%} "
+        f"of 400 draws, and should be in {truth:.0%}: is one cell drawn for each patient, all "
+        "cells of the patient with the same chance?",
     )
     say_right()
 
@@ -268,7 +283,10 @@ def check_estimate_prevalence(
         ).x
         if abs(value - best) < 2e-3:
             continue
-        case = f"where {true:.1%} are parasitized and the scores were calibrated at {here:.0%}, estimate_prevalence gives {value:.4f}"
+        case = (
+            f"where {true:.1%} are parasitized and the scores were calibrated at {here:.0%}, "
+            f"estimate_prevalence gives {value:.4f}"
+        )
         expect(
             not np.isclose(value, score.mean()),
             f"{case}, the mean of the scores as they are: they still believe in {here:.0%}",
@@ -280,6 +298,7 @@ def check_estimate_prevalence(
         expect(here == 0.5, f"{case}: from which share are the scores shifted?")
         expect(
             False,
-            f"{case}: is the shift always made from the scores as they were given, and repeated until the share stays?",
+            f"{case}: is the shift always made from the scores as they were given, and repeated "
+            "until the share stays?",
         )
     say_right()

@@ -81,7 +81,8 @@ def check_sees_cell(function):
         expect(
             not (~found & wanted).any(),
             f"{name}, for {what}: {(~found & wanted).sum()} of {wanted.size} places are False that "
-            "see a pixel of the cell: how far does each layer look, and does the smallest part of the cell count?",
+            "see a pixel of the cell: how far does each layer look, and does the smallest part "
+            "of the cell count?",
         )
 
     def one(side, row, column, colour):
@@ -166,7 +167,8 @@ def check_kernel_gradient(function):
                 close(found[::-1, ::-1])
                 or np.allclose(found, convolve2d(image, above, mode="valid"))
             ),
-            f"{name} turns something by half a turn ({what}): which pixel does the first weight meet at the first place?",
+            f"{name} turns something by half a turn ({what}): which pixel does the first weight "
+            "meet at the first place?",
         )
         ratio = (found * wanted).sum() / (wanted**2).sum()
         expect(
@@ -176,7 +178,8 @@ def check_kernel_gradient(function):
         )
         expect(
             close(found),
-            f"{name} is wrong for {what}: nudge one weight of a filter by .001 and see how much (answers × "
+            f"{name} is wrong for {what}: nudge one weight of a filter by .001 and see how much "
+            "(answers × "
             "above) summed up changes",
         )
     say_right()
@@ -222,13 +225,16 @@ def check_learn_filter(function):
         fit = np.sqrt(((answers(images, k, b) - seen) ** 2).mean()) / seen.std()
         expect(
             got.any(),
-            f"{name} finds a filter that answers 0 everywhere, for {what}: where the relu lets nothing through, "
+            f"{name} finds a filter that answers 0 everywhere, for {what}: where the relu lets "
+            "nothing through, "
             "no slope comes back. Where do you start?",
         )
         expect(
             error < 0.05,
-            f"{name} has an error of {error:.0%} of the spread on new pictures and of {fit:.0%} on those it "
-            f"learnt from, for {what}: does the error still fall when you stop, is the bias learnt, too, and do you treat places "
+            f"{name} has an error of {error:.0%} of the spread on new pictures and of {fit:.0%} "
+            "on those it "
+            f"learnt from, for {what}: does the error still fall when you stop, is the bias "
+            "learnt, too, and do you treat places "
             "without an answer as what they are?",
         )
     say_right()

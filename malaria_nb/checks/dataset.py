@@ -34,7 +34,8 @@ def check_cells_until_met(
     expect(
         met(int(enough)) >= 0.99,
         f"with {enough:g} cells in the set, training has met {met(int(enough)):.0%} of such "
-        "patients, and 99 % are asked for: how many of these cells can lie in the training, when one lies in the test?",
+        "patients, and 99 % are asked for: how many of these cells can lie in the training, when "
+        "one lies in the test?",
     )
     expect(
         enough == 1 or met(int(enough) - 1) < 0.99,
@@ -165,7 +166,8 @@ def check_patient_scores(function):
     few = table([("C1", 1)] + [("C5", 0)] * 9)
     expect(
         np.allclose(found, by_hand(train, new)) and np.allclose(value(few, new), by_hand(few, new)),
-        f"{name} gives a wrong score to a patient that training has never met: all training cells together are the best guess",
+        f"{name} gives a wrong score to a patient that training has never met: all training "
+        "cells together are the best guess",
     )
     rng = np.random.default_rng(0)
 

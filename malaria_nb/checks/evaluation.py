@@ -41,12 +41,14 @@ def check_changing(
     extra, missing = set(changing) - truth, truth - set(changing)
     expect(
         not extra,
-        f"{len(extra)} of the metrics that you name cannot change: look for those computed within one row of the confusion matrix, "
+        f"{len(extra)} of the metrics that you name cannot change: look for those computed "
+        "within one row of the confusion matrix, "
         "or from pairs with one cell of either class",
     )
     expect(
         not missing,
-        "of those that you name every one does change, but not all that change are named: look for formulas with counts of both rows in them",
+        "of those that you name every one does change, but not all that change are named: look "
+        "for formulas with counts of both rows in them",
     )
     say_right()
 
@@ -114,26 +116,32 @@ def check_cheapest(
         n1, n0 = (label == 1).sum(), (label == 0).sum()
         expect(
             not costs(prevalence / n1, (1 - prevalence) * price / n0),
-            f"{what} (price {price:g}) your threshold {t:g} costs {cost(t):.4f} a cell, and another one less: "
+            f"{what} (price {price:g}) your threshold {t:g} costs {cost(t):.4f} a cell, and "
+            "another one less: "
             "which mistake does the price belong to?",
         )
         expect(
             n1 == n0 or not costs(prevalence * price, 1 - prevalence),
             f"{what} your threshold {t:g} costs {cost(t):.4f} a cell, and another one less: "
-            "sensitivity is a share of the parasitized cells, not of all, and specificity of the uninfected ones",
+            "sensitivity is a share of the parasitized cells, not of all, and specificity of the "
+            "uninfected ones",
         )
         expect(
             cost(np.inf) > least + 1e-12,
-            f"{what} your threshold {t:g} costs {cost(t):.4f} a cell: what would it cost to call nothing at all?",
+            f"{what} your threshold {t:g} costs {cost(t):.4f} a cell: what would it cost to call "
+            "nothing at all?",
         )
         expect(
             min(cost(np.nextafter(t, 2)), cost(np.nextafter(t, -1))) > least + 1e-12,
-            f"{what} a threshold a hair away from your {t:g} is cheaper: a score of at least the threshold is a call",
+            f"{what} a threshold a hair away from your {t:g} is cheaper: a score of at least the "
+            "threshold is a call",
         )
         expect(
             False,
-            f"{what} (price {price:g}, prevalence {prevalence:g}) your threshold {t:g} costs {cost(t):.4f} a cell, and another one less: "
-            "are all thresholds tried at which a cell changes sides, and does the prevalence come from the place and not from the cells?",
+            f"{what} (price {price:g}, prevalence {prevalence:g}) your threshold {t:g} costs "
+            f"{cost(t):.4f} a cell, and another one less: "
+            "are all thresholds tried at which a cell changes sides, and does the prevalence "
+            "come from the place and not from the cells?",
         )
     say_right()
 
@@ -166,12 +174,14 @@ def check_without_each(
             value = called(without_each, label.copy(), score.copy(), patient.copy(), metric)
             expect(
                 isinstance(value, (pd.Series, dict)),
-                f"without_each returns a {type(value).__name__}: a Series with the patients as index is expected",
+                f"without_each returns a {type(value).__name__}: a Series with the patients as "
+                "index is expected",
             )
             value = pd.Series(value)
             expect(
                 value.index.is_unique and set(value.index) == set(names),
-                f"without_each has {len(value)} entries, {', '.join(map(str, value.index[:3]))} …: give one for each of {patients} patients, by name",
+                f"without_each has {len(value)} entries, {', '.join(map(str, value.index[:3]))} "
+                f"…: give one for each of {patients} patients, by name",
             )
             parts = {p: t for p, t in table.groupby("patient")}
             truth, turned, accuracy = {}, [], []
@@ -200,7 +210,8 @@ def check_without_each(
             expect(not instead(turned), "a metric takes the labels first and then the scores")
             expect(
                 not instead(accuracy),
-                f"this is the accuracy, and the metric given was {metric.__name__!r}: call the function that you are given",
+                f"this is the accuracy, and the metric given was {metric.__name__!r}: call the "
+                "function that you are given",
             )
             expect(
                 right or (np.isnan(list(truth.values())) <= np.isnan(mine)).all(),
@@ -209,7 +220,8 @@ def check_without_each(
             )
             expect(
                 right,
-                f"with {n} cells of {patients} patients in no order, the metric {metric.__name__!r} isn't that of all the others' cells: "
+                f"with {n} cells of {patients} patients in no order, the metric "
+                f"{metric.__name__!r} isn't that of all the others' cells: "
                 "is every cell of the patient gone, and no one else's?",
             )
     say_right()
@@ -261,7 +273,8 @@ def check_most_moving(
             + (
                 "are both directions looked at?"
                 if one_way
-                else "it takes many cells and an unusual share of mistakes at once; let without_each find out"
+                else "it takes many cells and an unusual share of mistakes at once; let "
+                "without_each find out"
             ),
         )
     say_right()
@@ -297,8 +310,10 @@ def check_jackknife(
         expect(error, f"for the mean of {g} different numbers the standard error isn't 0")
         expect(
             False,
-            f"for the mean of {g} numbers the standard error is {truth:.4g}, and jackknife gives {error:.4g}, "
-            f"{'too small' if error < truth else 'too large'} by a factor of {max(error, truth) / max(min(error, truth), 1e-12):.4g}: "
+            f"for the mean of {g} numbers the standard error is {truth:.4g}, and jackknife gives "
+            f"{error:.4g}, "
+            f"{'too small' if error < truth else 'too large'} by a factor of "
+            f"{max(error, truth) / max(min(error, truth), 1e-12):.4g}: "
             "compare such factors for several numbers of patients",
         )
     say_right()
@@ -358,7 +373,8 @@ def check_swap_test(
             continue
         expect(
             truth < 1,
-            f"{what} no exchange gives a smaller difference than the observed one, so p can't be {p:g}: count those that are as large, too",
+            f"{what} no exchange gives a smaller difference than the observed one, so p can't be "
+            f"{p:g}: count those that are as large, too",
         )
         expect(
             min(abs(p - truth / 2), abs(p - 1 + truth / 2)) > near,
@@ -369,7 +385,8 @@ def check_swap_test(
         )
         expect(
             abs(p - tossed.mean()) > 0.03 or abs(p - truth) < 0.06,
-            f"{what} p is {p:.3f}, as if every cell were exchanged by itself: exchange all cells of a patient or none",
+            f"{what} p is {p:.3f}, as if every cell were exchanged by itself: exchange all cells "
+            "of a patient or none",
         )
         shares = np.subtract(
             *(pd.Series(right.astype(int)).groupby(patient).mean().to_numpy() for right in (a, b))
@@ -377,11 +394,13 @@ def check_swap_test(
         tossed = np.abs(rng.choice([-1, 1], (4000, len(shares))) @ shares) >= abs(shares.sum())
         expect(
             abs(p - tossed.mean()) > 5 * np.sqrt(max(p * (1 - p), 1e-3) / 2000),
-            f"{what} p is {p:.3f}, as if each patient's result were a share: take numbers of cells, not shares",
+            f"{what} p is {p:.3f}, as if each patient's result were a share: take numbers of "
+            "cells, not shares",
         )
         expect(
             False,
-            f"{what} p is {p:.3f}, too {'small' if p < truth else 'large'}: try it by hand for three patients, whose eight exchanges you can write down",
+            f"{what} p is {p:.3f}, too {'small' if p < truth else 'large'}: try it by hand for "
+            "three patients, whose eight exchanges you can write down",
         )
     say_right()
 
@@ -425,17 +444,22 @@ def check_power(
         near = 5 * np.sqrt(max(truth * (1 - truth), 0.01) / studies)
         if abs(share - truth) <= near:
             continue
-        case = f"for {patients} patients, a true difference of {gap:g} and observed ones around {mean:g} ± {scatter:g}"
+        case = (
+            f"for {patients} patients, a true difference of {gap:g} and observed ones around "
+            f"{mean:g} ± {scatter:g}"
+        )
         if patients == 5:
             hints = {
                 2
                 * norm.sf(
                     1.96
-                ): "each study knows only its own patients: from whose scatter is its standard error, and is the interval 1.96 of them to either side?",
+                ): "each study knows only its own patients: from whose scatter is its standard "
+                "error, and is the interval 1.96 of them to either side?",
                 2
                 * t.sf(
                     1.96 * 0.8**0.5
-                ): "a study's few patients scatter less around their own mean than around the true one: by what does one divide?",
+                ): "a study's few patients scatter less around their own mean than around the "
+                "true one: by what does one divide?",
                 2 * t.sf(norm.isf(0.05)): "that is an interval narrower than 95 %",
                 2
                 * t.sf(
@@ -446,18 +470,21 @@ def check_power(
             expect(abs(closest - share) > near, f"{case} power is {share:.3f}: {hints[closest]}")
         expect(
             gap or share > 0.5 * truth,
-            f"{case} power is {share:.2f}: where nothing differs, a 95 % interval still leaves out zero now and then",
+            f"{case} power is {share:.2f}: where nothing differs, a 95 % interval still leaves "
+            "out zero now and then",
         )
         expect(
             gap,
-            f"{case} power is {share:.2f}, although nothing differs in that world: is its mean the gap, and what does a study have to show?",
+            f"{case} power is {share:.2f}, although nothing differs in that world: is its mean "
+            "the gap, and what does a study have to show?",
         )
         expect(
             gap > 0, f"{case} power is {share:.2f}: a difference can be shown in either direction"
         )
         expect(
             False,
-            f"{case} power is {share:.2f}, too {'low' if share < truth else 'high'}: is the mean of the imagined world the gap, "
+            f"{case} power is {share:.2f}, too {'low' if share < truth else 'high'}: is the mean "
+            "of the imagined world the gap, "
             "and is the interval that of a mean?",
         )
     say_right()

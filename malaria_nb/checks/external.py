@@ -39,12 +39,14 @@ def check_staying(
     for name in METRICS:
         expect(
             name not in staying or moved[name] < 1e-9,
-            f"{name} does change: on 42 made-up cells it moved by {moved[name]:.2f} when all scores were multiplied by 0.7",
+            f"{name} does change: on 42 made-up cells it moved by {moved[name]:.2f} when all "
+            "scores were multiplied by 0.7",
         )
     rest = [name for name in METRICS if moved[name] < 1e-9 and name not in staying]
     expect(
         not rest,
-        "something else cannot change: which of the eight would you still know, were you told only how the cells are ranked?",
+        "something else cannot change: which of the eight would you still know, were you told "
+        "only how the cells are ranked?",
     )
     say_right()
 
@@ -69,7 +71,8 @@ def check_grey_world(
             isinstance(found, np.ndarray)
             and found.dtype == np.uint8
             and found.shape == images.shape,
-            f"grey_world gives {getattr(found, 'dtype', type(found).__name__)} of shape {getattr(found, 'shape', '?')}: bytes of the shape that came in, please",
+            f"grey_world gives {getattr(found, 'dtype', type(found).__name__)} of shape "
+            f"{getattr(found, 'shape', '?')}: bytes of the shape that came in, please",
         )
         expect(
             np.array_equal(images, kept),
@@ -89,12 +92,15 @@ def check_grey_world(
     ratio = found[inside] / images[inside]
     expect(
         (np.abs(ratio - np.median(ratio, axis=0)) < 0.02).all(),
-        "pixels of one channel were multiplied by different factors: one factor a channel, the same for all pictures",
+        "pixels of one channel were multiplied by different factors: one factor a channel, the "
+        "same for all pictures",
     )
     off = (found[inside] - images[inside] * (target / images[inside].mean(0))).mean(0)
     expect(
         np.abs(off).max() < 0.25,
-        f"the levels lie {np.abs(off).max():.1f} {'below' if off[np.abs(off).argmax()] < 0 else 'above'} what the factor gives, on average: round them to the nearest, don't cut them off",
+        f"the levels lie {np.abs(off).max():.1f} "
+        f"{'below' if off[np.abs(off).argmax()] < 0 else 'above'} what the factor gives, on "
+        "average: round them to the nearest, don't cut them off",
     )
     bright = asked(images, [240.0, 90.0, 120.0])[inside]
     factor = 240 / images[inside].mean(0)[0]
@@ -119,18 +125,23 @@ def check_coco_box(
         ("1", 480, 640, (0, 0, 480, 640)),
         ("12", 1280, 960, (1000.5, 10.25, 99.5, 200)),
     ):
-        line = f"{word} {(x + w / 2) / width:.8f} {(y + h / 2) / height:.8f} {w / width:.8f} {h / height:.8f}"
+        line = (
+            f"{word} {(x + w / 2) / width:.8f} {(y + h / 2) / height:.8f} {w / width:.8f} "
+            f"{h / height:.8f}"
+        )
         found = array_of(called(coco_box, line, width, height), (4,), "coco_box")
         if np.allclose(found, (x, y, w, h), atol=0.01):
             continue
         where = f"for the line {line!r} and a picture of {width} × {height} pixels"
         expect(
             np.allclose(found[2:], (w, h), atol=0.01),
-            f"{where} the box comes out {found[2]:g} wide and {found[3]:g} high: of what are the last two numbers a share?",
+            f"{where} the box comes out {found[2]:g} wide and {found[3]:g} high: of what are the "
+            "last two numbers a share?",
         )
         expect(
             False,
-            f"{where} the box begins at ({found[0]:g}, {found[1]:g}): which point of the box do the first two numbers name, and which one does COCO want?",
+            f"{where} the box begins at ({found[0]:g}, {found[1]:g}): which point of the box do "
+            "the first two numbers name, and which one does COCO want?",
         )
     say_right()
 
@@ -167,16 +178,20 @@ def check_copies(
         )
         expect(
             np.isin(found, np.arange(-1, 40)).all(),
-            f"copies gives {sorted(set(found.tolist()) - set(range(-1, 40)))[:3]}: numbers of old pictures, counted from 0, or -1",
+            f"copies gives {sorted(set(found.tolist()) - set(range(-1, 40)))[:3]}: numbers of "
+            "old pictures, counted from 0, or -1",
         )
         false = int((found[truth < 0] >= 0).sum())
         expect(
             false == 0,
-            f"{false} of 20 pictures that are made from none of the old ones are called copies: what would your distance be between two cells that have nothing to do with each other?",
+            f"{false} of 20 pictures that are made from none of the old ones are called copies: "
+            "what would your distance be between two cells that have nothing to do with each "
+            "other?",
         )
         right = int((found == truth)[truth >= 0].sum())
         expect(
             right >= 27,
-            f"{right} of 30 copies are found: what do a resize and JPEG change in a picture, and what do they leave?",
+            f"{right} of 30 copies are found: what do a resize and JPEG change in a picture, and "
+            "what do they leave?",
         )
     say_right()

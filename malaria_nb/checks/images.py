@@ -37,12 +37,14 @@ def check_how_many_pictures(
         }[name]
         expect(
             n <= len(different),
-            f"{name}: there are fewer different ones. Take {draw}, draw all eight, and cross out those "
+            f"{name}: there are fewer different ones. Take {draw}, draw all eight, and cross out "
+            "those "
             "that are the same",
         )
         expect(
             n >= len(different),
-            f"{name}: there are more different ones. Take {draw}, draw all eight, and cross out those "
+            f"{name}: there are more different ones. Take {draw}, draw all eight, and cross out "
+            "those "
             "that are the same",
         )
     say_right()
@@ -98,7 +100,8 @@ def check_same_stain(function):
         wrapped = (right > 254) & (found < 200)
         expect(
             not wrapped.any(),
-            f"{name}: {wrapped.any(-1).sum()} pixels that should be as bright as can be are not; what "
+            f"{name}: {wrapped.any(-1).sum()} pixels that should be as bright as can be are not; "
+            "what "
             "does a byte do with 256?",
         )
         got, wanted = (
@@ -173,19 +176,24 @@ def check_parasite_mask(function):
     )
     expect(
         np.mean(marked) <= 0.3,
-        f"{name} marks {np.mean(marked):.0%} of uninfected cells: can what you compute with bytes be "
+        f"{name} marks {np.mean(marked):.0%} of uninfected cells: can what you compute with "
+        "bytes be "
         "less than 0?",
     )
     expect(
         np.mean(marked) <= 0.01,
-        f"{name} marks {np.mean(marked):.1%} of uninfected cells, in {np.mean(np.array(marked) > 0.1):.0%} "
-        f"of them more than a tenth of the cell, and has a Dice of {np.mean(dice):.2f} on parasitized ones: what is usual "
+        f"{name} marks {np.mean(marked):.1%} of uninfected cells, in "
+        f"{np.mean(np.array(marked) > 0.1):.0%} "
+        f"of them more than a tenth of the cell, and has a Dice of {np.mean(dice):.2f} on "
+        "parasitized ones: what is usual "
         "for a cell depends on its stain",
     )
     expect(
         np.mean(dice) >= 0.75,
-        f"{name} has a mean Dice of {np.mean(dice):.2f} on 40 parasitized synthetic cells, and .75 is "
-        f"asked for; in {np.mean(np.array(dice) < 0.5):.0%} of them it is below .5. Look at these: is too much marked, or too "
+        f"{name} has a mean Dice of {np.mean(dice):.2f} on 40 parasitized synthetic cells, and "
+        ".75 is "
+        f"asked for; in {np.mean(np.array(dice) < 0.5):.0%} of them it is below .5. Look at "
+        "these: is too much marked, or too "
         "little?",
     )
     say_right()
@@ -282,7 +290,9 @@ def check_stain_jitter(function):
     after = min(after)
     expect(
         after > before - 0.05,
-        f"{name}: by the purple that stands out, {before:.0%} of pairs of synthetic cells were ranked "
-        f"rightly before and {after:.0%} are after. Make the changes smaller, or keep the channels' order",
+        f"{name}: by the purple that stands out, {before:.0%} of pairs of synthetic cells were "
+        "ranked "
+        f"rightly before and {after:.0%} are after. Make the changes smaller, or keep the "
+        "channels' order",
     )
     say_right()

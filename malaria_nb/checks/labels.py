@@ -29,7 +29,8 @@ def check_at_most_right(
     )
     expect(
         found <= max(ways),
-        f"about {found:g} cells it can't be right: count the wrong labels with which it must have agreed",
+        f"about {found:g} cells it can't be right: count the wrong labels with which it must "
+        "have agreed",
     )
     expect(
         found != min(ways),
@@ -57,13 +58,15 @@ def check_from_told(
             again = found * (1 - wrong) + (1 - found) * wrong
             expect(
                 abs(again - told) < 1e-6,
-                f"from_told({told:.3g}, {wrong}) gives {found:.4g}, and a model that is right so often would be told {again:.4g}",
+                f"from_told({told:.3g}, {wrong}) gives {found:.4g}, and a model that is right so "
+                f"often would be told {again:.4g}",
             )
     for told, wrong in ((0.97, 0.05), (0.03, 0.05), (0.85, 0.2), (0.1, 0.8)):
         found = float(array_of(called(from_told, told, wrong), (), "from_told"))
         expect(
             np.isnan(found),
-            f"from_told({told}, {wrong}) gives {found:.4g}: what is the most, and the least, that any model can be told on such labels?",
+            f"from_told({told}, {wrong}) gives {found:.4g}: what is the most, and the least, "
+            "that any model can be told on such labels?",
         )
     expect(
         np.isnan(float(array_of(called(from_told, 0.5, 0.5), (), "from_told"))),
@@ -101,7 +104,8 @@ def check_out_of_fold(
                 met = np.isin(new[:, 0], list(fits[-1])) if len(new) else np.zeros(0, bool)
                 expect(
                     not met.any(),
-                    f"{met.sum()} of {len(new)} cells are scored by a model that has been trained on cells of their patients",
+                    f"{met.sum()} of {len(new)} cells are scored by a model that has been "
+                    "trained on cells of their patients",
                 )
                 return new[:, 1] / len(code)  # the row's own number, so that its place can be told
 
@@ -124,7 +128,8 @@ def check_out_of_fold(
         least = min(map(len, fits))
         expect(
             least >= patients - patients / n - 2,
-            f"a model was trained on {least} of {patients} patients only: train on all folds but the one that is scored",
+            f"a model was trained on {least} of {patients} patients only: train on all folds but "
+            "the one that is scored",
         )
     say_right()
 
@@ -168,17 +173,22 @@ def check_control(
         found = called(control, t.copy(), 2000, 12)
         expect(
             isinstance(found, (tuple, list, np.ndarray)) and len(found) == 3,
-            "control should give three numbers: the excess, and the low and the high end of its interval",
+            "control should give three numbers: the excess, and the low and the high end of its "
+            "interval",
         )
         excess, low, high = array_of(found, (3,), "control")
-        case = f"for {a.sum()} patients with {u[a].sum()} uninfected cells, {d[a].sum()} of them disputed, and {b.sum()} controls with {u[b].sum()} and {d[b].sum()}"
+        case = (
+            f"for {a.sum()} patients with {u[a].sum()} uninfected cells, {d[a].sum()} of them "
+            f"disputed, and {b.sum()} controls with {u[b].sum()} and {d[b].sum()}"
+        )
         expect(
             not np.isclose(excess, d[a].sum() - d[b].sum()) or np.isclose(excess, value),
             f"{case} the excess isn't the difference of the counts: the groups differ in size",
         )
         expect(
             np.isclose(excess, value),
-            f"{case} your excess is {excess:.1f}: is the control's rate that of all its cells together, and is it applied to the other group's uninfected cells?",
+            f"{case} your excess is {excess:.1f}: is the control's rate that of all its cells "
+            "together, and is it applied to the other group's uninfected cells?",
         )
 
         def variance(g, total):  # of a ratio of sums over patients
@@ -198,18 +208,23 @@ def check_control(
             continue
         expect(
             low < excess < high,
-            f"{case} the interval from {low:.1f} to {high:.1f} doesn't hold the excess {excess:.1f}",
+            f"{case} the interval from {low:.1f} to {high:.1f} doesn't hold the excess "
+            f"{excess:.1f}",
         )
         expect(
             abs(got - other) > 0.05 * half,
-            f"{case} the interval is too narrow: the control's rate comes from few patients and isn't known for certain",
+            f"{case} the interval is too narrow: the control's rate comes from few patients and "
+            "isn't known for certain",
         )
         expect(
             abs(got - cells) > 0.05 * half,
-            f"{case} the interval is that of cells drawn one by one: draw patients, with all their cells",
+            f"{case} the interval is that of cells drawn one by one: draw patients, with all "
+            "their cells",
         )
         expect(
             False,
-            f"{case} the interval is {got:.1f} to either side, too {'narrow' if got < half else 'wide'}: are both groups of patients drawn with replacement, each as large as it is?",
+            f"{case} the interval is {got:.1f} to either side, too "
+            f"{'narrow' if got < half else 'wide'}: are both groups of patients drawn with "
+            "replacement, each as large as it is?",
         )
     say_right()

@@ -31,12 +31,15 @@ def check_cells_for_half(
         )
         expect(
             left < 0.54,
-            f"{name}: with {times:g} times the cells, {left:.0%} of the limit is left: more cells are needed. "
-            "Does this reader wait for one parasite, or for more than the usual number of false ones?",
+            f"{name}: with {times:g} times the cells, {left:.0%} of the limit is left: more "
+            "cells are needed. "
+            "Does this reader wait for one parasite, or for more than the usual number of false "
+            "ones?",
         )
         expect(
             left > 0.46,
-            f"{name}: with {times:g} times the cells, only {left:.0%} of the limit is left: fewer will do. What "
+            f"{name}: with {times:g} times the cells, only {left:.0%} of the limit is left: "
+            "fewer will do. What "
             "grows with the cells here, and what with their square root?",
         )
     say_right()
@@ -53,13 +56,16 @@ def check_true_parasitaemia(function):
         found = array_of(called(function, counted, 1_000, sens, spec), (), name)
         expect(
             not np.isnan(found),
-            f"{name} gives NaN for a reader with sensitivity {sens:.2f} and specificity {spec:.2f}, who "
+            f"{name} gives NaN for a reader with sensitivity {sens:.2f} and specificity "
+            f"{spec:.2f}, who "
             "does tell something",
         )
         expect(
             np.isclose(found, p),
-            f"{name} gives {found:.4f} for {counted:.1f} of 1,000 cells, sensitivity {sens:.2f} and "
-            f"specificity {spec:.2f}. Put that into apparent_parasitaemia: the count doesn't come out again",
+            f"{name} gives {found:.4f} for {counted:.1f} of 1,000 cells, sensitivity {sens:.2f} "
+            "and "
+            f"specificity {spec:.2f}. Put that into apparent_parasitaemia: the count doesn't "
+            "come out again",
         )
     expect(
         array_of(called(function, 3, 1_000, 0.95, 0.98), (), name) >= 0,
@@ -72,14 +78,16 @@ def check_true_parasitaemia(function):
     )
     expect(
         np.isclose(array_of(called(function, 990, 1_000, 0.95, 0.98), (), name), 1),
-        f"{name} should give 1, and no other number, when a slide shows more than a fully infected one would",
+        f"{name} should give 1, and no other number, when a slide shows more than a fully "
+        "infected one would",
     )
     for sens, spec in ((0.5, 0.5), (0, 1), (0.25, 0.5)):
         try:
             found = called(function, 100, 1_000, sens, spec)
         except Wrong as e:
             raise Wrong(
-                f"for sensitivity {sens} and specificity {spec}, {e}: what should come back when they add up to "
+                f"for sensitivity {sens} and specificity {spec}, {e}: what should come back when "
+                "they add up to "
                 f"{sens + spec:g}?"
             ) from None
         expect(
@@ -130,7 +138,8 @@ def check_unevenness(function):
     expect(
         np.isclose(value(even), oracle(even)),
         f"{name} gives {value(even):.3f} for six patients with fifty uninfected cells "
-        "each, and a wrong one: is the variance that of a binomial, and the sum divided by one less than the patients?",
+        "each, and a wrong one: is the variance that of a binomial, and the sum divided by one "
+        "less than the patients?",
     )
     spared = table(5, [50] * 6, [0.1, 0.2, 0, 0.2, 0.1, 0], [0] * 6)
     expect(
@@ -148,7 +157,8 @@ def check_unevenness(function):
     expect(
         np.isclose(value(sizes), oracle(sizes)),
         f"{name} is right as long as all patients have as many cells, and wrong "
-        "when they don't: the common rate is that of all cells together, and what is expected depends on a patient's cells",
+        "when they don't: the common rate is that of all cells together, and what is expected "
+        "depends on a patient's cells",
     )
     for t in (
         table(3, [60, 15, 30, 80], [0.2, 0.1, 0.4, 0.02], [5, 40, 0, 9]),
@@ -191,7 +201,8 @@ def check_stop_early(function):
         )
         expect(
             isinstance(read, (int, float, np.number)) and read == np.floor(read) and 1 <= read <= n,
-            f"{short}{name} says that it read {read!r} cells: expected a whole number, 1 or more, and no more than there are",
+            f"{short}{name} says that it read {read!r} cells: expected a whole number, 1 or "
+            "more, and no more than there are",
         )
         return bool(positive), int(read)
 
@@ -233,17 +244,20 @@ def check_stop_early(function):
     read = np.mean([r for _, r in healthy + ill])
     expect(
         false < 0.08,
-        f"{name} calls {false:.0%} of 400 healthy slides positive. Every look is one more chance to be fooled: "
+        f"{name} calls {false:.0%} of 400 healthy slides positive. Every look is one more chance "
+        "to be fooled: "
         "ask for more before you stop",
     )
     expect(
         missed < 0.08,
-        f"{name} calls {missed:.0%} of 400 slides with 1 % parasitaemia negative. Ask for more before you stop "
+        f"{name} calls {missed:.0%} of 400 slides with 1 % parasitaemia negative. Ask for more "
+        "before you stop "
         "on that side",
     )
     expect(
         read <= 2 / 3 * fixed,
-        f"{name} keeps its promises and reads {read:,.0f} cells on average; a count fixed in advance "
+        f"{name} keeps its promises and reads {read:,.0f} cells on average; a count fixed in "
+        "advance "
         f"needs {fixed:,}. Which slides could have been stopped sooner?",
     )
     say_right()

@@ -21,13 +21,15 @@ def check_three_fields(
     expect(0 <= share <= 1, f"{share:g} is no share: it lies between 0 and 1")
     expect(
         share > 0.03,
-        f"{share:.4f} is too low: does the field that was refused count for cells or parasites that nobody saw?",
+        f"{share:.4f} is too low: does the field that was refused count for cells or parasites "
+        "that nobody saw?",
     )
     expect(share > 0.04, f"{share:.4f} is too low: do 120 cells count for more than 40?")
     expect(share != 0.044, "0.044 is rounded to three digits: give the fraction, or four digits")
     expect(
         abs((share - 1 / 40) * 40 - (6 / 120 - share) * 120) < 0.02,
-        f"{share:.4f} doesn't lie three times nearer to the share of the field with three times the cells: "
+        f"{share:.4f} doesn't lie three times nearer to the share of the field with three times "
+        "the cells: "
         "how many cells were read?",
     )
     say_right()
@@ -64,10 +66,14 @@ def check_cells_needed(
         def high(n):
             return binomtest(0, int(n)).proportion_ci(confidence, "exact").high if n else 1.0
 
-        case = f"with none of {n} cells parasitized, the {confidence:.0%} interval ends at {high(n):.5f}"
+        case = (
+            f"with none of {n} cells parasitized, the {confidence:.0%} interval ends at "
+            f"{high(n):.5f}"
+        )
         expect(
             high(n) < limit,
-            f"{case}, which is not below {limit:g}: read more, and mind that the interval has two sides",
+            f"{case}, which is not below {limit:g}: read more, and mind that the interval has "
+            "two sides",
         )
         expect(high(n - 1) >= limit, f"{case}; fewer cells would do for {limit:g}, too")
     say_right()
@@ -103,14 +109,19 @@ def check_corrected_interval(
         ends = array_of(called(corrected_interval, *counts), (2,), "corrected_interval")
         expect(
             ends.max() <= 1,
-            f"the ends are {ends[0]:g} and {ends[1]:g}: shares are expected, from 0 to 1, and no per cent",
+            f"the ends are {ends[0]:g} and {ends[1]:g}: shares are expected, from 0 to 1, and no "
+            "per cent",
         )
         p, reach = truth(*counts)
         mine, wanted = (ends[1] - ends[0]) / 2, np.sqrt((reach**2).sum())
-        case = f"for {counts[0]} of {counts[1]} cells called, and tn, fp, fn, tp = {', '.join(map(str, counts[2:]))}"
+        case = (
+            f"for {counts[0]} of {counts[1]} cells called, and tn, fp, fn, tp = "
+            f"{', '.join(map(str, counts[2:]))}"
+        )
         expect(
             abs(ends.mean() - p) < 0.15 * wanted,
-            f"{case} the interval lies around {ends.mean():.4f}, and the corrected share is {p:.4f}: what does each rate divide by?",
+            f"{case} the interval lies around {ends.mean():.4f}, and the corrected share is "
+            f"{p:.4f}: what does each rate divide by?",
         )
         for part, name in zip(
             reach,
@@ -138,14 +149,16 @@ def check_corrected_interval(
     )
     expect(
         low == 0 and 0 <= high <= 1,
-        f"where fewer cells are called than false alarms are expected, the ends are {low:.3f} and {high:.3f}: clip them to 0–1",
+        f"where fewer cells are called than false alarms are expected, the ends are {low:.3f} "
+        f"and {high:.3f}: clip them to 0–1",
     )
     low, high = array_of(
         called(corrected_interval, 300, 3000, 180, 20, 10, 40), (2,), "corrected_interval"
     )
     expect(
         high > 0.03,
-        f"with 300 of 3,000 called at a specificity of .9 the upper end is {high:.3f}: are the draws clipped too early, or drawn too seldom?",
+        f"with 300 of 3,000 called at a specificity of .9 the upper end is {high:.3f}: are the "
+        "draws clipped too early, or drawn too seldom?",
     )
     say_right()
 
@@ -172,18 +185,24 @@ def check_fields_needed(
         def error(n):
             return 1.96 * one.std() / np.sqrt(max(n, 1e-9))
 
-        case = f"for p={p:g}, {cells} cells a field, a correlation of {correlation:g} and a reach of {reach:g} you plan {n} fields"
+        case = (
+            f"for p={p:g}, {cells} cells a field, a correlation of {correlation:g} and a reach "
+            f"of {reach:g} you plan {n} fields"
+        )
         expect(
             not 3.5 < n / (error(1) / reach) ** 2 < 4.5,
-            f"{case}, four times as many as are needed: the reach is to one side of the truth, so it isn't halved",
+            f"{case}, four times as many as are needed: the reach is to one side of the truth, "
+            "so it isn't halved",
         )
         expect(
             n <= 1.5 * (error(1) / reach) ** 2 + 1,
-            f"{case}, where {(error(1) / reach) ** 2:.0f} or so would do: are cells taken for fields, or is the design effect squared?",
+            f"{case}, where {(error(1) / reach) ** 2:.0f} or so would do: are cells taken for "
+            "fields, or is the design effect squared?",
         )
         expect(
             error(n) <= 1.012 * reach,
-            f"{case}; 1.96 standard errors are {error(n):.4f} then, more than the reach: are cells of a field independent, and which way is rounded?",
+            f"{case}; 1.96 standard errors are {error(n):.4f} then, more than the reach: are "
+            "cells of a field independent, and which way is rounded?",
         )
         expect(error(n - 1) >= 0.988 * reach, f"{case}; one field less would do")
     say_right()

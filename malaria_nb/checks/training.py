@@ -47,7 +47,8 @@ def check_loss_order(
     )
     expect(
         not falls,
-        f"in {falls} place{'s' * (falls > 1)} of your list the loss falls from one name to the next: work out what one cell costs "
+        f"in {falls} place{'s' * (falls > 1)} of your list the loss falls from one name to the "
+        "next: work out what one cell costs "
         "at 0.0001, at 0.5 and at 0.99, then weigh by how many there are",
     )
     say_right()
@@ -95,7 +96,8 @@ def check_backward(
             )
             expect(
                 all(np.array_equal(a, b) for a, b in zip(before, (x, y, *w))),
-                "backward changes the arrays that it is given: compute slopes only, the step comes later",
+                "backward changes the arrays that it is given: compute slopes only, the step "
+                "comes later",
             )
             for name, mine, truth in reversed(
                 list(zip("Wbvc", found, nudged(x, y, *w)))
@@ -106,11 +108,13 @@ def check_backward(
                     continue
                 expect(
                     n == 1 or not np.allclose(mine, n * truth, atol=1e-6),
-                    f"the slope of {name} is too large by a factor that is the number of cells: the loss is a mean",
+                    f"the slope of {name} is too large by a factor that is the number of cells: "
+                    "the loss is a mean",
                 )
                 expect(
                     n == 1 or not np.allclose(n * mine, truth, atol=1e-6),
-                    f"the slope of {name} is too small by a factor that is the number of cells: how often is it divided?",
+                    f"the slope of {name} is too small by a factor that is the number of cells: "
+                    "how often is it divided?",
                 )
                 expect(
                     not np.allclose(mine, -truth, atol=1e-6),
@@ -118,11 +122,13 @@ def check_backward(
                 )
                 expect(
                     False,
-                    f"the slope of {name} differs from what nudging {name} does to the loss, for {n} cell{'s' * (n > 1)}{where}: look "
+                    f"the slope of {name} differs from what nudging {name} does to the loss, for "
+                    f"{n} cell{'s' * (n > 1)}{where}: look "
                     + (
                         "at what the loss does to the sigmoid's own slope"
                         if name in "vc"
-                        else "at what a silent unit hands back, and multiply by what stands between this unit and z"
+                        else "at what a silent unit hands back, and multiply by what stands "
+                        "between this unit and z"
                     ),
                 )
     say_right()
@@ -180,7 +186,10 @@ def check_stop(
         ),
     ]
     for losses, patience, margin, what in cases:
-        example = f"for {what} ({', '.join(f'{x:.2f}' for x in losses)}; patience {patience}, margin {margin:g})"
+        example = (
+            f"for {what} ({', '.join(f'{x:.2f}' for x in losses)}; patience {patience}, margin "
+            f"{margin:g})"
+        )
         try:
             found = called(stop, list(losses), patience, margin)
         except Wrong as e:
@@ -200,7 +209,8 @@ def check_stop(
         )
         expect(
             run == right_run,
-            f"{example} the training stops at another epoch than {run:g}: what counts as an improvement, and over what?",
+            f"{example} the training stops at another epoch than {run:g}: what counts as an "
+            "improvement, and over what?",
         )
         expect(
             kept == right_kept,
@@ -223,7 +233,8 @@ def check_patience(
     lowest = int(np.argmin(val_loss)) + 1
     expect(
         _keras_stop(val_loss, n, 0.0)[1] == lowest,
-        f"with patience {n} the training ends before it reaches its lowest loss: follow the list to where it stops",
+        f"with patience {n} the training ends before it reaches its lowest loss: follow the list "
+        "to where it stops",
     )
     expect(
         n == 1 or _keras_stop(val_loss, n - 1, 0.0)[1] != lowest,
@@ -281,12 +292,14 @@ def check_adam(
         always_0 = np.asarray(slope(given_start)) == 0
         expect(
             np.isfinite(path[1, ~always_0]).all(),
-            f"{what} the very first step is NaN or infinite, though the slope is not 0: by what is each "
+            f"{what} the very first step is NaN or infinite, though the slope is not 0: by what "
+            "is each "
             "mean divided in that step, and from which number does the paper count its steps?",
         )
         expect(
             np.isfinite(path).all(),
-            f"{what} the path holds NaN or infinite values: what happens where a slope has always been 0?",
+            f"{what} the path holds NaN or infinite values: what happens where a slope has "
+            "always been 0?",
         )
         expect(
             np.allclose(path[0], start),
@@ -305,11 +318,13 @@ def check_adam(
         expect(not turned, f"{what} the first step goes uphill: walk against the slope")
         expect(
             first != 1,
-            f"{what} the very first step has the wrong length: what do the two running means hold after one slope, "
+            f"{what} the very first step has the wrong length: what do the two running means "
+            "hold after one slope, "
             "what does the paper do about it, and do you use the `rate` that you are given?",
         )
         expect(
             False,
-            f"{what} the path leaves Keras's at step {first}: is the slope felt anew at each place, and do both means decay by their own beta?",
+            f"{what} the path leaves Keras's at step {first}: is the slope felt anew at each "
+            "place, and do both means decay by their own beta?",
         )
     say_right()

@@ -43,8 +43,10 @@ def check_costliest(
         side //= 2
     how = {
         "weights": "a kernel grows with the channels that come in times those that go out",
-        "multiplications": "multiply each layer's weights by the pixels of its picture, whose side is halved and rounded down from block to block, and add up the layers",
-        "numbers": "a layer gives pixels times channels; see what each of the two does from block to block",
+        "multiplications": "multiply each layer's weights by the pixels of its picture, whose side is halved "
+        "and rounded down from block to block, and add up the layers",
+        "numbers": "a layer gives pixels times channels; see what each of the two does from block to "
+        "block",
     }
     for name, block in named.items():
         expect(
@@ -100,20 +102,24 @@ def check_first_layer(
         strength = [np.abs(kernel).sum() for kernel in (new_kernel, kernel)]
         expect(
             np.isclose(strength[0], strength[1] * 255, rtol=1e-6),
-            "the new kernel is too strong or too weak: the app's pixels are smaller, so what must their weights be?",
+            "the new kernel is too strong or too weak: the app's pixels are smaller, so what "
+            "must their weights be?",
         )
         expect(
             same(*step),
-            "even for grey pictures, where the order of colours can't matter, the new kernel answers differently: "
+            "even for grey pictures, where the order of colours can't matter, the new kernel "
+            "answers differently: "
             "which of the four axes did you turn?",
         )
         expect(
             same(new(images[0]) - new(images[1]), old(images[0]) - old(images[1])),
-            "grey pictures are answered right and coloured ones are not: whose weights meet the red of the app?",
+            "grey pictures are answered right and coloured ones are not: whose weights meet the "
+            "red of the app?",
         )
         expect(
             same(new(images[2]), old(images[2])),
-            "the kernel is right, the bias is not: what does the old layer add for the mean colour, colour by colour and in which units?",
+            "the kernel is right, the bias is not: what does the old layer add for the mean "
+            "colour, colour by colour and in which units?",
         )
     say_right()
 
@@ -185,16 +191,19 @@ def check_still(
         )
         expect(
             not empty,
-            f"{what}: {', '.join(sorted(empty))} has no weights, so it can neither move nor stand still",
+            f"{what}: {', '.join(sorted(empty))} has no weights, so it can neither move nor "
+            "stand still",
         )
         gone, missed = sorted(found - truth), sorted(truth - found)
         expect(
             not gone,
-            f"{what}: {', '.join(gone)} did move; compare every weight of the layer, bit by bit, before and after",
+            f"{what}: {', '.join(gone)} did move; compare every weight of the layer, bit by bit, "
+            "before and after",
         )
         expect(
             not missed,
-            f"{what}: {', '.join(missed)} stood still and is not in your set; what the flag says is not what happens",
+            f"{what}: {', '.join(missed)} stood still and is not in your set; what the flag says "
+            "is not what happens",
         )
 
     model = ready(small(), {"early"}, 0.01)
@@ -234,7 +243,8 @@ def check_cut(
             found = keras.ops.convert_to_numpy(model(image))
         except Exception as e:
             raise Wrong(
-                f"the model behind block {block} stops with {type(e).__name__} on RGB pictures of {size} pixels: "
+                f"the model behind block {block} stops with {type(e).__name__} on RGB pictures "
+                f"of {size} pixels: "
                 "does it begin at the base's own input?"
             ) from None
         found = array_of(found, (1, x.shape[2]), f"the model behind block {block}")
@@ -246,7 +256,8 @@ def check_cut(
             continue
         expect(
             not close(last.mean((0, 1))),
-            f"the model behind block {block} gives the mean before pooling: end behind the pooling layer",
+            f"the model behind block {block} gives the mean before pooling: end behind the "
+            "pooling layer",
         )
         expect(
             x.shape[:2] == (1, 1) or not close(x.max((0, 1))),
@@ -254,7 +265,8 @@ def check_cut(
         )
         expect(
             False,
-            f"the model behind block {block} gives other numbers than that block does: are its weights the base's own, and where does it end?",
+            f"the model behind block {block} gives other numbers than that block does: are its "
+            "weights the base's own, and where does it end?",
         )
     expect(
         all(np.array_equal(a, b) for a, b in zip(before, base.get_weights())),
@@ -337,7 +349,8 @@ def check_probe(
             expect(not all(found), f"{what} probe gives {share:.3f}, as if this were so: {mistake}")
         expect(
             False,
-            f"{what} probe gives {share:.3f}, which isn't the share that is right: whose cells are in the two means, is the distance the ordinary one, "
+            f"{what} probe gives {share:.3f}, which isn't the share that is right: whose cells "
+            "are in the two means, is the distance the ordinary one, "
             "and how much does each cell count in the end?",
         )
     features, label = (
@@ -347,6 +360,7 @@ def check_probe(
     share = float(array_of(called(probe, features, label, np.array([*"AAAABBCC"])), (), "probe"))
     expect(
         abs(share - 5 / 8) < 1e-9,
-        f"where four cells of eight are as far from one mean as from the other, probe gives {share:.3f}: to which class does a tie go?",
+        "where four cells of eight are as far from one mean as from the other, probe gives "
+        f"{share:.3f}: to which class does a tie go?",
     )
     say_right()
