@@ -127,8 +127,8 @@ def check_eight_bits(
         worst = np.abs(q * scale - w).max() / scale
         expect(
             worst < 0.5 + 1e-6,
-            f"a weight moves by {worst:.2f} of the scale: rounding to the nearest keeps it "
-            "within a half",
+            f"a weight moves by {worst:.2f} of the scale: rounding to the nearest keeps it within "
+            "a half",
         )
     say_right()
 

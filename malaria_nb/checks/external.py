@@ -7,6 +7,7 @@ __all__ = ['check_staying', 'check_grey_world', 'check_coco_box', 'check_copies'
 
 # %% ../../nbs/checks/15_external.ipynb #346c63b9
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -51,10 +52,25 @@ def check_staying(
     say_right()
 
 # %% ../../nbs/checks/15_external.ipynb #00d2f7b8
+def _grey_world_asked(grey_world, images, target):
+    kept = images.copy()
+    found = called(grey_world, images, np.array(target, float))
+    expect(
+        isinstance(found, np.ndarray) and found.dtype == np.uint8 and found.shape == images.shape,
+        f"grey_world gives {getattr(found, 'dtype', type(found).__name__)} of shape "
+        f"{getattr(found, 'shape', '?')}: bytes of the shape that came in, please",
+    )
+    expect(
+        np.array_equal(images, kept),
+        "grey_world changes the pictures that it is given: make a new array",
+    )
+    return found
+
+
 def check_grey_world(
     grey_world: Callable,  # (images, target) -> images
 ):
-    "Check a normalisation of colour: its means, its ratios, its black, and that one factor serves all pictures."
+    "Check a normalisation of colour: its means, ratios, black, and one factor for all pictures."
     rng = np.random.default_rng(15)
     images = (
         rng.integers(40, 120, (6, 20, 20, 3)).astype(np.uint8)
@@ -64,21 +80,7 @@ def check_grey_world(
         x[:, : 3 + i] = 0
     inside = images.max(-1) > 0
 
-    def asked(images, target):
-        kept = images.copy()
-        found = called(grey_world, images, np.array(target, float))
-        expect(
-            isinstance(found, np.ndarray)
-            and found.dtype == np.uint8
-            and found.shape == images.shape,
-            f"grey_world gives {getattr(found, 'dtype', type(found).__name__)} of shape "
-            f"{getattr(found, 'shape', '?')}: bytes of the shape that came in, please",
-        )
-        expect(
-            np.array_equal(images, kept),
-            "grey_world changes the pictures that it is given: make a new array",
-        )
-        return found
+    asked = partial(_grey_world_asked, grey_world)
 
     target = np.array([150.0, 90.0, 120.0])
     found = asked(images, target)
@@ -149,7 +151,7 @@ def check_coco_box(
 def check_copies(
     copies: Callable,  # (new, old) -> number of the old picture, or -1
 ):
-    "Check a search for copies on drawn cells, resized and compressed, among cells that are no copies."
+    "Check a search for copies: drawn cells, resized and compressed, among others."
     import cv2
 
     from malaria_nb.synthetic import draw_cell
@@ -178,8 +180,8 @@ def check_copies(
         )
         expect(
             np.isin(found, np.arange(-1, 40)).all(),
-            f"copies gives {sorted(set(found.tolist()) - set(range(-1, 40)))[:3]}: numbers of "
-            "old pictures, counted from 0, or -1",
+            f"copies gives {sorted(set(found.tolist()) - set(range(-1, 40)))[:3]}: numbers of old "
+            "pictures, counted from 0, or -1",
         )
         false = int((found[truth < 0] >= 0).sum())
         expect(

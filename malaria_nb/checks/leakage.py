@@ -31,8 +31,10 @@ def check_closing(
         "stand in the table",
     )
     wrong = {
-        "half and half": "a patient who was met in training brings a stain that was met, too, whatever share "
-        "of his cells is parasitized",
+        "half and half": (
+            "a patient who was met in training brings a stain that was met, too, whatever share "
+            "of his cells is parasitized"
+        ),
         "more cells": "with more cells of a patient, is he recognised less, or better?",
         "by photograph": "whose other photographs are in training?",
     }
