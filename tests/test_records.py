@@ -257,6 +257,7 @@ def child(home):
     )
 
 
+@pytest.mark.slow
 def test_ten_kills_change_nothing(tmp_path):
     began = time.monotonic()
     expected, error = child(tmp_path / "undisturbed").communicate(timeout=300)
@@ -275,6 +276,7 @@ def test_ten_kills_change_nothing(tmp_path):
     assert resumed == expected, f"seed {seed}\n{error[-2000:]}"
 
 
+@pytest.mark.slow
 def test_cluster_loses_a_worker(tmp_path, monkeypatch):
     from dask.distributed import Client, LocalCluster
 

@@ -58,6 +58,7 @@ def epochs_in(folder):
         return 0
 
 
+@pytest.mark.slow
 def test_killed_training_ends_as_an_undisturbed_one(tmp_path):
     undisturbed, folder, seed = child(), tmp_path / "fit", random.randrange(1000)
     chance = random.Random(seed)
