@@ -10,8 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from malaria_nb.predict import SHA256
 
+from malaria_nb.predict import SHA256
 from malaria_nb.sample import SAMPLE_SHA256, ZIP
 
 ROOT = Path(__file__).resolve().parents[1]
