@@ -103,7 +103,7 @@ def _words(node) -> str:
 def doctor_says() -> str:
     "Return a table of all that `malaria-nb doctor` can complain of, read from its code."
     rows = []
-    for function in ast.parse((ROOT / "malaria_nb" / "cli.py").read_text("utf-8")).body:
+    for function in ast.parse((ROOT / "malaria_nb" / "doctor.py").read_text("utf-8")).body:
         if not (isinstance(function, ast.FunctionDef) and function.name.startswith("_check_")):
             continue
         calls = [
