@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .dataset import course_cells, fingerprint
+from .cells import course_cells, fingerprint
 from .device import choose_precision
 from .kinds import kind_named
 from .recipes import Recipe, choices, parents, planned, recipe_named, scaled, split_as
@@ -47,7 +47,7 @@ class Plan:
     def corrections(self) -> pd.DataFrame | None:  # of labels; None: as published
         if not self.recipe.labels:
             return None
-        from malaria_nb.labels import course_corrections
+        from malaria_nb.corrections import course_corrections
 
         return course_corrections(self.settings, self.cells)
 

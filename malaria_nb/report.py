@@ -56,7 +56,7 @@ def standings(
 
     An entry is "0.944 (0.930–0.957)", with its 95 % interval by patient; behind it come the other
     seeds' values."""
-    from malaria_nb.evaluation import article_table
+    from malaria_nb.article import article_table
 
     article = article_table()
     theirs = article.loc[metric].to_dict() if metric in article.index else {}
@@ -151,7 +151,7 @@ def plot_standings(
 
 def _panel(ax, metric, records):
     "Draw one metric of every model: a row a model, a mark a record."
-    from malaria_nb.evaluation import article_table
+    from malaria_nb.article import article_table
 
     theirs, names = article_table().loc[metric], list(MODELS)
     at = [names.index(m) - 0.3 for m in theirs.index]
