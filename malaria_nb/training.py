@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from .images import Batches
+from .batches import Batches
 from .process import needs
 
 with needs("train"):

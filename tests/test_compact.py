@@ -6,11 +6,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from malaria_nb.batches import Batches
 from malaria_nb.compact import compact_cnn, one_cycle
 from malaria_nb.export import PRECISIONS, export_litert, export_onnx, with_evidence
 from malaria_nb.fitting import fit
 from malaria_nb.golden import GOLDEN
-from malaria_nb.images import Batches
 from malaria_nb.predict import CompactModel
 from malaria_nb.recipes import RECIPES, choices, planned
 from malaria_nb.run import run
@@ -128,8 +128,8 @@ def test_averaged_weights_survive_a_resumed_training(tmp_path):
         model = compile_model(compact_cnn(24, (4, 6), (2, 2)), "adamw", 1e-2, averaging=0.9)
         fit(
             model,
-            Batches(CELLS, label, batch=8, shuffle=True),
-            Batches(CELLS, label, batch=8),
+            Batches(CELLS, label, batch_size=8, shuffle=True),
+            Batches(CELLS, label, batch_size=8),
             epochs,
             folder,
             None,
