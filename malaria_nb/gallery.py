@@ -5,9 +5,6 @@
 # %% auto #0
 __all__ = ['show_cells']
 
-# %% ../nbs/75_gallery.ipynb #26e8d9c4
-from .process import needs
-
 # %% ../nbs/75_gallery.ipynb #0cf78720
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,6 +13,7 @@ import numpy as np
 
 from .dataset import CLASSES
 from .figures import COLORS
+from .process import needs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
