@@ -13,6 +13,7 @@ import numpy as np
 
 from .dataset import CLASSES
 from .figures import COLORS
+from .process import needs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +28,8 @@ def show_cells(
     side: float = 1.2,  # width of one image, inches
 ) -> "Figure":
     "Draw images in a grid; raise `ValueError` unless there is one label or title an image."
-    import matplotlib.pyplot as plt  # not part of the core
+    with needs("plot"):
+        import matplotlib.pyplot as plt  # not part of the core
 
     for name, texts in (("labels", label), ("titles", titles)):
         if texts is not None and len(texts) != len(images):

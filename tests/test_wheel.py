@@ -95,8 +95,9 @@ def core(wheel, tmp_path_factory):
     folder = tmp_path_factory.mktemp("core")
     sh(sys.executable, "-m", "venv", folder / "env", cwd=folder)
     programs = folder / "env" / ("Scripts" if sys.platform == "win32" else "bin")
-    pip = (programs / "python", "-m", "pip", "install", "--quiet", "-c", ROOT / "requirements.lock")
-    sh(*pip, wheel, cwd=folder)
+    # -I: a PYTHONPATH that leads to the clone would count as installed
+    pip = (programs / "python", "-I", "-m", "pip", "install", "--quiet")
+    sh(*pip, "-c", ROOT / "requirements.lock", wheel, cwd=folder)
     home = {"MALARIA_NB_HOME": str(folder / "home"), "HOME": str(folder), "PATH": "/usr/bin:/bin"}
     return programs, folder, home
 
