@@ -37,7 +37,9 @@ LAYERS = {
     "evaluation": (
         *("screening", "stats", "evaluation", "charts", "leakage", "calibration", "labels"),
         *("brier", "temperature", "decisions", "conformal", "corrections", "article"),
-        *("explain", "smear", "external"),
+        *("pixels", "shortcuts", "dissect", "attribution", "explain"),
+        *("smear", "quality", "counting", "parasitaemia", "patients"),
+        *("shifts", "doses", "stains", "annotations", "recalibration", "external"),
     ),
     "experiments": (
         *("kinds", "recipes", "device", "plan", "run", "golden", "records", "report", "check"),
