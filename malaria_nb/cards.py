@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .experiments import Record
+from .records import Record
 
 # %% ../nbs/97_cards.ipynb #136b654e
 def markdown_table(
@@ -221,7 +221,7 @@ def data_sheet(
                 "## What it may be used for",
                 "Learning, and comparing methods on the same split. **Not** for a claim that a method works in a clinic: the cells are pre-selected, from one place, and cut out already. Its parent set shares 192 of the 200 patients, so that one is no external test ([chapter 15](15_external.ipynb)).",
                 "## Where it is, and who keeps it",
-                "With the publisher: `malaria-nb data fetch` gets and checks it ([chapter 01](01_dataset.ipynb)). It is not in this repository. Courtesy of the U.S. National Library of Medicine.",
+                "With the publisher: `malaria-nb data` gets and checks it ([chapter 01](01_dataset.ipynb)). It is not in this repository. Courtesy of the U.S. National Library of Medicine.",
             ]
         )
         + "\n"

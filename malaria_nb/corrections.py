@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from .dataset import BadCell, parse_name
+from .dataset import parse_name
+from .png import BadCell
 from .settings import Settings
 
 # %% ../nbs/82_corrections.ipynb #45d37dff

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from .compact import black_outside, read_picture
 from .dataset import CLASSES
 from .evaluation import evaluate, metrics
 from .images import INTERPOLATIONS
+from .predict import black_outside, read_picture
 from malaria_nb.stats import (
     METRICS,
     bootstrap,

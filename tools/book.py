@@ -201,6 +201,8 @@ def lay_out(out: Path):
     (out / "troubleshooting.md").write_text(
         (DOCS / "troubleshooting.md").read_text("utf-8") + "\n" + doctor_says(), encoding="utf-8"
     )
+    use = (DOCS / "use.md").read_text("utf-8").replace("](../nbs/", "](")
+    (out / "use.md").write_text(use, encoding="utf-8")
     (out / "demo").mkdir()
     shutil.copy(
         DOCS / "demo.md", out / "demo" / "index.md"
@@ -228,7 +230,7 @@ def contents(chapters, sets, texts, modules) -> str:
         "Exercises": folder("exercises"),
         "Solutions": folder("solutions"),
         "For everyone": ["demo/index", "troubleshooting", *(p.stem for p in texts)],
-        "The library": [f"reference/{m}" for m in modules],
+        "The library": ["use", *(f"reference/{m}" for m in modules)],
     }
     return "\n\n".join(
         tree(*entries, caption=caption) for caption, entries in trees.items() if entries

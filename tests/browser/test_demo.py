@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from malaria_nb.compact import CompactModel
 from malaria_nb.images import decode_cell
+from malaria_nb.predict import CompactModel
 from malaria_nb.settings import home
 from malaria_nb.smear import check_field, crop_cells, find_cells, measure_field, parasitaemia
 from malaria_nb.synthetic import draw_cell, draw_field
@@ -37,7 +37,7 @@ def python():
     model = CompactModel()
 
     def run(cells):
-        scores, maps = zip(*(model.predict([cell]) for cell in cells))
+        scores, maps = zip(*(model.evidence([cell]) for cell in cells))
         return np.concatenate(scores), np.concatenate(maps).reshape(len(cells), -1)
 
     run.size = model.size
