@@ -4,7 +4,6 @@ patients that lean where they shouldn't."""
 import numpy as np
 import pandas as pd
 import pytest
-from malaria_nb.experiments import _taught
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import LeaveOneOut
 
@@ -12,6 +11,7 @@ from malaria_nb.dataset import group_folds
 from malaria_nb.grid import Job, grid, parse_job
 from malaria_nb.leakage import fold_scores, out_of_fold, patient_alone, stained_patients
 from malaria_nb.recipes import FOLDS, RECIPES, choices, split_as
+from malaria_nb.run import label_to_learn
 from malaria_nb.synthetic import synthetic_cells
 
 
@@ -117,17 +117,14 @@ def test_a_new_choice_does_not_make_old_records_stale():
     )
 
 
-def test_dropped_labels_leave_the_test_alone(cells, monkeypatch):
-    from malaria_nb import experiments
-
+def test_dropped_labels_leave_the_test_alone(cells):
     cells = split_as(cells, "patient")
     wrong = cells.groupby("split").head(3)
     corrections = pd.DataFrame(
         {"name": wrong["file"].str.split("/").str[-1], "label": 1 - wrong["label"]}
     )
-    monkeypatch.setattr(experiments, "_corrections", lambda s, cells: corrections)
     for how in ("corrected", "dropped"):
-        label, rows = _taught(RECIPES[f"frozen_labels_{how}"], cells, None)
+        label, rows = label_to_learn(cells, corrections, how)
         assert list(rows["test"]) == list(np.flatnonzero(cells["split"] == "test"))
         taught = {
             part: set(cells["file"].iloc[rows[part]]) & set(wrong["file"])
