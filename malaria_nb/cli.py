@@ -700,7 +700,7 @@ def _add_experiment(commands):
     c = commands.add_parser(
         "experiment",
         help="list, run, show, compare and check the recorded experiments",
-        description="Experiments are recipes (chapter 91) × splits × seeds; their records are in "
+        description="Experiments are recipes (chapter 85) × splits × seeds; their records are in "
         "nbs/records.\nA record is called RECIPE-SPLIT-sSEED; RECIPE alone means by patient, seed 42.",
         **_LOOKS,
     )
