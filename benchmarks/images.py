@@ -171,7 +171,8 @@ def measure(what, args, root, home):
 
 
 def main():
-    from malaria_nb.dataset import class_root, index_cells, sample_cells
+    from malaria_nb.archive import class_root
+    from malaria_nb.dataset import index_cells, sample_cells
     from malaria_nb.settings import home as default_home
 
     parser = argparse.ArgumentParser(

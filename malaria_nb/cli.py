@@ -60,7 +60,8 @@ def _settings(
 
 def _cells_folder(args, settings: Settings) -> Path:
     "Draw, fetch or find the cells."
-    from malaria_nb.dataset import class_root, course_folder, fetch_cells
+    from malaria_nb.archive import class_root, fetch_cells
+    from malaria_nb.cells import course_folder
 
     if settings.cells == "nih":
         here = args.to or (settings.home / "nih" if args.source is None else None)
@@ -74,7 +75,8 @@ def _cells_folder(args, settings: Settings) -> Path:
 
 def _data(args) -> int:  # exit status
     "Fetch, verify, audit and summarise the cells."
-    from malaria_nb.dataset import audit_cells, describe_cells, index_cells
+    from malaria_nb.audit import audit_cells
+    from malaria_nb.dataset import describe_cells, index_cells
 
     root = _cells_folder(args, _settings(args, cells="nih"))
     audit = "not audited"

@@ -106,7 +106,7 @@ def describe(settings: Settings) -> str:
     "Say which cells a run uses, how many of them, and at which scale."
     n = settings.n_cells
     if settings.cells not in SOURCES:  # a folder may hold fewer
-        from malaria_nb.dataset import class_root, count_cells
+        from malaria_nb.archive import class_root, count_cells
 
         there = count_cells(class_root(settings.cells))
         n = there if n is None else min(n, there)

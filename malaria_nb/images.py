@@ -17,9 +17,11 @@ import keras
 import numpy as np
 import pandas as pd
 
+from .archive import class_root
 from .arrays import cached_array
-from .dataset import CLASSES, _png_size, check_png, class_root
+from .dataset import CLASSES
 from .figures import COLORS
+from .png import check_png, png_size
 from .settings import home
 
 # %% ../nbs/02_images.ipynb #61481b8b
@@ -62,7 +64,7 @@ def decode_cell(
 ) -> np.ndarray:  # RGB, uint8, (size, size, 3) or (height, width, 3)
     "Decode one cell to RGB; raise `ValueError` for a file that isn't a whole 8-bit RGB PNG of a cell's size."
     data = Path(path).read_bytes()
-    _png_size(
+    png_size(
         data[:33], str(path)
     )  # the header; refuses before OpenCV makes room for the pixels a header claims
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)

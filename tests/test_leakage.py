@@ -1,4 +1,5 @@
-"""What would spoil chapter 10: folds that overlap, a baseline that votes for itself, patients that lean where they shouldn't."""
+"""What would spoil chapter 10: folds that overlap, a baseline that votes for itself,
+patients that lean where they shouldn't."""
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ def test_patient_alone_agrees_with_leaving_each_cell_out():
         right.append(
             0.5 if len(votes) == 0 or votes.mean() == 0.5 else (votes.mean() > 0.5) == label[i]
         )
-    assert patient_alone(patient, label) == pytest.approx(np.mean(right))
+    assert patient_alone(label, patient) == pytest.approx(np.mean(right))
 
 
 def test_stained_patients_have_the_asked_for_spread_and_lean():
@@ -37,7 +38,10 @@ def test_stained_patients_have_the_asked_for_spread_and_lean():
         stained_patients(3, 1, patients=400, cells=100),
     )
     assert even.groupby("patient")["stain_1"].mean().std() == pytest.approx(3, rel=0.15)
-    share = lambda t: t.groupby("patient")["label"].mean()
+
+    def share(t):
+        return t.groupby("patient")["label"].mean()
+
     assert share(even).std() == pytest.approx(0.05, rel=0.15)  # a coin tossed a hundred times
     assert share(lean).std() == pytest.approx(
         0.354, rel=0.15
