@@ -30,21 +30,24 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from frozen import prepare, timed
 
-from malaria_nb import images as pixels
 from malaria_nb import transfer
 from malaria_nb.archive import class_root
+from malaria_nb.augment import affine
+from malaria_nb.batches import Batches
 from malaria_nb.cnn import basic_cnn
 from malaria_nb.compact import compact_cnn
 from malaria_nb.dataset import index_cells, sample_cells
 from malaria_nb.export import PRECISIONS, export_litert, export_onnx
-from malaria_nb.images import load_images
+from malaria_nb.images import eight_symmetries, load_images
 from malaria_nb.recipes import RECIPES
 from malaria_nb.records import write_table
 from malaria_nb.run import fit_recipe
-from malaria_nb.settings import SCALES, Settings
+from malaria_nb.settings import SCALES, Settings, default_home
 
 SLOWEST = "Keras, article's fine-tuned VGG-19"
 CELLS = {SLOWEST: 64, "Keras, article's basic CNN": 256}  # that are timed; 2,048 of the others
+
+AUGMENT = {None: None, "affine": affine, "eight_symmetries": eight_symmetries}
 
 
 def training(small, images, label, rows, a):
@@ -63,13 +66,13 @@ def training(small, images, label, rows, a):
                 recipe, x, label, rows, Settings(a.cells, scale, "random"), epochs=n, progress=False
             )
         )
-        train = pixels.Batches(
+        train = Batches(
             x,
             label,
             rows["train"],
             scale.batch,
             shuffle=True,
-            augment=getattr(pixels, recipe.augment) if recipe.augment else None,
+            augment=AUGMENT[recipe.augment],
         )
         alone = timed(lambda: deque((train[i] for i in range(len(train))), maxlen=0))[1] * len(
             history
@@ -212,7 +215,10 @@ def main():
     )
     cells = index_cells(a.cells)
     small = load_images(
-        sample_cells(cells, a.limit) if a.limit else cells, a.cells, RECIPES["compact"].size
+        sample_cells(cells, a.limit) if a.limit else cells,
+        a.cells,
+        RECIPES["compact"].size,
+        default_home() / "images",
     )
     if a.what == "training":
         table, about = (

@@ -17,6 +17,7 @@ from malaria_nb import transfer
 from malaria_nb.batches import Batches
 from malaria_nb.dataset import index_cells, sample_cells, split_cells
 from malaria_nb.images import load_images
+from malaria_nb.settings import default_home
 from malaria_nb.training import compile_model, set_seed
 
 
@@ -106,7 +107,8 @@ def prepare(doc, **more):
     cells = index_cells(a.cells)
     cells = split_cells(sample_cells(cells, a.limit) if a.limit else cells, by="cell")
     rows = {part: (cells["split"] == part).to_numpy().nonzero()[0] for part in ("train", "valid")}
-    return a, load_images(cells, a.cells, a.size), cells["label"].to_numpy(), rows
+    images = load_images(cells, a.cells, a.size, default_home() / "images")
+    return a, images, cells["label"].to_numpy(), rows
 
 
 def main():

@@ -33,8 +33,7 @@ def check_rows(
     rows: Sequence[int] | Sequence[bool] | None,  # row numbers, a mask, or None for all
     n: int,  # images
 ) -> np.ndarray:  # row numbers
-    "Return row numbers; raise `ValueError` for a mask of another length, or rows that aren't"
-    "there."
+    "Return row numbers; raise `ValueError` for a mask that doesn't fit, or rows that aren't there."
     rows = np.arange(n) if rows is None else np.asarray(rows)
     if rows.dtype == bool:
         if rows.shape != (n,):
