@@ -7,16 +7,12 @@ __all__ = ['show_cells']
 
 # %% ../nbs/75_gallery.ipynb #0cf78720
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .dataset import CLASSES
 from .figures import COLORS
 from .process import needs
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # %% ../nbs/75_gallery.ipynb #695313f0
 def show_cells(
@@ -26,7 +22,7 @@ def show_cells(
     columns: int = 8,  # images a row
     title: str = "",  # what the figure finds
     side: float = 1.2,  # width of one image, inches
-) -> "Figure":
+):  # matplotlib figure
     "Draw images in a grid; raise `ValueError` unless there is one label or title an image."
     with needs("plot"):
         import matplotlib.pyplot as plt  # not part of the core
