@@ -81,7 +81,7 @@ def check_cells_needed(
 def _corrected_interval_truth(
     k, cells, tn, fp, fn, tp
 ):  # half of the width that the delta method gives
-    from malaria_nb.smear import rogan_gladen
+    from malaria_nb.parasitaemia import rogan_gladen
 
     q, sick, well = k / cells, tp + fn, tn + fp
     sens, spec = tp / sick, tn / well
