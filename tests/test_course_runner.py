@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from malaria_nb.notebooks import processed, run_chapter, store_outputs, to_html
 
-# as from a terminal: where the tests are a background job, Ctrl-C is ignored and every child inherits that
+# as from a terminal: a background job ignores Ctrl-C, and every child inherits that
 COMMAND = [
     sys.executable,
     "-c",
@@ -312,7 +312,7 @@ def test_stored_outputs_are_clean(tmp_path, monkeypatch):
     [
         "import os\nos.getcwd()",
         "from pathlib import Path\nprint('a line'); print(Path.home())",
-        'from IPython.display import HTML\nHTML(f\'<a href="{__import__("sys").prefix}">here</a>\')',
+        "import sys\nfrom IPython.display import HTML\nHTML(f'<a href=\"{sys.prefix}\">here</a>')",
     ],
 )
 def test_an_output_that_shows_this_machine_is_refused(tmp_path, cell):

@@ -1,4 +1,4 @@
-"""Every exercise: made from its solution, its check seen to pass and fail; what a grader survives."""
+"""Exercises: made from solutions, each check seen to pass and to fail; what a grader survives."""
 
 import json
 import runpy
