@@ -117,8 +117,8 @@ def test_a_record_and_a_caption_name_a_precision_that_is_not_float32():
 def test_a_caption_says_what_several_records_were_made_from():
     assert caption([load("basic_cnn"), load("compact", seed=43)]) == (
         "27,558 real (NIH/NLM) cells of 125 px · 27,558 real (NIH/NLM) cells of 48 px · "
-        "test: 8,268 cells of 60 patients, split by patient · seeds 42, 43 · "
-        "epochs trained, of 8–25 at most: basic_cnn 15, compact 8 · 2 CPU cores"
+        "test: 8,267–8,268 cells of 60 patients, split by patient · seeds 42, 43 · "
+        "epochs trained, of 8–25 at most: basic_cnn 10, compact 8 · 2 CPU cores"
     )
 
 
