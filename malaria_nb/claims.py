@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['claim', 'given', 'rounded', 'Entry', 'Ledger', 'one_line', 'read_ledger', 'Text', 'read_chapter', 'find_chapter',
-           'says', 'Fault', 'explain', 'check_ledger', 'Passage', 'passages', 'read_ledgers', 'check_claims',
+           'says', 'shown', 'Fault', 'explain', 'check_ledger', 'Passage', 'passages', 'read_ledgers', 'check_claims',
            'unclaimed', 'coverage']
 
 # %% ../nbs/89_claims.ipynb #79562126
@@ -158,6 +158,28 @@ def says(
     return any(sentence in one_line(_strings(t.source)) for t in chapter if t.kind == "code")
 
 # %% ../nbs/89_claims.ipynb #cbbeedf0
+def shown(
+    code: str,  # a piece of the code of one cell, and of no other
+    chapter: Path | None = None,  # a notebook; in a ledger, its own
+) -> str:  # white space made single
+    "Return what a cell shows, as stored: text, tables without their tags, a figure's alt text."
+    if chapter is None:
+        raise ValueError("shown needs a chapter: the check gives a ledger its own")
+    cells = json.loads(Path(chapter).read_text("utf-8"))["cells"]
+    found = [c for c in cells if c["cell_type"] == "code" and code in "".join(c["source"])]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} cells of {chapter.name} have {code!r}: expected one")
+    texts = []
+    for output in found[0]["outputs"]:
+        data = output.get("data", {"text/plain": output.get("text", "")})
+        html = re.sub(
+            r"<style.*?</style>|<[^>]*>", " ", "".join(data.get("text/html", "")), flags=re.S
+        )
+        alt = output.get("metadata", {}).get("image/png", {}).get("alt", "")
+        texts += [alt, html if html.strip() else "".join(data.get("text/plain", ""))]
+    return one_line(" ".join(texts))
+
+# %% ../nbs/89_claims.ipynb #d67385d0
 class Fault(NamedTuple):
     "A sentence that is gone or not true, or a ledger that can't be used."
 
@@ -166,14 +188,15 @@ class Fault(NamedTuple):
     mend: str  # what puts it right
 
 
-def _bind_records(space, records):
-    "Let the library's functions that read records read those in one folder, each of them once."
+def _bind(space, **known):
+    "Give the library's functions the records and the chapter they leave open; call each once."
     for name, value in list(space.items()):
         if not inspect.isfunction(value) or not value.__module__.startswith("malaria_nb."):
             continue
-        wanted = inspect.signature(value).parameters.get("records")
-        if wanted is not None and wanted.default is None:
-            space[name] = functools.cache(functools.partial(value, records=records))
+        open_ones = inspect.signature(value).parameters.items()
+        given_ones = {k: known[k] for k, p in open_ones if k in known and p.default is None}
+        if given_ones:
+            space[name] = functools.cache(functools.partial(value, **given_ones))
 
 
 def _value(node, space):
@@ -208,11 +231,11 @@ def _broken(entry, space):
 
 def check_ledger(
     ledger: Ledger,
-    chapter: list[Text],  # from `read_chapter`
+    chapter: Path,  # a notebook, or a page of markdown
     records: Path,  # folder of records
 ) -> Iterator[Fault]:
     "Look for each sentence in the chapter, and evaluate what it claims."
-    space = {"__name__": "__ledger__"}
+    space, text = {"__name__": "__ledger__"}, read_chapter(chapter)
     for statement in ledger.statements:
         if not isinstance(statement, Entry):
             module = ast.Module([statement], [])
@@ -222,18 +245,18 @@ def check_ledger(
                 why = f"line {statement.lineno} raises {type(e).__name__}: {e}"
                 yield Fault(ledger.name, why, f"Correct {ledger.path.name}")
                 return
-            _bind_records(space, records)
+            _bind(space, records=records, chapter=chapter)
             continue
         where = f"{ledger.path.name}, line {statement.line}"
         quoted = f'"{statement.sentence}"'
-        if not says(chapter, statement.sentence):
+        if not says(text, statement.sentence):
             why = f"the chapter no longer says {quoted}"
             yield Fault(ledger.name, why, f"Quote the new sentence, or delete the entry: {where}")
         elif why := _broken(statement, space):
             mend = f"Look at the record, then correct the sentence and its entry: {where}"
             yield Fault(ledger.name, f"{quoted} is not true. {why}", mend)
 
-# %% ../nbs/89_claims.ipynb #662be548
+# %% ../nbs/89_claims.ipynb #54fbfc85
 _READS = re.compile(r"^#\|\s*records\b|\b(load|read_table|of_model|standings)\(", re.M)
 _HEADING = re.compile(r"#{1,6} ")
 # a new passage begins at a blank line, an item of a list, a row of a table, a heading
@@ -313,7 +336,7 @@ def passages(
             found.append((number, Passage(section, piece, [n for _, n in numbers], free)))
     return [p for number, p in found if number in results and p.numbers]
 
-# %% ../nbs/89_claims.ipynb #47e31a09
+# %% ../nbs/89_claims.ipynb #f409389e
 def read_ledgers(nbs: Path) -> list[Ledger]:
     "Read the ledgers of a course, in the order of its chapters."
     return [read_ledger(p) for p in sorted((nbs / "claims").glob("*.py"))]
@@ -335,11 +358,10 @@ def check_claims(
         except (SyntaxError, ValueError) as e:
             found.append(Fault(path.stem, str(e), f"Correct nbs/claims/{path.name}"))
             continue
-        chapter = read_chapter(where)
-        found += check_ledger(ledger, chapter, nbs / "records")
+        found += check_ledger(ledger, where, nbs / "records")
         if ledger.complete:
             mend = f"Claim it in nbs/claims/{path.name}, or say where it is given"
-            for p in passages(chapter, ledger.entries):
+            for p in passages(read_chapter(where), ledger.entries):
                 for number in p.unclaimed:
                     found.append(Fault(path.stem, f'no claim for {number} in "{p.text}"', mend))
     return found

@@ -2,7 +2,7 @@
 
 from sklearn.metrics import log_loss
 
-from malaria_nb.claims import claim, given, rounded
+from malaria_nb.claims import claim, given, rounded, shown
 from malaria_nb.evaluation import difference
 from malaria_nb.experiments import load
 
@@ -111,4 +111,18 @@ claim(
     network's 380, 28 are.""",
     sure_mistakes(theirs) == (364, 214),
     sure_mistakes(full["cell"]) == (380, 28),
+)
+
+# what the chapter itself works out and measures
+claim(
+    "Its validation loss is lowest after epoch 5 and has more than doubled by epoch 25.",
+    0.3699 > 2 * 0.1444,
+)
+overfitted = [float(x) for x in shown("last, lowest = free.loc[n]").split()[4:]]
+claim(
+    """by it, the last model is hardly worse than the best epoch's. Worse are its
+    *probabilities*.""",
+    overfitted[4] == 40,
+    overfitted[6] > 1.2 * overfitted[2],
+    overfitted[7] > overfitted[3] - 0.05,
 )

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from malaria_nb.claims import claim, given, rounded
+from malaria_nb.claims import claim, given, rounded, shown
 from malaria_nb.evaluation import difference
 from malaria_nb.experiments import load
 
@@ -302,4 +302,20 @@ claim(
 claim(
     "that ours keeps its best epoch made no difference, as it was the last",
     both["ours"].history.attrs["best_epoch"] == len(both["ours"].history),
+)
+
+# the network, counted
+by_block = [38_720, 221_440, 2_065_408, 8_259_584, 9_439_232]
+counted_blocks = shown("share = by_block / by_block.sum()")
+claim(
+    "88 % of 20 million weights lie in the last two blocks.",
+    sum(by_block) == 20_024_384,
+    all(str(n) in counted_blocks for n in by_block),
+    rounded(100 * sum(by_block[3:]) / sum(by_block), 0) == 88,
+)
+claim(
+    """Of the frozen model's "6 trainable layers" three can learn anything, and of the 16 eleven
+    can.""",
+    "flagged trainable 6 16" in shown("def article_layers("),
+    "with weights that can learn 3 11" in shown("def article_layers("),
 )
