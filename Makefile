@@ -3,7 +3,8 @@
 #   make course                    run every chapter: synthetic cells, quick scale
 #   make course CELLS=nih          the same on the real cells (also: CELLS=FOLDER, SCALE=full, WEIGHTS=FILE)
 #   make lab                       JupyterLab on the chapters
-#   make test                      what CI runs, beside make browser
+#   make test                      chapters, records, and the quick tests: under ten minutes
+#   make slow                      the slow tests; CI runs them too
 #   make lint                      one form for modules, tests and notebook cells: at most 100 columns, a statement a line
 #   make records                   check that prose, code and recorded experiments agree
 #   make exercises                 the learners' notebooks from nbs/solutions
@@ -29,7 +30,7 @@ BIN := .venv/bin
 ENV := .venv/.made
 
 .DEFAULT_GOAL := course
-.PHONY: course lab test lint chapters records exercises docs demo slides browser walk map cards readme claims outputs lock clean
+.PHONY: course lab test slow lint chapters records exercises docs demo slides browser walk map cards readme claims outputs lock clean
 
 $(ENV): requirements.lock settings.ini setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12")'
@@ -42,7 +43,7 @@ course: $(ENV)
 	$(BIN)/malaria-nb course --cells "$(CELLS)" --scale $(SCALE) --weights "$(WEIGHTS)"
 
 lab: $(ENV)
-	MALARIA_NB_CELLS="$(CELLS)" MALARIA_NB_SCALE=$(SCALE) MALARIA_NB_WEIGHTS="$(WEIGHTS)" $(BIN)/jupyter lab nbs
+	$(BIN)/malaria-nb lab --cells "$(CELLS)" --scale $(SCALE) --weights "$(WEIGHTS)"
 
 # The chapters run on synthetic cells in a cache of their own, so that they neither use nor touch the user's.
 chapters: $(ENV)
@@ -50,8 +51,13 @@ chapters: $(ENV)
 	env MALARIA_NB_HOME="$$home" MALARIA_NB_CELLS=synthetic MALARIA_NB_SCALE=quick MALARIA_NB_WEIGHTS=random \
 	    TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/nbdev_test --n_workers 2 --timing --do_print
 
+TESTS := -m pytest -n 2 --dist worksteal --ignore tests/browser
+
 test: chapters records
-	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/browser
+	$(BIN)/python $(TESTS) -m "not slow"
+
+slow: $(ENV)
+	$(BIN)/python $(TESTS) -m slow
 
 # Do prose, code and records agree?
 records: $(ENV)

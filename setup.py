@@ -1,9 +1,11 @@
 """Packaging shim: everything it says is read from settings.ini."""
 
+import shutil
 from configparser import ConfigParser
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 here = Path(__file__).parent
 parser = ConfigParser(delimiters=["="])
@@ -11,14 +13,29 @@ parser.read(here / "settings.ini", encoding="utf-8")
 cfg = parser["DEFAULT"]
 
 
-def lines(key):
-    return [line.strip() for line in cfg[key].splitlines() if line.strip()]
+def lines(key):  # without the reasons
+    values = (line.strip() for line in cfg[key].splitlines())
+    return [line for line in values if line and not line.startswith("#")]
 
 
-labels, export, cluster, docs = (
-    lines(f"{extra}_requirements") for extra in ("labels", "export", "cluster", "docs")
-)
-course = lines("course_requirements") + labels + export  # chapters 12 and 16 need them
+def extra(name):
+    "List an extra's requirements, with those of the extras that it brings."
+    brought = [extra(other) for other in cfg.get(f"{name}_brings", "").split()]
+    return sum(brought, []) + lines(f"{name}_requirements")
+
+
+class WithSample(build_py):
+    "Put the sample of real cells, of which the repository has one copy, into what is built."
+
+    def run(self):
+        super().run()
+        if self.editable_mode:  # runs from the clone, which has it
+            return
+        to = Path(self.build_lib, cfg["lib_name"], "data")
+        to.mkdir(parents=True, exist_ok=True)
+        for file in (here / "nbs" / "sample").iterdir():
+            shutil.copy(file, to)
+
 
 setup(
     name=cfg["lib_name"],
@@ -38,19 +55,14 @@ setup(
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3 :: Only",
         "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
     ],
     packages=find_packages(include=["malaria_nb", "malaria_nb.*"]),
-    package_data={"malaria_nb": ["compact.tflite"]},
-    python_requires=f">={cfg['min_python']}",
+    package_data={"malaria_nb": ["compact.tflite", "py.typed"]},
+    cmdclass={"build_py": WithSample},
+    python_requires=f">={cfg['min_python']},<{cfg['max_python']}",
     install_requires=lines("requirements"),
-    extras_require={
-        "course": course,
-        "labels": labels,
-        "export": export,
-        "cluster": cluster,
-        "docs": docs,
-        "dev": course + cluster + docs + lines("dev_requirements"),
-    },
+    extras_require={name: extra(name) for name in cfg["extras"].split()},
     entry_points={
         "console_scripts": lines("console_scripts"),
         "nbdev": ["malaria_nb=malaria_nb._modidx:d"],

@@ -33,10 +33,13 @@ from frozen import prepare, timed
 from malaria_nb import images as pixels
 from malaria_nb import transfer
 from malaria_nb.cnn import basic_cnn
-from malaria_nb.compact import PRECISIONS, compact_cnn, export_litert, export_onnx
+from malaria_nb.compact import compact_cnn
 from malaria_nb.dataset import class_root, index_cells, sample_cells
-from malaria_nb.experiments import RECIPES, fit_recipe, write_table
+from malaria_nb.export import PRECISIONS, export_litert, export_onnx
 from malaria_nb.images import load_images
+from malaria_nb.recipes import RECIPES
+from malaria_nb.records import write_table
+from malaria_nb.run import fit_recipe
 from malaria_nb.settings import SCALES, Settings
 
 SLOWEST = "Keras, article's fine-tuned VGG-19"
@@ -119,7 +122,7 @@ def reading(small, images, rows, a):
     "Return a row a way to read a cell: its file's bytes, cells a second, and the ratio to the fine-tuned VGG-19, turn by turn."
     with tempfile.TemporaryDirectory() as folder:
         model, shown = (
-            compact_cnn(RECIPES["compact"].size, **RECIPES["compact"].network or {}),
+            compact_cnn(RECIPES["compact"].size, **RECIPES["compact"].options.get("network", {})),
             small[rows["train"][:300]],
         )
         files = {
@@ -169,7 +172,7 @@ def starting(a):
         str(class_root(a.cells) / file) for file in sample_cells(index_cells(a.cells), 1000)["file"]
     ]
     with tempfile.TemporaryDirectory() as folder:
-        compact_cnn(RECIPES["compact"].size, **RECIPES["compact"].network or {}).save(
+        compact_cnn(RECIPES["compact"].size, **RECIPES["compact"].options.get("network", {})).save(
             model := f"{folder}/compact.keras"
         )
         ours = [str(Path(sys.executable).absolute().with_name("malaria-nb")), "predict"]

@@ -1,4 +1,7 @@
-"""How Sphinx makes the book and the slides. tools/book.py and tools/slides.py lay out their source and call Sphinx."""
+"""How Sphinx makes the book and the slides.
+
+tools/book.py and tools/slides.py lay out their source and call Sphinx.
+"""
 
 from configparser import ConfigParser
 from pathlib import Path

@@ -15,12 +15,12 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from .dataset import CLASSES
-from malaria_nb.evaluation import (
-    _checked,
-    _checked_score,
-    _draw,
-    _style,
-    _test_rows,
+from .evaluation import _style
+from malaria_nb.stats import (
+    check_labels_scores,
+    check_same_cells,
+    check_scores,
+    draw_groups,
     interval,
     rates,
 )
@@ -54,13 +54,13 @@ def reliability(
     pd.DataFrame
 ):  # a row a bin: start, end, cells, patients, score (mean), share (parasitized), low, high
     "Compare the mean score with the share of parasitized cells, bin by bin; raise `ValueError` for what `confusion` refuses."
-    label, score, code = _checked(label, score, patient)
+    label, score, code = check_labels_scores(label, score, patient)
     b, edges = _binned(score, bins, strategy)
     n, groups = len(edges) - 1, code.max() + 1
     cells, positive = (
         np.bincount(n * code + b, w, n * groups).reshape(groups, n) for w in (None, label)
     )
-    weights = _draw(np.random.default_rng(seed), n_boot, groups)
+    weights = draw_groups(groups, n_boot, seed)
     with np.errstate(invalid="ignore"):
         draws = (weights @ positive) / (weights @ cells)
     total = cells.sum(0)
@@ -88,7 +88,7 @@ def plot_reliability(
     "Draw a reliability diagram a model, with 95 % intervals by patient and the number of cells below; return the figure."
     import matplotlib.pyplot as plt
 
-    tables = _test_rows(predictions, split)
+    tables = check_same_cells(predictions, split)
     fig, axes = plt.subplots(
         2,
         len(tables),
@@ -132,7 +132,7 @@ def brier_parts(
     debias: bool = False,  # take out what chance adds to reliability and resolution (Ferro and Fricker 2012)
 ) -> pd.Series:  # brier = reliability − resolution + uncertainty + remainder
     "Take the Brier score apart (Murphy 1973); raise `ValueError` for bad input, or bins of one cell if they must be debiased."
-    label, score, _ = _checked(label, score)
+    label, score, _ = check_labels_scores(label, score)
     b = (
         np.unique(score, return_inverse=True)[1]
         if bins is None
@@ -171,7 +171,7 @@ def calibration_error(
     strategy: str = "count",  # "width" or "count", see `reliability`
 ) -> float:  # 0–1; never negative, so above 0 by chance alone: see `null_errors`
     "Return the expected calibration error: the mean distance of what was said from what was so."
-    label, score, _ = _checked(label, score)
+    label, score, _ = check_labels_scores(label, score)
     return float(
         np.abs(np.bincount(_binned(score, bins, strategy)[0], label - score)).sum() / len(label)
     )
@@ -185,7 +185,7 @@ def null_errors(
     seed: int = 42,
 ) -> np.ndarray:  # (n,) calibration errors, 0–1
     "Simulate the calibration error that these scores would get if they were perfectly calibrated, cells independent."
-    score = _checked_score(np.asarray(score))
+    score = check_scores(score)
     b, rng = _binned(score, bins, strategy)[0], np.random.default_rng(seed)
     return np.array(
         [
@@ -211,7 +211,7 @@ def temper(
         raise ValueError(
             f"temperature={temperature}: use a number above 0, such as that of fit_temperature"
         )
-    return expit(_logit(_checked_score(np.asarray(score))) / temperature)
+    return expit(_logit(check_scores(score)) / temperature)
 
 # %% ../nbs/11_calibration.ipynb #a3e50393
 def fit_temperature(
@@ -220,7 +220,7 @@ def fit_temperature(
     weight=None,  # (n,) how often each cell counts; None counts each once
 ) -> float:  # temperature, above 0
     "Fit the temperature with the least cross-entropy (Guo et al. 2017); raise `ValueError` where there is none."
-    label, score, _ = _checked(label, score)
+    label, score, _ = check_labels_scores(label, score)
     if weight is not None and np.shape(weight) != label.shape:
         raise ValueError(
             f"{len(label)} cells but weights of shape {np.shape(weight)}: each cell needs one"
@@ -258,7 +258,7 @@ def bootstrap_temperature(
     seed: int = 42,
 ) -> pd.DataFrame:  # a row a resample, column temperature; NaN where a resample has none
     "Fit the temperature on patients drawn with replacement; `evaluation.interval` takes the interval."
-    label, score, code = _checked(label, score, patient)
+    label, score, code = check_labels_scores(label, score, patient)
     z = _logit(score)
 
     def fitted(weights):
@@ -268,11 +268,7 @@ def bootstrap_temperature(
             return np.nan
 
     return pd.DataFrame(
-        {
-            "temperature": [
-                fitted(w) for w in _draw(np.random.default_rng(seed), n_boot, code.max() + 1)
-            ]
-        }
+        {"temperature": [fitted(w) for w in draw_groups(code.max() + 1, n_boot, seed)]}
     )
 
 # %% ../nbs/11_calibration.ipynb #39bc653a
@@ -287,7 +283,7 @@ def threshold_for_specificity(
     seed: int = 42,
 ) -> float:  # the lowest threshold that reaches it; may be a hair above 1, which calls nothing
     "Choose a threshold by the specificity it must reach; raise `ValueError` without uninfected cells."
-    label, score, code = _checked(label, score, patient)
+    label, score, code = check_labels_scores(label, score, patient)
     if not 0 < specificity <= 1:
         raise ValueError(
             f"specificity={specificity}: use a share above 0 and up to 1, such as 0.95"
@@ -303,7 +299,7 @@ def threshold_for_specificity(
     weights = (
         np.ones((1, code.max() + 1))
         if confidence is None
-        else _draw(np.random.default_rng(seed), n_boot, code.max() + 1)
+        else draw_groups(code.max() + 1, n_boot, seed)
     )
     below = weights[:, code[rows]].cumsum(
         1
@@ -326,7 +322,7 @@ def cost_curve(
     | None = None,  # (k,) share of the possible cost that sits with the parasitized cells, 0–1; None takes `SHARES`
 ) -> pd.DataFrame:  # index share; threshold, missed, alarms (shares of their class), cost (0–1)
     "Compute the normalised expected cost of a model (Drummond and Holte 2006); raise `ValueError` where a class is missing."
-    label, score, _ = _checked(label, score)
+    label, score, _ = check_labels_scores(label, score)
     shares = np.asarray(SHARES if shares is None else shares, float)
     if not ((shares >= 0) & (shares <= 1)).all():
         raise ValueError(f"shares={shares}: use shares of the cost from 0 to 1")
@@ -369,7 +365,7 @@ def shift_prior(
             raise ValueError(
                 f"{name}={value}: use a share between 0 and 1, such as 0.033 for 3.3 %"
             )
-    return expit(_logit(_checked_score(np.asarray(score))) + logit(there) - logit(here))
+    return expit(_logit(check_scores(score)) + logit(there) - logit(here))
 
 # %% ../nbs/11_calibration.ipynb #3f0d5ceb
 def refer(
@@ -377,7 +373,7 @@ def refer(
     score,  # (n,) probability of parasitized, 0–1; called parasitized from 0.5 on
 ) -> pd.DataFrame:  # index margin; referred (share of cells), kept (cells), mistakes (among the kept), accuracy, sensitivity, specificity
     "Refer every cell whose score is nearer to 0.5 than a margin, for every margin, and evaluate the calls that are kept."
-    label, score, _ = _checked(label, score)
+    label, score, _ = check_labels_scores(label, score)
     margin, code = np.unique(np.abs(score - 0.5).round(12), return_inverse=True)
     outcome = 2 * label + (score >= 0.5)  # 0 to 3: tn, fp, fn, tp
     counts = (
@@ -404,7 +400,7 @@ def conformal_limits(
     by_label: bool = True,  # promise it for each class by itself (label-conditional), not for all cells together
 ) -> pd.Series:  # index class; strangeness that a label may have; infinite where there are too few cells to exclude any
     "Find how strange a label may look (split conformal prediction: Vovk, Gammerman and Shafer 2005; Angelopoulos and Bates 2021)."
-    label, score, _ = _checked(label, score)
+    label, score, _ = check_labels_scores(label, score)
     if not 0 < alpha < 1:
         raise ValueError(
             f"alpha={alpha}: use a share between 0 and 1, such as 0.1 for sets that hold the label in 90 %"
@@ -429,7 +425,7 @@ def conformal_sets(
     limits: pd.Series,  # of conformal_limits
 ) -> pd.DataFrame:  # (n, 2) bool, a column a class: whether the set holds it
     "Put into each cell's set every label that looks no stranger than its limit."
-    score = _checked_score(np.asarray(score))
+    score = check_scores(score)
     return pd.DataFrame(
         {CLASSES[0]: score <= limits[CLASSES[0]], CLASSES[1]: 1 - score <= limits[CLASSES[1]]}
     )
@@ -441,7 +437,7 @@ def coverage(
     by=None,  # (n,) groups, such as patients or labels; None takes all cells together
 ) -> pd.DataFrame:  # a row a group: cells, coverage (share of sets with the true label), one, both, none (shares of sets)
     "Count how often the sets hold the true label, and how large they are; raise `ValueError` where lengths differ."
-    label, _, _ = _checked(label, np.zeros(len(label)))
+    label, _, _ = check_labels_scores(label, np.zeros(len(label)))
     sets = sets[list(CLASSES)].to_numpy(bool)
     if len(sets) != len(label):
         raise ValueError(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .experiments import Record
+from .records import Record
 
 # %% ../nbs/97_cards.ipynb #136b654e
 def markdown_table(
@@ -71,7 +71,8 @@ _ELSEWHERE = ("size", "batch", "epochs")  # said in lines of their own
 
 def model_card(record: Record) -> str:  # Markdown
     "Write a model card, every number of it from a record (sections after Mitchell et al. 2019)."
-    from malaria_nb.evaluation import _text, at_prevalence
+    from malaria_nb.evaluation import at_prevalence
+    from malaria_nb.stats import text_interval
 
     prevalences = 0.5, 0.033, 0.01
     a, recipe, split = record.about, record.about["recipe"], record.about["split"]
@@ -111,7 +112,9 @@ def model_card(record: Record) -> str:  # Markdown
         (part, *(f"{cells[part][k]:,}" for k in ("cells", "parasitized", "patients")))
         for part in ("train", "valid", "test")
     ]
-    scores = [(m, _text(*row)) for m, row in zip(record.metrics.index, record.metrics.to_numpy())]
+    scores = [
+        (m, text_interval(*row)) for m, row in zip(record.metrics.index, record.metrics.to_numpy())
+    ]
     patients = by_patient(record.predictions)
     shares = patients["accuracy"].quantile([0, 0.1, 0.5, 0.9, 1])
     spread = [
@@ -218,7 +221,7 @@ def data_sheet(
                 "## What it may be used for",
                 "Learning, and comparing methods on the same split. **Not** for a claim that a method works in a clinic: the cells are pre-selected, from one place, and cut out already. Its parent set shares 192 of the 200 patients, so that one is no external test ([chapter 15](15_external.ipynb)).",
                 "## Where it is, and who keeps it",
-                "With the publisher: `malaria-nb data fetch` gets and checks it ([chapter 01](01_dataset.ipynb)). It is not in this repository. Courtesy of the U.S. National Library of Medicine.",
+                "With the publisher: `malaria-nb data` gets and checks it ([chapter 01](01_dataset.ipynb)). It is not in this repository. Courtesy of the U.S. National Library of Medicine.",
             ]
         )
         + "\n"

@@ -10,7 +10,7 @@ __all__ = ['inside', 'only_mask', 'only_size', 'only_colour', 'within_patients',
 import numpy as np
 import pandas as pd
 
-from .evaluation import _draw, _patient_numbers, interval
+from .stats import draw_groups, interval, patient_numbers
 
 # %% ../nbs/13_explain.ipynb #1b5e09c2
 def inside(
@@ -88,7 +88,7 @@ def within_patients(
     label, score, code = (
         np.asarray(label).astype(int),
         np.asarray(score, float),
-        _patient_numbers(patient, len(label)),
+        patient_numbers(patient, len(label)),
     )
     wins = pairs = 0.0
     for p in range(code.max() + 1):
@@ -321,14 +321,14 @@ def mean_by_patient(
     seed: int = 42,
 ) -> pd.Series:  # value, low, high: the mean over cells and its 95 % interval
     "Average over cells, with the percentile interval of patients drawn with replacement (see `evaluation.bootstrap`)."
-    value, code = np.asarray(value, float), _patient_numbers(patient, len(value))
+    value, code = np.asarray(value, float), patient_numbers(patient, len(value))
     there = np.isfinite(value)
     groups = code.max() + 1
     if groups < 2:
         raise ValueError(
             "all cells are of one patient: patients can't be resampled; use cells of several"
         )
-    drawn = _draw(np.random.default_rng(seed), n_boot, groups)
+    drawn = draw_groups(groups, n_boot, seed)
     with np.errstate(invalid="ignore"):
         means = (drawn @ np.bincount(code[there], value[there], groups)) / (
             drawn @ np.bincount(code[there], minlength=groups)

@@ -16,10 +16,18 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from .compact import black_outside, read_picture
 from .dataset import CLASSES
-from .evaluation import METRICS, _checked, _draw, bootstrap, evaluate, interval, metrics
+from .evaluation import evaluate, metrics
 from .images import INTERPOLATIONS
+from .predict import black_outside, read_picture
+from malaria_nb.stats import (
+    METRICS,
+    bootstrap,
+    check_labels_scores,
+    check_scores,
+    draw_groups,
+    interval,
+)
 from .synthetic import optical_density, transmit
 
 # %% ../nbs/15_external.ipynb #cd1078cc
@@ -187,11 +195,7 @@ def _scores(model, images):
         raise ValueError(
             f"{len(images)} images but scores of shape {score.shape}: give one score an image"
         )
-    return (
-        _checked(np.zeros(len(images), int), score.reshape(-1))[1]
-        if len(images)
-        else score.reshape(-1)
-    )
+    return check_scores(score.reshape(-1)) if len(images) else score.reshape(-1)
 
 
 def dose_response(
@@ -599,7 +603,7 @@ def _crops_of_folder(folder, mapping):
 # %% ../nbs/15_external.ipynb #4b50fda0
 def _judge(label, score, group, threshold, n_boot, level, seed):
     "`evaluate`, and what is left of it for one class or one group: NaN for the rest."
-    label, score, code = _checked(label, score, group)
+    label, score, code = check_labels_scores(label, score, group)
     if label.min() != label.max() and code.max():
         return evaluate(label, score, group, threshold, n_boot, level, seed)
     table = pd.DataFrame(np.nan, list(METRICS), ["value", "low", "high"])
@@ -610,7 +614,7 @@ def _judge(label, score, group, threshold, n_boot, level, seed):
         table.loc[metric, "value"] = right.mean()
         if code.max():
             counts = np.stack([np.bincount(code, right), np.bincount(code)], 1)
-            drawn = _draw(np.random.default_rng(seed), n_boot, code.max() + 1) @ counts
+            drawn = draw_groups(code.max() + 1, n_boot, seed) @ counts
             table.loc[metric, ["low", "high"]] = interval(
                 pd.DataFrame({metric: drawn[:, 0] / drawn[:, 1]}), level
             ).loc[metric]
@@ -731,7 +735,7 @@ def recalibrate(
     seed: int = 42,
 ) -> pd.DataFrame:  # index patients; locked, recalibrated (mean accuracy on the other patients), gain, gain_low, gain_high
     "Say what a threshold chosen on a few local patients gives the others; raise `ValueError` where too few are left."
-    label, score, code = _checked(label, score, patient)
+    label, score, code = check_labels_scores(label, score, patient)
     groups, most = code.max() + 1, max(local)
     if most > groups / 2:
         raise ValueError(

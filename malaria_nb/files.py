@@ -44,7 +44,7 @@ def writing(
                 e.errno,
                 f"can't write in {folder} ({e.strerror}): give yourself permission, {elsewhere}",
             ) from e
-        if e.errno in (errno.ENOSPC, errno.EDQUOT):
+        if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise OSError(
                 e.errno,
                 f"the disk that holds {folder} is full: free some space, {elsewhere}; "

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from .dataset import CLASSES, BadCell, parse_name
-from .evaluation import _checked
 from .settings import Settings, home
+from .stats import check_labels_scores
 
 # %% ../nbs/12_labels.ipynb #75fbe040
 def true_accuracy(
@@ -36,7 +36,7 @@ def confident_joint(
     score,  # (n,) out-of-fold probability of parasitized, 0–1
 ) -> pd.DataFrame:  # counts: rows the label, columns the class that the score is confident of
     "Count the cells whose score is confident of a class, by label (Northcutt, Jiang and Chuang 2021, section 3.1)."
-    label, score, _ = _checked(label, score)
+    label, score, _ = check_labels_scores(label, score)
     _both_classes(label)
     own = np.column_stack([1 - score, score])
     confident = own >= [
@@ -65,7 +65,7 @@ def suspects(
         raise ValueError(
             f"the predictions have no column {' and no '.join(map(repr, missing))}: use the table of predict_cells"
         )
-    label, score, _ = _checked(predictions["label"], predictions["score"])
+    label, score, _ = check_labels_scores(predictions["label"], predictions["score"])
     _both_classes(label)
     try:
         from cleanlab.filter import find_label_issues

@@ -55,7 +55,7 @@ def absolute(
 
 # %% ../nbs/70_settings.ipynb #420c5619
 SOURCES = ("synthetic", "nih")  # of cells, beside a folder of one's own
-WEIGHTS = ("imagenet", "random")  # of VGG-19, beside a file
+WEIGHTS = ("auto", "imagenet", "random")  # of VGG-19, beside a file
 
 
 def cells_name(
@@ -74,7 +74,7 @@ class Settings:
 
     cells: str = "synthetic"  # one of `SOURCES`, or a folder laid out like the official archive
     scale: Scale = SCALES["quick"]  # sizes and epochs
-    weights: str = "imagenet"  # one of `WEIGHTS`, or a file of VGG-19's weights
+    weights: str = "auto"  # one of `WEIGHTS`, or a file of VGG-19's weights
     home: Path = field(default_factory=default_home)  # downloads, decoded images, runs
     precision: str | None = None  # Keras's dtype policy; None: as fast as the device does well
     records: Path | None = None  # folder of records; None: those that come with the course
@@ -98,10 +98,13 @@ class Settings:
     def n_cells(self) -> int | None:  # cells to use; None for all
         return self.scale.synthetic if self.synthetic else self.scale.real
 
-    def __str__(self):
-        n = "all" if self.n_cells is None else f"{self.n_cells:,}"
-        side = self.scale.size
+    def described(self, n: int | None) -> str:
+        "Say what a run on `n` cells uses; None: on all."
+        n, side = "all" if n is None else f"{n:,}", self.scale.size
         return f"{n} {cells_name(self.cells)} cells · {self.scale.name} scale · {side} × {side} px"
+
+    def __str__(self):
+        return self.described(self.n_cells)
 
 # %% ../nbs/70_settings.ipynb #2f587a52
 _VARIABLES = {

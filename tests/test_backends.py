@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from malaria_nb import experiments
-from malaria_nb.experiments import GOLDEN, run
+from malaria_nb.golden import GOLDEN
+from malaria_nb.run import run
 
 STEPS = """
 import json, sys

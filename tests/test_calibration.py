@@ -22,7 +22,8 @@ from malaria_nb.calibration import (
     temper,
     threshold_for_specificity,
 )
-from malaria_nb.evaluation import confusion, interval, metrics, rates
+from malaria_nb.evaluation import confusion, metrics
+from malaria_nb.stats import interval, rates
 
 
 def made_up(n=600, patients=20, seed=0, sure=1.0, scatter=0.8, ties=False):

@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix
 
 from malaria_nb.cards import by_patient, data_sheet, markdown_table, model_card, read_checklists
 from malaria_nb.cli import main
-from malaria_nb.experiments import load
+from malaria_nb.records import load
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,10 @@
-"""The command's manners: help, exit status, one line on stderr, and a doctor who survives his patient."""
+"""The command's manners: help, exit status, one line on stderr, and settings made once."""
 
+import argparse
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,21 +12,21 @@ from pathlib import Path
 import pytest
 
 from malaria_nb import cli
-from malaria_nb.cli import Check, doctor, main
-from malaria_nb.cli import _check_accelerator as check_accelerator
+from malaria_nb.cli import main
 from malaria_nb.notebooks import find_chapters
+from malaria_nb.settings import SCALES
 from malaria_nb.synthetic import synthetic_cells
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
-    "Work in a folder of one's own, with no settings from outside, and without starting Keras."
+    "Work in a folder of one's own, with no settings from outside."
     monkeypatch.chdir(tmp_path)
-    for name in ("CELLS", "SCALE", "WEIGHTS", "RESULTS"):
+    for name in ("CELLS", "SCALE", "WEIGHTS", "RESULTS", "RECORDS"):
         monkeypatch.delenv(f"MALARIA_NB_{name}", raising=False)
     monkeypatch.setenv("MALARIA_NB_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setattr(cli, "_check_accelerator", lambda: Check("accelerator", "OK", "not asked"))
 
 
 def python(code, **kw):
@@ -36,10 +39,6 @@ def one_line(capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1, lines
     return lines[0]
-
-
-def line(name):
-    return next(c for c in doctor() if c.name == name)
 
 
 # ---- the command line
@@ -58,7 +57,7 @@ def test_version(capsys):
     assert __version__ in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["data", "course", "doctor"])
+@pytest.mark.parametrize("command", ["data", "course", "lab", "doctor"])
 def test_help_explains_every_option_in_readable_lines(command, capsys):
     assert main([command, "--help"]) == 0
     out = capsys.readouterr().out
@@ -71,13 +70,17 @@ def test_help_explains_every_option_in_readable_lines(command, capsys):
         ("frobnicate", "invalid choice"),
         ("data --cel nih", "--cel"),
         ("course --scale big", "'quick', 'full'"),
-        ("course --cells nhi", "'nhi'"),
-        ("data --cells nhi", "'nhi'"),
+        ("course --cells nhi", "nhi"),
+        ("data --cells nhi", "nhi"),
         ("course --weights none.h5", "none.h5"),
         ("course --timeout 0", "seconds"),
         ("course --timeout soon", "seconds"),
         ("course --chapters .", "--chapters"),
         ("data --cells synthetic --source a.zip", "--source"),
+        ("data fetch", "fetch"),
+        ("experiment run basic_cnn --epochs 0", "--epochs"),
+        ("experiment run basic_cnn --epochs soon", "at least 1"),
+        ("lab --cells no-such-folder", "no-such-folder"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_one_line(words, says, capsys):
@@ -100,31 +103,35 @@ def test_a_failure_is_one_line_and_status_1(capsys):
 
 
 def test_a_bug_is_one_line_unless_the_traceback_is_asked_for(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "doctor", lambda: 1 / 0)
+    monkeypatch.setattr(cli, "doctor", lambda settings: 1 / 0)
     assert main(["doctor"]) == 1
     assert "ZeroDivisionError" in (said := one_line(capsys)) and "--traceback" in said
     with pytest.raises(ZeroDivisionError):
         main(["doctor", "--traceback"])
 
 
-def test_options_hold_only_while_the_command_runs(monkeypatch, tmp_path):
-    seen = {}
-    monkeypatch.setattr(cli, "doctor", lambda: seen.update(os.environ) or [])
+def test_options_become_settings_and_no_variable(monkeypatch, tmp_path):
+    seen = []
+
+    def doctor(settings):
+        seen.append((settings, dict(os.environ)))
+        return []
+
+    monkeypatch.setattr(cli, "doctor", doctor)
+    monkeypatch.setenv("MALARIA_NB_SCALE", "full")
     (tmp_path / "mine").mkdir()
     before = dict(os.environ)
     assert main(["doctor", "--cells", "mine", "--weights", "random", "--home", "new"]) == 0
-    assert dict(os.environ) == before
-    assert seen["MALARIA_NB_CELLS"] == str(tmp_path / "mine"), (
-        "a chapter runs in another folder: the path must be absolute"
-    )
-    assert (
-        seen["MALARIA_NB_HOME"] == str(tmp_path / "new") and seen["MALARIA_NB_WEIGHTS"] == "random"
-    )
+    (settings, environ), *_ = seen
+    assert environ == before == dict(os.environ), "an option must not be written where it is read"
+    assert (settings.cells, settings.weights) == (str(tmp_path / "mine"), "random")
+    assert (settings.home, settings.scale) == (tmp_path / "new", SCALES["full"])
 
 
 def test_without_the_extra_the_course_says_what_to_install():
     done = python(
-        "import sys; sys.modules['nbclient'] = None\nfrom malaria_nb.cli import main\nsys.exit(main(['course']))"
+        "import sys; sys.modules['nbclient'] = None\n"
+        "from malaria_nb.cli import main\nsys.exit(main(['course']))"
     )
     assert done.returncode == 1 and done.stdout == ""
     assert len(done.stderr.splitlines()) == 1 and 'pip install "malaria_nb[course]"' in done.stderr
@@ -142,7 +149,11 @@ def test_no_permission_is_told_before_any_chapter_runs(tmp_path, monkeypatch, ca
 
 
 def test_a_reader_who_leaves_is_no_error():
-    code = "import sys; from malaria_nb import cli; cli.doctor = lambda: [cli.Check('x', 'OK', 'x'*100)]*9999; sys.exit(cli.main(['doctor']))"
+    code = (
+        "import sys; from malaria_nb import cli\n"
+        "cli.doctor = lambda settings: [cli.Check('x', 'OK', 'x'*100)]*9999\n"
+        "sys.exit(cli.main(['doctor']))"
+    )
     running = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -153,8 +164,10 @@ def test_a_reader_who_leaves_is_no_error():
 
 def test_commands_do_not_import_what_is_slow():
     done = python(
-        "from malaria_nb.cli import main; import sys\nmain(['course', '--help']); main(['data', '--cells', 'nowhere'])\n"
-        "print(*[m for m in ('tensorflow', 'keras', 'matplotlib', 'sklearn', 'nbconvert') if m in sys.modules])"
+        "from malaria_nb.cli import main; import sys\n"
+        "main(['course', '--help']); main(['data', '--cells', 'nowhere'])\n"
+        "slow = {'tensorflow', 'keras', 'matplotlib', 'sklearn', 'nbconvert'}\n"
+        "print(*slow & sys.modules.keys())"
     )
     assert done.stdout.splitlines()[-1] == ""
 
@@ -188,184 +201,140 @@ def test_data_names_every_problem_and_fails(few, capsys):
     assert all(name in out for name in (a.name, b.name, "holiday.png", "3 problems"))
 
 
-# ---- doctor
-
-
-def test_doctor_has_a_line_for_everything(capsys):
-    main(["doctor"])
-    out = capsys.readouterr().out.splitlines()
-    for name in (
-        "Python",
-        "numpy",
-        "tensorflow",
-        "keras",
-        "nbclient",
-        "cores",
-        "memory",
-        "disk",
-        "accelerator",
-        "cells",
-        "VGG-19 weights",
-    ):
-        assert [
-            o for o in out if o[7:].startswith(name) and o.startswith(("[OK]", "[WARN]", "[FAIL]"))
-        ], name
-
-
-def test_doctor_in_json(capsys):
-    status = main(["doctor", "--json"])
-    report = json.loads(capsys.readouterr().out)
-    assert report["ok"] is (status == 0) and {"name", "status", "found", "mend"} == set(
-        report["checks"][0]
-    )
-
-
-def test_a_missing_or_old_package_fails_and_names_the_command(monkeypatch):
-    real = cli.metadata.version
-
-    def version(name):
-        if name == "nbclient":
-            raise cli.metadata.PackageNotFoundError(name)
-        return "2.0" if name == "keras" else real(name)
-
-    monkeypatch.setattr(cli.metadata, "version", version)
-    assert (line("nbclient").status, line("nbclient").mend) == (
-        "FAIL",
-        'pip install "malaria_nb[course]"',
-    )
-    assert (
-        line("keras").status == "FAIL"
-        and "2.0" in line("keras").found
-        and ">=3.11.3" in line("keras").mend
-    )
-    assert main(["doctor"]) == 1
-
-
-def test_a_check_that_breaks_is_a_finding(monkeypatch):
-    def broken():
-        raise RuntimeError("no\nidea")
-
-    broken.__name__ = "_check_disk"
-    monkeypatch.setattr(cli, "_check_disk", broken)
-    assert (line("disk").status, line("disk").found) == ("FAIL", "RuntimeError: no idea")
-    assert line("memory").status == "OK"
-
-
-@pytest.mark.parametrize(
-    "memory, status", [(1e9, "FAIL"), (3e9, "WARN"), (8e9, "OK"), (None, "WARN")]
-)
-def test_memory(memory, status, monkeypatch):
-    monkeypatch.setattr(cli, "_memory", lambda: memory)
-    assert line("memory").status == status
-
-
-def test_a_home_that_cannot_be_written(monkeypatch, tmp_path):
-    (tmp_path / "file").write_text("")
-    (tmp_path / "file").chmod(0o755)
-    monkeypatch.setenv("MALARIA_NB_HOME", str(tmp_path / "file" / "home"))
-    assert line("disk").status == "FAIL" and "MALARIA_NB_HOME" in line("disk").mend
-
-
-@pytest.mark.parametrize("free, status", [(0.5e9, "FAIL"), (2e9, "WARN"), (9e9, "OK")])
-def test_disk(free, status, monkeypatch):
-    monkeypatch.setattr(cli.shutil, "disk_usage", lambda folder: type("usage", (), {"free": free}))
-    assert line("disk").status == status
-
-
-def test_cells(monkeypatch, tmp_path, few):
-    assert line("cells").status == "OK"
+def test_data_finds_the_cells_of_a_variable(few, monkeypatch, capsys):
     monkeypatch.setenv("MALARIA_NB_CELLS", "few")
-    assert line("cells").found == "120 in few"
-    (tmp_path / "empty").mkdir()
-    monkeypatch.setenv("MALARIA_NB_CELLS", "empty")
-    assert line("cells").status == "FAIL"
-    monkeypatch.setenv("MALARIA_NB_CELLS", "nih")
-    assert line("cells").status == "WARN" and "malaria-nb data" in line("cells").mend
-    monkeypatch.setenv("MALARIA_NB_CELLS", "nhi")
-    assert line("cells").status == "FAIL" and "synthetic" in line("cells").found
+    assert main(["data"]) == 0 and "120" in capsys.readouterr().out
 
 
-def test_weights(monkeypatch, tmp_path):
-    name = "VGG-19 weights"
-    assert line(name).status == "WARN"
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "vgg19.h5").write_bytes(b"<html>not found</html>")
-    assert line(name).status == "FAIL" and "delete" in line(name).mend
-    (tmp_path / "home" / "vgg19.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
-    assert line(name).status == "OK"
-    monkeypatch.setenv("MALARIA_NB_WEIGHTS", "none.h5")
-    assert line(name).status == "FAIL"
-    monkeypatch.setenv("MALARIA_NB_WEIGHTS", "random")
-    assert line(name).status == "OK" and "random" in line(name).found
+# ---- the settings that others get
 
 
-@pytest.mark.parametrize(
-    "printed, driver, status, says",
-    [
-        (["tensorflow", ["A GPU"]], [], "OK", "A GPU"),
-        (["tensorflow", []], [], "OK", "none"),
-        (["tensorflow", []], ["A GPU"], "WARN", "tensorflow[and-cuda]"),
-        (["jax", []], ["A GPU"], "WARN", "jax"),
-    ],
-)
-def test_accelerator(printed, driver, status, says, monkeypatch):
+@pytest.fixture
+def clone(tmp_path, few):
+    "A folder like a clone's, with cells in its root and a chapter."
+    (tmp_path / "settings.ini").touch()
+    (tmp_path / "nbs").mkdir()
+    (tmp_path / "nbs" / "00_a.ipynb").write_text("{}")
+    return tmp_path
+
+
+@pytest.mark.parametrize("folder", [".", "nbs"])
+def test_a_relative_path_means_the_same_in_the_root_and_in_nbs(clone, folder, monkeypatch):
+    from malaria_nb.course import start
+
+    monkeypatch.setenv("MALARIA_NB_CELLS", "few")
+    monkeypatch.setenv("MALARIA_NB_HOME", "mine")
+    monkeypatch.chdir(clone / folder)
+    seen = []
+    monkeypatch.setattr(cli, "doctor", lambda settings: seen.append(settings) or [])
+    assert main(["doctor"]) == 0
+    seen.append(start("93_course"))
+    for settings in seen:
+        assert (settings.cells, settings.home) == (str(clone / "few"), clone / "mine")
+
+
+@pytest.mark.parametrize("cells, name", [(".", "few's"), ("../few", "few's")])
+def test_a_start_names_the_folder_and_counts_what_it_holds(few, cells, name, monkeypatch, capsys):
+    from malaria_nb.course import start
+
+    monkeypatch.chdir(few)
+    (few / "Parasitized" / "._a.png").write_bytes(b"what macOS leaves")
+    monkeypatch.setenv("MALARIA_NB_CELLS", cells)
+    start("02_images")
+    assert capsys.readouterr().out.startswith(f"120 {name} cells · quick")
+
+
+def test_jupyterlab_gets_the_settings(clone, monkeypatch):
+    called = []
+    monkeypatch.setattr(cli, "_needs", lambda *packages: None)
     monkeypatch.setattr(
-        cli, "_DEVICES", f"print('noise'); print({json.dumps(json.dumps(printed))})"
+        cli.subprocess, "call", lambda command, env: called.append((command, env)) or 0
     )
-    monkeypatch.setattr(cli, "_driver", lambda: driver)
-    check = check_accelerator()
-    assert check.status == status and says in str(check)
+    assert main(["lab", "--cells", "few", "--scale", "full"]) == 0
+    (command, env), *_ = called
+    assert command[1:4] == ["-m", "jupyterlab", "nbs"]
+    assert env["MALARIA_NB_CELLS"] == str(clone / "few") and env["MALARIA_NB_SCALE"] == "full"
 
 
-def test_a_framework_that_does_not_start_fails(monkeypatch):
-    monkeypatch.setattr(cli, "_DEVICES", "raise ImportError('libdevice.so is missing')")
-    assert (
-        check_accelerator().status == "FAIL"
-        and "libdevice.so is missing" in check_accelerator().found
+def test_make_lab_is_the_command():
+    shown = subprocess.run(
+        ["make", "-n", "lab", "CELLS=no-such-folder"], cwd=ROOT, capture_output=True, text=True
     )
+    line = next(o for o in shown.stdout.splitlines() if "malaria-nb lab" in o)
+    assert main(shlex.split(line)[1:]) == 2
 
 
-def test_the_driver_is_asked_by_its_own_program(monkeypatch, tmp_path):
-    assert isinstance(cli._driver(), list)
-    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho A GPU\necho Another\n")
-    (tmp_path / "nvidia-smi").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert cli._driver() == ["A GPU", "Another"]
-
-
-def test_doctor_sees_a_processor_without_avx(monkeypatch):
-    monkeypatch.setattr(cli.platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(cli, "_processor_flags", lambda: {"sse2"})
-    assert cli._check_processor().status == "FAIL" and "AVX" in cli._check_processor().found
-    monkeypatch.setattr(cli, "_processor_flags", lambda: {"avx", "sse2"})
-    assert cli._check_processor().status == "OK"
-    monkeypatch.setattr(cli.platform, "machine", lambda: "arm64")
-    monkeypatch.setattr(cli, "_processor_flags", lambda: set())
-    assert cli._check_processor().status == "OK"
-
-
-def test_doctor_sees_a_wrong_back_end(monkeypatch, tmp_path):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.delenv("KERAS_BACKEND", raising=False)
-    assert str(cli._check_backend()).split()[-1] == "tensorflow"
-    (tmp_path / "keras.json").write_text('{"backend": "theano"}')
-    assert (
-        cli._check_backend().status == "FAIL"
-        and "keras.json names 'theano'" in cli._check_backend().found
+def test_the_module_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "malaria_nb.cli", "--version"], capture_output=True, text=True
     )
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
-    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: None)
-    assert "torch, which is not installed" in cli._check_backend().found
+    assert done.returncode == 0 and done.stdout.startswith("malaria-nb ")
 
 
-def test_doctor_sees_a_port_in_use():
-    import socket
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii"])
+def test_a_terminal_without_an_arrow_gets_another(encoding):
+    code = (
+        "import sys; from malaria_nb import cli\n"
+        "cli.doctor = lambda settings: [cli.Check('x', 'FAIL', 'a − b', 'do')]\n"
+        "sys.exit(cli.main(['doctor']))"
+    )
+    done = python(code, env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"})
+    assert done.returncode == 1 and done.stderr == ""
+    assert done.stdout.endswith("a - b -> do\n")
 
-    with socket.socket() as s:
-        try:
-            s.bind(("127.0.0.1", 8888))
-        except OSError:
-            pass  # somebody else has it, which will do
-        else:
-            s.listen()
-        assert cli._check_port().status == "WARN"
+
+# ---- what the prose quotes
+
+
+def prose():
+    "The texts that readers see, by name."
+    files = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "nbs").glob("*.md")]
+    found = {p.relative_to(ROOT).as_posix(): p.read_text("utf-8") for p in files}
+    for folder in ("nbs", "nbs/checks", "nbs/solutions"):
+        for path in (ROOT / folder).glob("*.ipynb"):
+            cells = json.loads(path.read_text("utf-8"))["cells"]
+            texts = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
+            found[path.relative_to(ROOT).as_posix()] = "\n".join(texts)
+    return found
+
+
+def quoted():
+    "Every `malaria-nb …` in backticks or at the start of a line of code: where, and its words."
+    for name, text in prose().items():
+        blocks = "\n".join(re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S))
+        lines = re.findall(r"^(?:\$ )?(?:\.venv/bin/)?malaria-nb\b(.*)$", blocks, re.M)
+        lines += re.findall(r"`(?:\.venv/bin/)?malaria-nb\b([^`]*)`", text)
+        for line in lines:
+            words = shlex.split(line.split(" #")[0].replace(" …", "").replace(" ...", ""))
+            yield name, [w for w in words if w != "COMMAND"]
+
+
+QUOTED = sorted({(name, " ".join(words)) for name, words in quoted()})
+
+
+def parses(words):
+    "Say whether a command line makes sense; the bare name of a command does."
+    top = cli.parser()
+    try:
+        top.parse_args(words)
+    except SystemExit as e:
+        if not e.code:
+            return True
+        level = top
+        for word in words:
+            below = [a for a in level._actions if isinstance(a, argparse._SubParsersAction)]
+            if not below or word not in below[0].choices:
+                return False
+            level = below[0].choices[word]
+    return True
+
+
+@pytest.mark.parametrize("name, line", QUOTED, ids=lambda text: text[:60])
+def test_commands_that_the_prose_quotes_make_sense(name, line, capsys):
+    assert parses(shlex.split(line)), f"{name}: malaria-nb {line}\n{capsys.readouterr().err}"
+
+
+def test_a_wrong_command_in_the_prose_would_be_noticed(capsys):
+    assert len(QUOTED) > 20
+    assert parses(["data"]) and parses(["experiment", "run"]) and not parses(["data", "fetch"])
+    assert not parses(["course", "--cell", "nih"]) and not parses(["frobnicate"])

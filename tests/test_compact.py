@@ -6,19 +6,16 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from malaria_nb.compact import (
-    PRECISIONS,
-    CompactModel,
-    compact_cnn,
-    export_litert,
-    export_onnx,
-    one_cycle,
-    with_evidence,
-)
-from malaria_nb.experiments import GOLDEN, RECIPES, choices, planned, run
+from malaria_nb.compact import compact_cnn, one_cycle
+from malaria_nb.export import PRECISIONS, export_litert, export_onnx, with_evidence
+from malaria_nb.fitting import fit
+from malaria_nb.golden import GOLDEN
 from malaria_nb.images import Batches
+from malaria_nb.predict import CompactModel
+from malaria_nb.recipes import RECIPES, choices, planned
+from malaria_nb.run import run
 from malaria_nb.settings import SCALES
-from malaria_nb.training import compile_model, fit, set_seed
+from malaria_nb.training import compile_model, set_seed
 
 RNG = np.random.default_rng(16)
 CELLS = RNG.integers(0, 256, (40, 24, 24, 3), np.uint8)

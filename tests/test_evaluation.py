@@ -10,26 +10,21 @@ import pytest
 
 from malaria_nb.evaluation import (
     ARTICLE,
-    METRICS,
     article_table,
     at_prevalence,
-    bootstrap,
     compare,
     confusion,
-    difference,
     evaluate,
     hardest,
-    interval,
-    mcnemar,
     metrics,
     plot_comparison,
     plot_confusion,
     plot_precision_recall,
     plot_roc,
     plot_thresholds,
-    rates,
     threshold_for,
 )
+from malaria_nb.stats import METRICS, bootstrap, difference, interval, mcnemar, rates
 
 
 def made_up(n=400, patients=20, seed=0, ties=False):
@@ -127,12 +122,12 @@ def test_each_resample_equals_scikit_learn_on_the_cells_it_repeats(by):
 def test_the_quick_way_to_the_auc_is_the_plain_one(
     patients,
 ):  # ties, a patient of one class, resamples of one class
-    from malaria_nb.evaluation import _auc_by_cell, _auc_by_group, _draw
+    from malaria_nb.stats import _auc_by_cell, _auc_by_group, draw_groups
 
     t = made_up(patients=patients, ties=True)
     code = np.unique(t["patient"], return_inverse=True)[1]
     label = np.where(code == 0, 1, t["label"])
-    weights = _draw(np.random.default_rng(0), 200, code.max() + 1)
+    weights = draw_groups(code.max() + 1, 200, 0)
     weights[0], weights[1] = (
         code.max() * (np.arange(code.max() + 1) == 0),
         1,

@@ -4,8 +4,10 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+from malaria_nb.experiments import run_key
 
-from malaria_nb.experiments import RECIPES, run, run_key
+from malaria_nb.recipes import RECIPES
+from malaria_nb.run import run
 from malaria_nb.settings import SCALES, Settings
 
 TINY = Settings(
@@ -81,7 +83,7 @@ def test_a_student_learns_from_its_teacher_once_it_has_scored(home):
 
 
 def test_a_teacher_who_repeats_the_labels_teaches_what_they_do():
-    from malaria_nb.experiments import fit_recipe
+    from malaria_nb.run import fit_recipe
 
     x, label = (
         np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3), np.uint8),

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from malaria_nb.compact import black_outside
-from malaria_nb.evaluation import difference, evaluate, metrics
+from malaria_nb.evaluation import evaluate, metrics
 from malaria_nb.external import (
     SHIFTS,
     colour_statistics,
@@ -23,6 +22,8 @@ from malaria_nb.external import (
     shift,
     stain_jitter,
 )
+from malaria_nb.predict import black_outside
+from malaria_nb.stats import difference
 from malaria_nb.synthetic import draw_cell
 
 

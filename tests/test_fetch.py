@@ -19,6 +19,7 @@ from tiny_cells import name, png
 
 from malaria_nb import dataset
 from malaria_nb.dataset import fetch_cells, index_cells
+from malaria_nb.fetch import fetch_file
 
 QUICK = dict(timeout=(2, 0.4), retries=2, pause=0.01, progress=False)
 
@@ -28,7 +29,7 @@ def cell(folder, patient):
 
 
 def archive(cells=4, side=120, **extra):
-    "Bytes of an archive of `cells` cells a class (noise, so that it is large), and `extra` members."
+    "Bytes of an archive of `cells` cells a class (noise, so that it is large), and `extra`."
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as z:
         for i in range(cells):
@@ -45,7 +46,7 @@ HALF = len(WHOLE) // 2
 
 
 class Server(ThreadingHTTPServer):
-    "Serves `data`; `script` holds what to do with each request in turn, the last for all that follow."
+    "Serves `data`; `script` says what to do with each request in turn, the last for all others."
 
     daemon_threads = True
 
@@ -98,6 +99,10 @@ class Handler(BaseHTTPRequestHandler):
         body = srv.data[start:]
         if do == "corrupt":
             body = body[:-100] + bytes([body[-100] ^ 1]) + body[-99:]
+        if do == "206 without range":
+            return self.reply(206, body, start=None)
+        if do == "two lengths":
+            return self.reply(200, body, declare=f"{len(body)}, {len(body)}")
         if do == "wrong start":
             return self.reply(206, srv.data, start=0)
         if do == "die unannounced":
@@ -120,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def head(self, status, length, start):
         self.send_response(status)
-        if status == 206:
+        if status == 206 and start is not None:
             n = len(self.server.data)
             self.send_header("Content-Range", f"bytes {start}-{n - 1}/{n}")
         if length is not None:
@@ -145,13 +150,16 @@ def part_of(to, data):
     (to / "cell_images.zip.part").write_bytes(data)
 
 
+def left_in(folder):
+    return {p.name for p in folder.iterdir() if p.suffix != ".lock"}
+
+
 def whole(folder, n=8):
     assert len(index_cells(folder)) == n and dataset.audit_cells(None, folder, progress=False).empty
-    left = {p.name for p in folder.parent.iterdir()} - {"fetch.lock"}
-    assert left == {"cell_images"}, left
+    assert left_in(folder.parent) == {"cell_images"}
 
 
-# -- servers ----------------------------------------------------------------------------------------------------------
+# -- servers --------------------------------------------------------------------------------------
 
 
 def test_good(tmp_path):
@@ -179,6 +187,9 @@ def test_default_place_is_named_by_content(home):
         (["no length"], [None]),
         (["die at once", "good"], [None, None]),
         (["die unannounced", "good"], [None, f"bytes={HALF}-"]),
+        (["206 without range", "good"], [None, None]),
+        (["416", "good"], [None, None]),
+        (["two lengths"], [None]),
     ],
     ids=lambda x: x[0] if isinstance(x[0], str) else "",
 )
@@ -243,9 +254,11 @@ def test_no_server(tmp_path):
 
 def test_corrupt(tmp_path):
     with Server(script=["corrupt"]) as srv:
-        with pytest.raises(ValueError, match=f"expected {SHA}.*damaged or changed.*mirror"):
+        with pytest.raises(
+            ValueError, match=f"expected {SHA}.*damaged or changed.*another address"
+        ):
             fetch(srv.url, tmp_path / "to")
-    assert {p.name for p in (tmp_path / "to").iterdir()} <= {"fetch.lock"}
+    assert not left_in(tmp_path / "to")
 
 
 def test_wrong_hash_leaves_what_was_good(tmp_path):
@@ -265,7 +278,7 @@ def test_more_than_announced(tmp_path):
     assert (tmp_path / "to" / "cell_images.zip.part").stat().st_size <= len(WHOLE)
 
 
-# -- a .part from an earlier start ------------------------------------------------------------------------------------
+# -- a .part from an earlier start ----------------------------------------------------------------
 
 
 def test_resumes_and_asks_only_for_the_rest(tmp_path):
@@ -371,7 +384,45 @@ def test_two_processes_fetch_once(tmp_path):
     whole(tmp_path / "to" / "cell_images")
 
 
-# -- mirrors ----------------------------------------------------------------------------------------------------------
+# -- one file -------------------------------------------------------------------------------------
+
+
+def test_one_file_by_either_hash(tmp_path):
+    md5 = hashlib.md5(WHOLE).hexdigest()
+    with Server() as srv:
+        one = fetch_file(srv.url, tmp_path / "new" / "a.h5", md5=md5, **QUICK)
+        two = fetch_file(srv.url, tmp_path / "new" / "b.h5", sha256=SHA, **QUICK)
+        assert one.read_bytes() == two.read_bytes() == WHOLE
+        assert fetch_file(srv.url, one, md5=md5, **QUICK) == one and len(srv.asked) == 2
+    assert left_in(tmp_path / "new") == {"a.h5", "b.h5"}
+
+
+@pytest.mark.parametrize("hashes", [{}, {"sha256": SHA, "md5": "0" * 32}], ids=["none", "two"])
+def test_one_file_needs_one_hash(tmp_path, hashes):
+    with pytest.raises(ValueError, match="give the file's hash"):
+        fetch_file("http://127.0.0.1:1/a", tmp_path / "a", **hashes)
+
+
+def test_another_file_in_its_place_stays_until_the_right_one_is_here(tmp_path):
+    (tmp_path / "a").write_bytes(b"another")
+    with Server(script=["404", "good"]) as srv:
+        with pytest.raises(ConnectionError, match="answered 404"):
+            fetch_file(srv.url, tmp_path / "a", sha256=SHA, **QUICK)
+        assert (tmp_path / "a").read_bytes() == b"another"
+        fetch_file(srv.url, tmp_path / "a", sha256=SHA, **QUICK)
+    assert (tmp_path / "a").read_bytes() == WHOLE
+
+
+def test_a_planted_link_is_not_written_through(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (tmp_path / "a.part").symlink_to(victim)
+    with Server() as srv:
+        fetch_file(srv.url, tmp_path / "a", sha256=SHA, **QUICK)
+    assert victim.read_bytes() == b"precious" and not (tmp_path / "a").is_symlink()
+
+
+# -- mirrors --------------------------------------------------------------------------------------
 
 
 def test_mirrors_in_order(tmp_path):
@@ -411,7 +462,7 @@ def test_an_address_must_bring_the_official_archive(tmp_path):
             fetch_cells(srv.url, tmp_path / "to", **QUICK)
 
 
-# -- zip files and folders --------------------------------------------------------------------------------------------
+# -- zip files and folders ------------------------------------------------------------------------
 
 
 def unpack(tmp_path, data):
@@ -488,7 +539,7 @@ def declare(data, **fields):
 def test_archives_refused(tmp_path, data, message):
     with pytest.raises(ValueError, match=message):
         unpack(tmp_path, data)
-    assert {p.name for p in (tmp_path / "in" / "to").iterdir()} == {"fetch.lock"}
+    assert not left_in(tmp_path / "in" / "to")
     assert (tmp_path / "a.zip").read_bytes() == data
 
 
@@ -551,7 +602,7 @@ def test_a_hole_in_what_was_fetched(tmp_path):
 
 
 def test_cells_unpacked_by_hand(tmp_path, home, monkeypatch):
-    "`home()/nih` filled by hand counts as the official set if all of it is there, and needs no network."
+    "`nih` filled by hand counts as the official set if all of it is there; no network is needed."
     monkeypatch.setattr(dataset, "N_CELLS", 8)
     got = unpack(tmp_path, WHOLE)
     (got / "source.json").unlink()
@@ -563,7 +614,7 @@ def test_cells_unpacked_by_hand(tmp_path, home, monkeypatch):
         fetch_cells()
 
 
-# -- disks ------------------------------------------------------------------------------------------------------------
+# -- disks ----------------------------------------------------------------------------------------
 
 
 class FullDisk:
@@ -592,7 +643,7 @@ def small_disk(path, mode="r", **how):
 def test_disk_full_while_downloading(tmp_path, monkeypatch):
     with Server() as srv:
         with monkeypatch.context() as m:
-            m.setattr(dataset, "open", small_disk, raising=False)
+            m.setattr("malaria_nb.fetch.open", small_disk, raising=False)
             with pytest.raises(
                 OSError, match="is full: free some space, or choose another .* MALARIA_NB_HOME"
             ) as e:
@@ -614,9 +665,7 @@ def test_disk_full_while_unpacking(tmp_path, monkeypatch):
             m.setattr(Path, "write_bytes", full)
             with pytest.raises(OSError, match="MALARIA_NB_HOME"):
                 fetch(srv.url, tmp_path / "to")
-        assert {p.name for p in (tmp_path / "to").iterdir()} - {"fetch.lock"} == {
-            "cell_images.zip"
-        }  # not fetched twice
+        assert left_in(tmp_path / "to") == {"cell_images.zip"}  # not fetched twice
         whole(fetch(srv.url, tmp_path / "to"))
         assert len(srv.asked) == 1
 

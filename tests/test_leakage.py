@@ -3,12 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from malaria_nb.experiments import _taught
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import LeaveOneOut
 
 from malaria_nb.dataset import group_folds
-from malaria_nb.experiments import FOLDS, RECIPES, Job, _taught, choices, grid, parse_job, split_as
+from malaria_nb.grid import Job, grid, parse_job
 from malaria_nb.leakage import fold_scores, out_of_fold, patient_alone, stained_patients
+from malaria_nb.recipes import FOLDS, RECIPES, choices, split_as
 from malaria_nb.synthetic import synthetic_cells
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from malaria_nb import cli, compact
 from malaria_nb.cli import main
-from malaria_nb.compact import (
+from malaria_nb.predict import (
     MODEL,
     CompactModel,
     black_outside,

@@ -16,28 +16,14 @@ from pathlib import Path
 import pytest
 
 from malaria_nb import cnn, experiments
+from malaria_nb.check import check_claims, check_code, check_export, check_record
 from malaria_nb.cli import main
-from malaria_nb.experiments import (
-    GOLDEN,
-    RECIPES,
-    Job,
-    caption,
-    check_claims,
-    check_code,
-    check_export,
-    check_record,
-    choices,
-    golden,
-    grid,
-    list_grid,
-    load,
-    read_record,
-    read_records,
-    record_files,
-    run,
-    run_grid,
-    write_record,
-)
+from malaria_nb.golden import GOLDEN, golden
+from malaria_nb.grid import Job, grid, list_grid, run_grid
+from malaria_nb.recipes import RECIPES, choices
+from malaria_nb.records import load, read_record, read_records, record_files, write_record
+from malaria_nb.report import caption
+from malaria_nb.run import run
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -53,7 +53,10 @@ def copy(tmp_path_factory):
 
 def differences(here, there, pattern):
     names = {p.name for p in (*here.glob(pattern), *there.glob(pattern))}
-    text = lambda p: p.read_text("utf-8") if p.exists() else None
+
+    def text(path):
+        return path.read_text("utf-8") if path.exists() else None
+
     return sorted(n for n in names if text(here / n) != text(there / n))
 
 
@@ -85,7 +88,7 @@ def test_readme_is_made_from_the_index():
         )
 
 
-def test_reference_can_be_written_for_every_module():  # the book would stop where a docment can't be read
+def test_reference_can_be_written_for_every_module():  # or the book would stop there
     reference = runpy.run_path(str(ROOT / "tools" / "book.py"))["reference"]
     for module in MODULES:
         assert reference(module).startswith(f"# malaria_nb.{module}\n")

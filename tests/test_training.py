@@ -180,7 +180,7 @@ def test_numbers_below_one(tiny, wrong):
 
 
 def test_saved_model(tiny, finished, tmp_path):
-    from malaria_nb.training import load_model, save_model
+    from malaria_nb.fitting import load_model, save_model
 
     _, m, _ = finished
     save_model(m, tmp_path / "new" / "m.keras")
@@ -197,7 +197,7 @@ def test_saved_model(tiny, finished, tmp_path):
 def test_model_file_with_code_is_refused(tmp_path):
     import keras
 
-    from malaria_nb.training import load_model, save_model
+    from malaria_nb.fitting import load_model, save_model
 
     m = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: 2 * x)])
     save_model(m, tmp_path / "code.keras")

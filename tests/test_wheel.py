@@ -1,6 +1,9 @@
-"""The wheel, installed into an empty environment, serves somebody who has never seen this repository."""
+"""The wheel, installed into an empty environment, serves somebody who never saw the repository."""
 
 import hashlib
+import json
+import re
+import runpy
 import subprocess
 import sys
 import zipfile
@@ -8,36 +11,33 @@ from pathlib import Path
 
 import pytest
 
-from malaria_nb.compact import SHA256
+from malaria_nb.predict import SHA256
+from malaria_nb.sample import SAMPLE_SHA256, ZIP
 
 ROOT = Path(__file__).resolve().parents[1]
-USE = """
-import sys
-from pathlib import Path
-from malaria_nb.compact import predict_files
-from malaria_nb.dataset import index_cells, split_cells
-from malaria_nb.evaluation import evaluate
-from malaria_nb.images import load_images
-from malaria_nb.synthetic import synthetic_cells
-import malaria_nb
-
-assert "site-packages" in malaria_nb.__file__, malaria_nb.__file__
-root = synthetic_cells(Path("cells"), n=120)
-cells = split_cells(index_cells(root), by="patient")
-images = load_images(cells, root, size=32, progress=False)
-assert images.shape == (120, 32, 32, 3)
-score = images.mean((1, 2, 3))/255
-(prediction,) = predict_files([root/cells["file"][0]])
-assert not prediction.problem and 0 <= prediction.score <= 1
-print(evaluate(cells["label"], score, cells["patient"], n_boot=50))
-assert "nbdev" not in sys.modules and "fastcore" not in sys.modules
+the_map = runpy.run_path(str(ROOT / "tools" / "map.py"))
+QUICK = ("dataset", "evaluation", "calibration", "screening", "smear", "external")
+HEAVY = {"tensorflow", "keras", "matplotlib", "nbdev", "fastcore", "IPython"}
+CORE = {
+    *("numpy", "pandas", "scipy", "scikit-learn", "opencv-python", "ai-edge-litert"),
+    *("requests", "filelock", "platformdirs", "packaging", "tqdm"),
+}
+ONE_LINE = r'this needs \w+, which is not installed: pip install "malaria_nb\[\w+\]"'
+CAN_TRAIN = """
+import importlib, json
+said = {}
+for module in %r:
+    try:
+        importlib.import_module(f"malaria_nb.{module}")
+    except Exception as e:
+        said[module] = f"{type(e).__name__}: {e}"
+print(json.dumps(said))
 """
 
 
 def sh(*command, cwd, env=None):
-    done = subprocess.run(
-        [str(c) for c in command], cwd=cwd, env=env, capture_output=True, text=True
-    )
+    command = [str(c) for c in command]
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout
 
@@ -49,56 +49,158 @@ def wheel(tmp_path_factory):
     return next(to.glob("*.whl"))
 
 
-def test_wheel_holds_the_library_and_nothing_else(wheel):
-    names = zipfile.ZipFile(wheel).namelist()
-    assert {n.split("/")[0] for n in names if ".dist-info" not in n} == {"malaria_nb"}
-    assert any(n.endswith("licenses/LICENSE") for n in names)
-    assert (
-        hashlib.sha256(zipfile.ZipFile(wheel).read("malaria_nb/compact.tflite")).hexdigest()
-        == SHA256
-    ), "the model must come along, byte for byte"
-    metadata = next(
-        zipfile.ZipFile(wheel).read(n).decode() for n in names if n.endswith("METADATA")
-    )
-    needed = [
-        line
-        for line in metadata.splitlines()
-        if line.startswith("Requires-Dist") and "extra" not in line
-    ]
-    assert not [
-        n for n in needed if any(tool in n for tool in ("nbdev", "jupyter", "fastcore", "pytest"))
-    ]
+def names(wheel):
+    return zipfile.ZipFile(wheel).namelist()
 
 
-def test_wheel_works_in_an_empty_environment(wheel, tmp_path):
-    sh(sys.executable, "-m", "venv", tmp_path / "env", cwd=tmp_path)
-    bin = tmp_path / "env" / ("Scripts" if sys.platform == "win32" else "bin")
-    sh(
-        bin / "python",
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "-c",
-        ROOT / "requirements.lock",
-        wheel,
-        cwd=tmp_path,
+def test_wheel_holds_the_library_whole_and_nothing_else(wheel):
+    inside = [n for n in names(wheel) if ".dist-info" not in n]
+    assert {n.split("/")[0] for n in inside} == {"malaria_nb"}
+    there = {n.removeprefix("malaria_nb/").removesuffix(".py").replace("/", ".") for n in inside}
+    missing = {m for m in the_map["modules"]() if not {m, f"{m}.__init__"} & there}
+    assert not missing, "a folder of modules needs an __init__.py"
+    assert any(n.endswith("licenses/LICENSE") for n in names(wheel))
+    assert "malaria_nb/py.typed" in inside
+
+
+def test_wheel_brings_the_model_and_the_sample_byte_for_byte_with_its_notice(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        found = {
+            name: hashlib.sha256(archive.read(f"malaria_nb/{name}")).hexdigest()
+            for name in ("compact.tflite", f"data/{ZIP}")
+        }
+        assert found == {"compact.tflite": SHA256, f"data/{ZIP}": SAMPLE_SHA256}
+        notice = archive.read("malaria_nb/data/NOTICE.md").decode()
+    assert "Courtesy of the U.S. National Library of Medicine" in notice
+    assert wheel.stat().st_size < 11_000_000
+
+
+def test_wheel_asks_for_the_core_alone(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(n for n in archive.namelist() if n.endswith("METADATA"))
+        metadata = archive.read(name).decode()
+    needed = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", metadata, re.M)
+    assert set(needed) == CORE
+    assert "Requires-Python: >=3.11,<3.14\n" in metadata.replace("<3.14,>=3.11", ">=3.11,<3.14")
+    extras = set(re.findall(r"^Provides-Extra: (\w+)", metadata, re.M))
+    assert {"train", "plot", "course", "dev"} <= extras
+
+
+# ---- in an empty environment
+
+
+@pytest.fixture(scope="module")
+def core(wheel, tmp_path_factory):
+    "An environment with the wheel and what its core brings: (folder of programs, folder, environ)."
+    folder = tmp_path_factory.mktemp("core")
+    sh(sys.executable, "-m", "venv", folder / "env", cwd=folder)
+    programs = folder / "env" / ("Scripts" if sys.platform == "win32" else "bin")
+    pip = (programs / "python", "-m", "pip", "install", "--quiet", "-c", ROOT / "requirements.lock")
+    sh(*pip, wheel, cwd=folder)
+    home = {"MALARIA_NB_HOME": str(folder / "home"), "HOME": str(folder), "PATH": "/usr/bin:/bin"}
+    return programs, folder, home
+
+
+@pytest.fixture
+def python(core):
+    programs, folder, home = core
+    return lambda code: sh(programs / "python", "-c", code, cwd=folder, env=home)
+
+
+@pytest.fixture
+def malaria_nb(core):
+    programs, folder, home = core
+
+    def run(*arguments):
+        return subprocess.run(
+            [programs / "malaria-nb", *arguments],
+            cwd=folder,
+            env=home,
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+@pytest.mark.slow
+def test_installed_is_the_core_and_small(core, python):
+    programs, folder, _ = core
+    assert "site-packages" in python("import malaria_nb; print(malaria_nb.__file__)")
+    listed = python(
+        "from importlib import metadata as m; print(*(d.name for d in m.distributions()))"
     )
-    home = {
-        "MALARIA_NB_HOME": str(tmp_path / "home"),
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(tmp_path),
-    }
-    sh(bin / "python", "-c", USE, cwd=tmp_path, env=home)
-    assert "0.1.0" in sh(bin / "malaria-nb", "--version", cwd=tmp_path, env=home)
-    assert "parasitized" in sh(
-        bin / "malaria-nb", "data", "--cells", "synthetic", cwd=tmp_path, env=home
-    )
+    assert not {"keras", "tensorflow", "matplotlib", "jupyterlab", "jax"} & set(listed.split())
+    size = sum(p.stat().st_size for p in (folder / "env").rglob("*") if p.is_file())
+    assert size < 900e6, f"{size / 1e6:.0f} MB"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", QUICK)
+def test_core_imports_quickly_without_tensorflow(python, module):
+    code = f"""
+import json, sys, time
+start = time.process_time()
+import malaria_nb.{module}
+print(json.dumps([time.process_time() - start, list(sys.modules)]))
+"""
+    python(code)  # compiles once
+    seconds, loaded = json.loads(python(code))
+    assert seconds < 1.5 and not HEAVY & set(loaded)
+
+
+@pytest.mark.slow
+def test_every_module_imports_or_names_its_extra(python):
+    said = json.loads(python(CAN_TRAIN % the_map["modules"]()))
+    assert said, "training needs an extra"
+    assert all(re.fullmatch(f"ModuleNotFoundError: {ONE_LINE}", text) for text in said.values())
+    layers = {the_map["layer_of"](module) for module in said}
+    assert not layers & {"settings", "data", "evaluation"}, said
+
+
+@pytest.mark.slow
+def test_use_the_library_works_in_the_core(core):
+    page = runpy.run_path(str(ROOT / "tests" / "test_use_the_library.py"))
+    programs, folder, home = core
+    blocks = {title: block + page["HOLDS"][title] for title, block in page["SECTIONS"].items()}
     done = subprocess.run(
-        [bin / "malaria-nb", "course"], cwd=tmp_path, env=home, capture_output=True, text=True
+        [programs / "python", "-c", page["RUNNER"]],
+        input=json.dumps(blocks),
+        cwd=folder,
+        env=home,
+        capture_output=True,
+        text=True,
     )
-    assert (
-        done.returncode != 0
-        and "malaria_nb[course]" in done.stderr
-        and "Traceback" not in done.stderr
-    )
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert not any(said.values()), said
+
+
+@pytest.mark.slow
+def test_commands_work_in_the_core(core, malaria_nb):
+    assert malaria_nb("--version").stdout.startswith("malaria-nb 0.1.0")
+    data = malaria_nb("data", "--cells", "sample")
+    assert data.returncode == 0 and "parasitized" in data.stdout, data.stderr
+    cell = next((core[1] / "home" / "sample").rglob("*.png"))
+    predicted = malaria_nb("predict", cell, "--explain", core[1] / "seen")
+    assert predicted.returncode == 0 and "1 cell scored" in predicted.stdout, predicted.stderr
+
+
+@pytest.mark.slow
+def test_doctor_works_in_the_core_and_names_the_extra(malaria_nb):
+    said = malaria_nb("doctor")
+    assert "Traceback" not in said.stdout + said.stderr
+    for package in CORE:
+        assert re.search(rf"^\[OK\] +{package} ", said.stdout, re.M), said.stdout
+    assert 'pip install "malaria_nb[course]"' in said.stdout
+    assert "force-reinstall" not in said.stdout, "what isn't there can't be broken"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", [("course",), ("experiment", "run", "basic_cnn", "--cells", "sample")]
+)
+def test_what_needs_an_extra_says_so_in_one_line(malaria_nb, command):
+    done = malaria_nb(*command)
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert re.search(r'pip install "malaria_nb\[(course|train)\]"', last), done.stderr

@@ -1,4 +1,4 @@
-"""Lay out the book's source from the chapters, the exercises and the library, and let Sphinx make the site.
+"""Lay out the book's source from chapters, exercises and library, and let Sphinx make the site.
 
 python tools/book.py [OUT]      # default: _docs; the site is in OUT/html
 """
@@ -9,6 +9,7 @@ import html
 import importlib
 import inspect
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 NBS, DOCS = ROOT / "nbs", ROOT / "docs"
 settings = ConfigParser(delimiters=["="])
 settings.read(ROOT / "settings.ini", encoding="utf-8")
+house = runpy.run_path(str(ROOT / "tools" / "map.py"))
+LAYERS, MODULES = house["LAYERS"], house["modules"]()
 MARKS = re.compile(
     r"^[ \t]*### (?:BEGIN|END) SOLUTION\n?|  # solution$", re.M
 )  # for the machine that makes the exercises
@@ -31,7 +34,7 @@ REPOSITORY = "{git_url}/blob/{branch}".format(**settings["DEFAULT"])
 
 
 def pictures(nb, name: str, out: Path):
-    "Write a notebook's pictures as files that begin with `name`, and let Markdown with their alt text stand in their place; let keys reach tables."
+    "Put files `name-…` and Markdown in place of a notebook's pictures; let keys reach tables."
     n = 0
     for cell in nb.cells:
         for output in cell.get("outputs", []):
@@ -163,7 +166,7 @@ def lay_out(out: Path):
         p for folder in ("exercises", "solutions") for p in sorted((NBS / folder).glob("*.ipynb"))
     ]
     texts = sorted(NBS.glob("*.md"))
-    modules = sorted(p.stem for p in (ROOT / "malaria_nb").glob("[a-z]*.py"))
+    modules = [m for names in LAYERS.values() for m in names if m in MODULES]
     pages = {p.relative_to(ROOT).as_posix() for p in (*chapters, *sets, *texts)}
     for path in (*chapters, *sets):
         nb, inside = processed(path), path.relative_to(NBS)
@@ -198,6 +201,8 @@ def lay_out(out: Path):
     (out / "troubleshooting.md").write_text(
         (DOCS / "troubleshooting.md").read_text("utf-8") + "\n" + doctor_says(), encoding="utf-8"
     )
+    use = (DOCS / "use.md").read_text("utf-8").replace("](../nbs/", "](")
+    (out / "use.md").write_text(use, encoding="utf-8")
     (out / "demo").mkdir()
     shutil.copy(
         DOCS / "demo.md", out / "demo" / "index.md"
@@ -211,18 +216,21 @@ def lay_out(out: Path):
 
 def contents(chapters, sets, texts, modules) -> str:
     "Return the book's table of contents."
-    part = lambda first, last: [
-        p.stem for p in chapters if first <= p.stem[:2] <= last and p.stem != "index"
-    ]
-    folder = lambda name: [f"{name}/{p.stem}" for p in sets if p.parent.name == name]
+
+    def part(first, last):
+        return [p.stem for p in chapters if first <= p.stem[:2] <= last and p.stem != "index"]
+
+    def folder(name):
+        return [f"{name}/{p.stem}" for p in sets if p.parent.name == name]
+
     trees = {
         "Part I: the article, rebuilt": part("00", "09"),
-        "Part II: where the article stops": part("10", "89"),
-        "Workshop: how the course is made": part("90", "99"),
+        "Part II: where the article stops": part("10", "69"),
+        "The library's notebooks": part("70", "99"),
         "Exercises": folder("exercises"),
         "Solutions": folder("solutions"),
         "For everyone": ["demo/index", "troubleshooting", *(p.stem for p in texts)],
-        "The library": [f"reference/{m}" for m in modules],
+        "The library": ["use", *(f"reference/{m}" for m in modules)],
     }
     return "\n\n".join(
         tree(*entries, caption=caption) for caption, entries in trees.items() if entries

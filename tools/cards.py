@@ -6,8 +6,9 @@ python tools/cards.py
 from pathlib import Path
 
 from malaria_nb.cards import checklists, data_sheet, model_card, read_checklists
-from malaria_nb.experiments import FOLDS, load
 from malaria_nb.leakage import out_of_fold
+from malaria_nb.recipes import FOLDS
+from malaria_nb.records import load
 
 NBS = Path(__file__).resolve().parents[1] / "nbs"
 CARD = "compact"  # the recipe whose card is kept, since its model comes with the package; any other: malaria-nb experiment card NAME

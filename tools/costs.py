@@ -1,9 +1,10 @@
-"""Time every chapter on the real cells, and write what it costs into chapter 93 and into each chapter's own line.
+"""Time every chapter on the real cells, and write what it costs into chapter 93 and the chapter.
 
     python tools/costs.py --weights FILE                     # half an hour on two quiet cores
     python tools/costs.py --weights FILE 12_labels 14_smear  # only these; the others keep theirs
 
-The chapters run as `malaria-nb course` runs them, one process each, in an empty cache except for the downloads.
+The chapters run as `malaria-nb course` runs them, one process each, in a cache that holds the
+downloads and nothing else.
 """
 
 import argparse
@@ -107,7 +108,10 @@ def main(weights: str, only: list[str]):
         }
     rewrite("93_course", COSTS, table(measured))
     subprocess.run([Path(sys.executable).parent / "nbdev_export"], cwd=NBS.parent, check=True)
-    says = "from malaria_nb.course import COSTS, cost; import json; print(json.dumps({name: cost(name) for name in COSTS}))"
+    says = (
+        "from malaria_nb.course import COSTS, cost; import json; "
+        "print(json.dumps({name: cost(name) for name in COSTS}))"
+    )
     said = json.loads(
         subprocess.run(
             [sys.executable, "-c", says], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""Write what depends on what, from the chapters' own words and the modules' imports, into nbs/map.md.
+"""Write nbs/map.md: what depends on what, from the chapters' words and the modules' imports.
 
 python tools/map.py
 """
@@ -17,18 +17,21 @@ LIBRARY = ROOT / "malaria_nb"
 LAYERS = {
     "settings": ("settings", "files", "process", "figures"),
     "data": (
-        *("fetch", "archive", "audit", "dataset", "cells", "arrays", "images", "synthetic"),
-        "fields",
+        *("fetch", "archive", "audit", "dataset", "sample", "cells", "arrays", "images"),
+        *("synthetic", "fields"),
     ),
     "models": (
-        *("batches", "cnn", "weights", "transfer", "training", "fitting", "compact", "export"),
-        "predict",
+        *("batches", "cnn", "weights", "transfer", "features", "training", "fitting", "diagrams"),
+        *("compact", "export", "predict"),
     ),
     "evaluation": (
         *("screening", "stats", "evaluation", "charts", "leakage", "calibration", "labels"),
         *("explain", "smear", "external"),
     ),
-    "experiments": ("recipes", "run", "records", "report", "check", "grid", "experiments"),
+    "experiments": (
+        *("kinds", "recipes", "device", "plan", "run", "golden", "records", "report", "check"),
+        "grid",
+    ),
     "course": ("course", "cards", "notebooks", "exercises", "checks", "doctor", "cli"),
 }
 ROW, LEFT, WIDTH = 46, 170, 400  # pixels
@@ -84,7 +87,9 @@ def source(module: str) -> str:
 def imports(module: str) -> set[str]:
     "Return which of our modules a module imports, at its top or inside a function."
     known, found = set(modules()), set()
-    package = ["malaria_nb", *module.split(".")[:-1]]
+    package = ["malaria_nb", *module.split(".")]
+    if not LIBRARY.joinpath(*module.split("."), "__init__.py").exists():
+        package.pop()
     for node in ast.walk(ast.parse(source(module))):
         if not isinstance(node, ast.ImportFrom):
             continue
@@ -113,7 +118,7 @@ def notebooks() -> list[dict]:  # file, number, title, subtitle, module, before
                 "number": path.stem[:2],
                 "title": re.match(r"# (.+)", first)[1],
                 "subtitle": (re.search(r"^> (.+)", first, re.M) or ["", ""])[1],
-                "module": module[1],
+                "module": module[1].removesuffix(".__init__"),
                 "before": sorted(set(re.findall(r"\b\d\d\b", before[1]))) if before else [],
             }
         )

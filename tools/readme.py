@@ -22,11 +22,13 @@ def links(
     text: str,  # Markdown whose links start at nbs/
 ) -> str:  # the same, seen from the top of the repository
     "Point links between chapters at nbs/, and links out of nbs/ at the top."
-    away = lambda m: (
-        m[0]
-        if re.match(r"[a-z]+:|#|nbs/", m[1])
-        else f"]({m[1][3:] if m[1].startswith('../') else 'nbs/' + m[1]})"
-    )
+
+    def away(found):
+        target = found[1]
+        if re.match(r"[a-z]+:|#|nbs/", target):
+            return found[0]
+        return f"]({target[3:] if target.startswith('../') else 'nbs/' + target})"
+
     return re.sub(r"\]\(([^)\s]+)\)", away, text)
 
 

@@ -1,84 +1,82 @@
-"""Write requirements.lock and environment.yml from settings.ini, the one place where requirements stand.
+"""Write requirements.lock and environment.yml from settings.ini, the one place for requirements.
 
-python tools/requirements.py          # needs uv on the path; then run the tests with the new lock
+python tools/requirements.py              # changes only what settings.ini asks for
+python tools/requirements.py --upgrade    # the newest versions that settings.ini allows
+
+Needs uv on the path. Run the tests with the new lock afterwards.
 """
 
 import subprocess
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-COURSE = (
-    "requirements",
-    "course_requirements",
-    "labels_requirements",
-    "export_requirements",
-)  # what the chapters need
-ALL = *COURSE, "cluster_requirements", "docs_requirements", "dev_requirements"
-HELD = (
-    "backports.strenum<1.3",
-)  # ai-edge-litert's; newer ones want Python below 3.11, which uv doesn't look at
+LOCK, ENVIRONMENT = ROOT / "requirements.lock", ROOT / "environment.yml"
+parser = ConfigParser(delimiters=["="])
+parser.read(ROOT / "settings.ini", encoding="utf-8")
+SETTINGS = parser["DEFAULT"]
+# ai-edge-litert's; newer ones want Python below 3.11, which uv doesn't look at
+HELD = ("backports.strenum<1.3",)
 LOCK_HEAD = """\
-# The exact versions that the tests passed with, for every system and Python that settings.ini allows; `make` installs
-# these. Made from settings.ini by `make lock`: do not edit.
+# The exact versions that the tests passed with, for every system and Python that settings.ini
+# allows; `make` installs from these. Made from settings.ini by `make lock`: do not edit.
 """
+ENVIRONMENT_HEAD = """\
+# For conda users:
+#   conda env create -f environment.yml && conda activate malaria_nb && pip install --no-deps -e .
+# Made from settings.ini, where each requirement has its reason, by `make lock`: do not edit.
+"""
+
+
+def keys(
+    extra: str,  # "course", "dev", …
+) -> tuple[str, ...]:  # of settings.ini
+    "List the lists of requirements that an extra brings, its own last."
+    brought = sum(map(keys, SETTINGS.get(f"{extra}_brings", "").split()), ())
+    return *brought, f"{extra}_requirements"
+
+
+COURSE = "requirements", *keys("course")  # what the chapters need
+ALL = "requirements", *keys("dev")
 
 
 def requirements(
     *keys: str,  # of settings.ini
 ) -> list[str]:
     "List the requirements under `keys`, one a line there."
-    parser = ConfigParser(delimiters=["="])
-    parser.read(ROOT / "settings.ini", encoding="utf-8")
-    return [
-        line.strip() for key in keys for line in parser["DEFAULT"][key].splitlines() if line.strip()
-    ]
+    lines = (line.strip() for key in keys for line in SETTINGS[key].splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def environment() -> str:
-    "Return what environment.yml must hold: Python from conda-forge, everything else as pip installs it."
-    parser = ConfigParser(delimiters=["="])
-    parser.read(ROOT / "settings.ini", encoding="utf-8")
+    "Return what environment.yml must hold: Python from conda-forge, the rest as pip installs it."
     pip = "\n".join(f'      - "{r}"' for r in requirements(*COURSE))
     return f"""\
-# For conda users: conda env create -f environment.yml && conda activate malaria_nb && pip install --no-deps -e .
-# Made from settings.ini, where each requirement has its reason, by `make lock`: do not edit.
-name: malaria_nb
+{ENVIRONMENT_HEAD}name: {SETTINGS["lib_name"]}
 channels:
   - conda-forge
   - nodefaults
 dependencies:
-  - python >={parser["DEFAULT"]["min_python"]}
+  - python >={SETTINGS["min_python"]},<{SETTINGS["max_python"]}
   - pip
   - pip:
 {pip}
 """
 
 
-def lock() -> str:
-    "Resolve every requirement to one exact version."
+def resolve(*options: str):
+    "Let uv write the lock: one exact version of everything, the present one where it still fits."
     wanted = "\n".join((*requirements(*ALL), *HELD))
-    return subprocess.run(
-        [
-            "uv",
-            "pip",
-            "compile",
-            "--universal",
-            "--python-version",
-            "3.11",
-            "--no-emit-index-url",
-            "--no-header",
-            "--no-annotate",
-            "-q",
-            "-",
-        ],
-        input=wanted,
-        text=True,
-        check=True,
-        stdout=subprocess.PIPE,
-    ).stdout
+    python = SETTINGS["min_python"]
+    flags = "--no-emit-index-url --no-header --no-annotate -q".split()
+    command = ["uv", "pip", "compile", "--universal", "--python-version", python, *flags]
+    subprocess.run(
+        [*command, *options, "--output-file", str(LOCK), "-"], input=wanted, text=True, check=True
+    )
+    LOCK.write_text(LOCK_HEAD + LOCK.read_text("utf-8"), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    (ROOT / "environment.yml").write_text(environment(), encoding="utf-8")
-    (ROOT / "requirements.lock").write_text(LOCK_HEAD + lock(), encoding="utf-8")
+    ENVIRONMENT.write_text(environment(), encoding="utf-8")
+    resolve(*sys.argv[1:])

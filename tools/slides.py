@@ -1,8 +1,9 @@
-"""Make a teacher's slides from the cells that the chapters mark as slides, and let Sphinx and reveal.js show them.
+"""Make a teacher's slides from the cells that the chapters mark as slides.
 
-    python tools/slides.py [OUT]      # default: _docs; a deck a chapter is in OUT/slides, and opens from disk
+    python tools/slides.py [OUT]      # default: _docs; each chapter's deck is in OUT/slides
 
-A Markdown cell is shown as it is, a code cell by what it printed or drew, under the heading of its section.
+Sphinx and reveal.js show them, from disk, too. A Markdown cell is shown as it is, a code cell by
+what it printed or drew, under the heading of its section.
 The paragraph that follows a picture becomes the speaker's note (press s).
 """
 

@@ -4,8 +4,8 @@ import pandas as pd
 
 from malaria_nb.claims import claim, given, rounded, shown
 from malaria_nb.dataset import parse_name
-from malaria_nb.experiments import load
 from malaria_nb.leakage import out_of_fold
+from malaria_nb.records import load
 
 cells = out_of_fold([load("purple_threshold", f"patient-fold{k}").predictions for k in range(1, 6)])
 names = pd.DataFrame([parse_name(file.rpartition("/")[2]) for file in cells["file"]])

@@ -1,7 +1,7 @@
 """What chapter 02 says of one number on purple, and of what resizing does to a dot."""
 
 from malaria_nb.claims import claim, shown
-from malaria_nb.experiments import load
+from malaria_nb.records import load
 
 claim(
     "In more than nine pairs of ten",

@@ -3,8 +3,8 @@
 from sklearn.metrics import log_loss
 
 from malaria_nb.claims import claim, given, rounded, shown
-from malaria_nb.evaluation import difference
-from malaria_nb.experiments import load
+from malaria_nb.records import load
+from malaria_nb.stats import difference
 
 full = {split: load("basic_cnn", split) for split in ("patient", "cell")}
 best = {split: r.history.attrs["best_epoch"] for split, r in full.items()}

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from malaria_nb.claims import claim, given, rounded, shown
-from malaria_nb.evaluation import difference
-from malaria_nb.experiments import load
+from malaria_nb.records import load
+from malaria_nb.stats import difference
 
 SEEDS, SPLITS = (42, 43, 44), ("cell", "patient")
 

@@ -3,8 +3,10 @@
 import numpy as np
 
 from malaria_nb.claims import claim, given, rounded, shown
-from malaria_nb.evaluation import article_table, at_prevalence, difference
-from malaria_nb.experiments import COLUMNS, MODELS, load, of_model
+from malaria_nb.evaluation import article_table, at_prevalence
+from malaria_nb.records import load
+from malaria_nb.report import COLUMNS, MODELS, of_model
+from malaria_nb.stats import difference
 
 NETWORKS = ("basic_cnn", "vgg19_frozen", "vgg19_finetuned")
 SEEDS = (42, 43, 44)

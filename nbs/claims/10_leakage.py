@@ -1,9 +1,9 @@
 """What chapter 10 says of the folds by cell, by photograph and by patient."""
 
 from malaria_nb.claims import claim, given, rounded, shown
-from malaria_nb.evaluation import difference
-from malaria_nb.experiments import load
 from malaria_nb.leakage import fold_scores, out_of_fold, patient_alone
+from malaria_nb.records import load
+from malaria_nb.stats import difference
 
 GRID = [("vgg19_frozen", 42), ("vgg19_frozen", 43), ("purple_threshold", 42)]
 WAYS = ("cell", "photo", "patient")

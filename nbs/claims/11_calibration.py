@@ -20,8 +20,9 @@ from malaria_nb.calibration import (
     threshold_for_specificity,
 )
 from malaria_nb.claims import claim, rounded, shown
-from malaria_nb.evaluation import at_prevalence, interval, metrics
-from malaria_nb.experiments import load
+from malaria_nb.evaluation import at_prevalence, metrics
+from malaria_nb.records import load
+from malaria_nb.stats import interval
 
 RECIPES = {
     "basic CNN": ("basic_cnn", (42,)),

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 
 from malaria_nb.claims import claim, given, rounded, shown
-from malaria_nb.evaluation import interval
-from malaria_nb.experiments import load, read_table
 from malaria_nb.labels import confident_joint, true_accuracy
+from malaria_nb.records import load, read_table
+from malaria_nb.stats import interval
 
 ALL = 27_558
 given(

@@ -1,7 +1,7 @@
 """What chapter 13 says of classifiers that see only a shortcut, on all real cells."""
 
 from malaria_nb.claims import claim, rounded, shown
-from malaria_nb.experiments import load, read_table
+from malaria_nb.records import load, read_table
 
 table = read_table("13_explain-shortcuts")
 mask, size, colour, middle, trees = (

@@ -2,7 +2,7 @@
 
 from malaria_nb.claims import claim, rounded, shown
 from malaria_nb.evaluation import evaluate
-from malaria_nb.experiments import load
+from malaria_nb.records import load
 from malaria_nb.screening import limit_of_detection
 from malaria_nb.smear import at_parasitaemia, parasitaemia, patient_scores
 

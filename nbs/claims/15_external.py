@@ -5,8 +5,8 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from malaria_nb.claims import claim, given, rounded, shown
-from malaria_nb.evaluation import interval
-from malaria_nb.experiments import load, read_table
+from malaria_nb.records import load, read_table
+from malaria_nb.stats import interval
 
 given(
     """they reached an [AUC](glossary.md#auc) of 0.996 to 0.997. On the *P. falciparum* images

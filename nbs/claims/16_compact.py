@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 
 from malaria_nb.claims import claim, given, rounded
-from malaria_nb.evaluation import difference, evaluate, metrics
-from malaria_nb.experiments import load, read_table
+from malaria_nb.evaluation import evaluate, metrics
 from malaria_nb.leakage import fold_scores, out_of_fold
+from malaria_nb.records import load, read_table
+from malaria_nb.stats import difference
 
 SEEDS = (42, 43, 44)
 PARAMETERS = {

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from malaria_nb.cards import data_sheet, read_checklists
 from malaria_nb.claims import claim
-from malaria_nb.experiments import FOLDS, load
 from malaria_nb.leakage import out_of_fold
+from malaria_nb.recipes import FOLDS
+from malaria_nb.records import load
 
 first = load("purple_threshold")
 table = read_checklists(Path(first.folder).parents[1] / "checklists.csv")

@@ -1,9 +1,11 @@
 """What the front page says comes out."""
 
 from malaria_nb.claims import claim, rounded
-from malaria_nb.evaluation import difference, evaluate
-from malaria_nb.experiments import MODELS, load, of_model
+from malaria_nb.evaluation import evaluate
 from malaria_nb.leakage import out_of_fold
+from malaria_nb.records import load
+from malaria_nb.report import MODELS, of_model
+from malaria_nb.stats import difference
 
 SPLITS = ("cell", "patient")
 

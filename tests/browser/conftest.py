@@ -1,4 +1,7 @@
-"""A real browser: Debian's Chromium, driven by Playwright. `make browser` runs these; `make test` leaves them out."""
+"""A real browser: Debian's Chromium, driven by Playwright.
+
+`make browser` runs these; `make test` leaves them out.
+"""
 
 import shutil
 

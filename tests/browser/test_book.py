@@ -1,4 +1,7 @@
-"""The book, opened from disk, offline, page by page. `make browser` has built it into _docs/html."""
+"""The book, opened from disk, offline, page by page.
+
+`make browser` has built it into _docs/html.
+"""
 
 import os
 import re
@@ -15,7 +18,10 @@ settings = ConfigParser(delimiters=["="])
 settings.read(ROOT / "settings.ini", encoding="utf-8")
 REPOSITORY = settings["DEFAULT"]["git_url"].removeprefix("https://github.com/")
 PAGES = sorted(p for p in HTML.rglob("*.html") if "_static" not in p.parts)
-name = lambda p: p.relative_to(HTML).as_posix()
+
+
+def name(path):
+    return path.relative_to(HTML).as_posix()
 
 
 def test_there_is_a_book():
@@ -43,7 +49,7 @@ def test_page(page, path):
         "pictures that are not shown, or have no alt text"
     )
     levels = page.evaluate(
-        "[...document.querySelectorAll('article h1, article h2, article h3, article h4')].map(h => +h.tagName[1])"
+        "[...document.querySelectorAll('article :is(h1, h2, h3, h4)')].map(h => +h.tagName[1])"
     )
     assert (
         path.name == "search.html"
@@ -59,7 +65,8 @@ def test_page(page, path):
         found = serious(page)
     assert found == [], "axe-core"
     page.set_viewport_size({"width": 375, "height": 700})
-    wide = page.evaluate("""[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > 376
+    wide = page.evaluate("""[...document.querySelectorAll('body *')]
+        .filter(e => e.getBoundingClientRect().right > 376
                          && e.closest('article')).map(e => e.outerHTML.slice(0, 80)).slice(0, 3)""")
     assert page.evaluate("document.documentElement.scrollWidth") <= 375, wide
 
@@ -93,7 +100,8 @@ def test_keyboard_reaches_search_contents_and_next_page(page):
         page.keyboard.press("Tab")
         seen.add(
             page.evaluate(
-                "(e => e.getAttribute('href') || e.getAttribute('aria-label') || e.localName)(document.activeElement)"
+                "(e => e.getAttribute('href') || e.getAttribute('aria-label') || e.localName)"
+                "(document.activeElement)"
             )
         )
     assert {"04_training.html", "#recap", "Search", "summary"} <= seen
@@ -110,7 +118,8 @@ def test_dark_mode(page):
         page.click(".theme-switch-button >> visible=true")
         page.click(f".theme-change-button[data-mode={mode}] >> visible=true")
         seen[mode] = page.evaluate(
-            "[document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor]"
+            "[document.documentElement.dataset.theme, "
+            "getComputedStyle(document.body).backgroundColor]"
         )
     assert (
         seen["dark"][0] == "dark"
@@ -136,11 +145,13 @@ def test_print_view_is_the_whole_page_and_nothing_else(page):
     page.goto((HTML / "03_cnn.html").as_uri())
     page.emulate_media(media="print")
     page.evaluate(
-        "document.documentElement.dataset.theme = 'dark'; window.dispatchEvent(new Event('beforeprint'))"
+        "document.documentElement.dataset.theme = 'dark'; "
+        "window.dispatchEvent(new Event('beforeprint'))"
     )
     assert (
         page.evaluate(
-            "[...document.querySelectorAll('article details')].every(d => d.open) && document.documentElement.dataset.theme"
+            "[...document.querySelectorAll('article details')].every(d => d.open) "
+            "&& document.documentElement.dataset.theme"
         )
         == "light"
     )
@@ -151,13 +162,15 @@ def test_print_view_is_the_whole_page_and_nothing_else(page):
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert (
         page.evaluate(
-            "[...document.querySelectorAll('article details')].some(d => !d.open) && document.documentElement.dataset.theme"
+            "[...document.querySelectorAll('article details')].some(d => !d.open) "
+            "&& document.documentElement.dataset.theme"
         )
         == "dark"
     )
     assert (
         page.locator(
-            "button[title*='Print'], button[aria-label*='Print'], button[data-bs-original-title*='Print']"
+            "button[title*='Print'], button[aria-label*='Print'], "
+            "button[data-bs-original-title*='Print']"
         ).count()
         == 1
     )
@@ -206,7 +219,8 @@ def test_slides(page, deck):
     for i in range(n):
         slide = page.evaluate("""() => {const s = Reveal.getCurrentSlide(); return {
             over: Math.max(0, s.scrollHeight - 700), text: s.innerText.length,
-            pictures: [...s.querySelectorAll('img')].map(i => [i.alt, i.naturalWidth]), title: s.querySelector('h1, h2')?.innerText}}""")
+            pictures: [...s.querySelectorAll('img')].map(i => [i.alt, i.naturalWidth]),
+            title: s.querySelector('h1, h2')?.innerText}}""")
         assert slide["over"] == 0, (
             f"slide {i + 1}, {slide['title']!r}, is {slide['over']} pixels too high"
         )

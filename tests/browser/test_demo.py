@@ -1,4 +1,7 @@
-"""The page that reads cells in the browser, from disk and served, against the library in Python. `make browser` has built it."""
+"""The page that reads cells in the browser, from disk and served, against the library in Python.
+
+`make browser` has built it.
+"""
 
 import csv
 import os
@@ -12,8 +15,8 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from malaria_nb.compact import CompactModel
 from malaria_nb.images import decode_cell
+from malaria_nb.predict import CompactModel
 from malaria_nb.settings import home
 from malaria_nb.smear import check_field, crop_cells, find_cells, measure_field, parasitaemia
 from malaria_nb.synthetic import draw_cell, draw_field
@@ -34,7 +37,7 @@ def python():
     model = CompactModel()
 
     def run(cells):
-        scores, maps = zip(*(model.predict([cell]) for cell in cells))
+        scores, maps = zip(*(model.evidence([cell]) for cell in cells))
         return np.concatenate(scores), np.concatenate(maps).reshape(len(cells), -1)
 
     run.size = model.size
@@ -189,7 +192,8 @@ def test_a_field_is_counted_as_in_python(demo, python, tmp_path, name):
     called, n = int((score >= 0.5).sum()), len(score)
     p = parasitaemia(called, n)
     assert (
-        f"{n} red cells, {called} called parasitized: parasitaemia {p.value:.1%} (95% interval {p.low:.1%} to {p.high:.1%})"
+        f"{n} red cells, {called} called parasitized: "
+        f"parasitaemia {p.value:.1%} (95% interval {p.low:.1%} to {p.high:.1%})"
         in demo.inner_text("#fields")
     )
 
@@ -263,7 +267,8 @@ def test_what_is_removed_while_it_is_read_stays_removed(demo, tmp_path):
 @from_disk
 def test_dropped_files_are_read(demo, tmp_path):
     demo.evaluate("""() => { const d = new DataTransfer(); const png = Object.entries(SAMPLES)[0];
-        d.items.add(new File([Model.bytes(png[1])], png[0])); document.dispatchEvent(new DragEvent("drop", {dataTransfer: d, cancelable: true})); }""")
+        d.items.add(new File([Model.bytes(png[1])], png[0]));
+        document.dispatchEvent(new DragEvent("drop", {dataTransfer: d, cancelable: true})); }""")
     done(demo)
     assert len(saved(demo)) == 1
 
@@ -297,7 +302,8 @@ def test_anyone_can_use_it(demo, scheme):
             and all(b - a <= 1 for a, b in zip(levels, levels[1:]))
         ), levels
     canvases = demo.evaluate(
-        "[...document.querySelectorAll('canvas')].map(c => [c.getAttribute('role'), c.getAttribute('aria-label')])"
+        "[...document.querySelectorAll('canvas')]"
+        ".map(c => [c.getAttribute('role'), c.getAttribute('aria-label')])"
     )
     assert len(canvases) > 40 and all(role == "img" and len(label) > 8 for role, label in canvases)
     assert all("synthetic" in label for _, label in canvases)

@@ -97,7 +97,8 @@ def through(page):
     "Scroll a notebook from top to bottom: JupyterLab draws only what is near the window."
     for i in range(12):
         page.evaluate(
-            "i => {const s = document.querySelector('.jp-WindowedPanel-outer'); s.scrollTop = s.scrollHeight*i/12}",
+            "i => {const s = document.querySelector('.jp-WindowedPanel-outer'); "
+            "s.scrollTop = s.scrollHeight*i/12}",
             i,
         )
         page.wait_for_timeout(400)
@@ -106,7 +107,10 @@ def through(page):
 
 def test_chapter_runs_as_a_person_would_run_it(page, lab):
     open_notebook(page, lab + "00_motivation.ipynb")
-    folded = lambda: page.locator(".jp-OutputPlaceholder >> visible=true").count()
+
+    def folded():
+        return page.locator(".jp-OutputPlaceholder >> visible=true").count()
+
     assert max(folded() for _ in through(page)), "an answer stands open before it was asked for"
     run_all(page)
     seen, shown = [], 0
@@ -117,7 +121,8 @@ def test_chapter_runs_as_a_person_would_run_it(page, lab):
         shown = max(
             shown,
             page.evaluate(
-                "[...document.querySelectorAll('.jp-OutputArea img')].filter(i => i.naturalWidth).length"
+                "[...document.querySelectorAll('.jp-OutputArea img')]"
+                ".filter(i => i.naturalWidth).length"
             ),
         )
         assert folded() == 0, "running a cell must show its answer"

@@ -1,6 +1,7 @@
-"""Take the whole course in JupyterLab: run every chapter, and answer every exercise, first wrongly, then rightly.
+"""Take the whole course in JupyterLab: run every chapter, answer every exercise, wrong and right.
 
-`make walk` runs this, in about half an hour; `make browser` leaves it out and does the same with one chapter and one exercise.
+`make walk` runs this, in about half an hour; `make browser` leaves it out and does the same with
+one chapter and one exercise.
 """
 
 import re
@@ -8,7 +9,8 @@ import time
 
 import nbformat
 import pytest
-from test_lab import NBS, idle, lab, open_notebook, outputs, run_all, through  # lab is a fixture
+from test_lab import NBS, idle, open_notebook, outputs, run_all, through
+from test_lab import lab as lab  # a fixture
 
 CHAPTERS = [p.name for p in sorted(NBS.glob("*.ipynb"))]
 SETS = [p.name for p in sorted((NBS / "solutions").glob("*.ipynb"))]
@@ -27,7 +29,8 @@ def test_chapter(page, lab, name):
         )
         shown |= set(
             page.evaluate(
-                "[...document.querySelectorAll('.jp-OutputArea img')].filter(i => i.naturalWidth).map(i => i.src.slice(-80))"
+                "[...document.querySelectorAll('.jp-OutputArea img')]"
+                ".filter(i => i.naturalWidth).map(i => i.src.slice(-80))"
             )
         )
     stored = sum(
@@ -36,7 +39,8 @@ def test_chapter(page, lab, name):
         for o in c.get("outputs", [])
     )
     print(
-        f"{name}: {(time.monotonic() - began) / 60:.1f} minutes, {len(shown)} pictures, {stored} stored"
+        f"{name}: {(time.monotonic() - began) / 60:.1f} minutes, "
+        f"{len(shown)} pictures, {stored} stored"
     )
     assert [s for s in seen if s.strip()] == [] and bool(shown) == bool(stored)
 
@@ -44,7 +48,8 @@ def test_chapter(page, lab, name):
 def put(page, i, source):
     "Type into cell `i`, as a person would, run it, and return what stands under it."
     page.evaluate(
-        f"i => {{const n = {WIDGET}; n.activeCellIndex = i; n.deselectAll(); return n.scrollToItem(i, 'smart')}}",
+        f"i => {{const n = {WIDGET}; n.activeCellIndex = i; n.deselectAll(); "
+        "return n.scrollToItem(i, 'smart')}",
         i,
     )
     cell = page.locator(f".jp-Notebook .jp-Cell[data-windowed-list-index='{i}']")
@@ -87,6 +92,7 @@ def test_exercises(page, lab, name):
         )
         right += c.source.startswith("check_") and "Right." in said
     print(
-        f"{name}: {(time.monotonic() - began) / 60:.1f} minutes, {wrong} wrong answers noticed, {right} checks say Right."
+        f"{name}: {(time.monotonic() - began) / 60:.1f} minutes, "
+        f"{wrong} wrong answers noticed, {right} checks say Right."
     )
     assert right == sum(c.source.startswith("check_") for c in kept)
