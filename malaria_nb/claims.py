@@ -343,7 +343,8 @@ def read_ledgers(nbs: Path) -> list[Ledger]:
 
 
 def check_claims(
-    nbs: Path,  # folder of the chapters, with claims/ and records/
+    nbs: Path,  # folder of the chapters, with claims/
+    records: Path | None = None,  # folder of records; None: that in `nbs`
 ) -> list[Fault]:  # none when every sentence stands and is true
     "Check all ledgers against the chapters and the records; in seconds, without cells or Keras."
     found = []
@@ -358,7 +359,7 @@ def check_claims(
         except (SyntaxError, ValueError) as e:
             found.append(Fault(path.stem, str(e), f"Correct nbs/claims/{path.name}"))
             continue
-        found += check_ledger(ledger, where, nbs / "records")
+        found += check_ledger(ledger, where, records or nbs / "records")
         if ledger.complete:
             mend = f"Claim it in nbs/claims/{path.name}, or say where it is given"
             for p in passages(read_chapter(where), ledger.entries):

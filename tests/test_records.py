@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from malaria_nb import cnn, experiments
-from malaria_nb.check import check_claims, check_code, check_export, check_record
+from malaria_nb.check import check_code, check_export, check_record
 from malaria_nb.cli import main
 from malaria_nb.golden import GOLDEN, golden
 from malaria_nb.grid import Job, grid, list_grid, run_grid
@@ -105,43 +105,6 @@ def test_recipe_that_is_gone(record, monkeypatch):
 
 
 # -- the second and the first -----------------------------------------------------------------------------------------
-
-
-def chapter(path, *sources):
-    cells = [
-        dict(cell_type="code", metadata={}, outputs=[], execution_count=None, source=s)
-        for s in sources
-    ]
-    path.write_text(
-        json.dumps(dict(nbformat=4, nbformat_minor=5, metadata={}, cells=cells)), encoding="utf-8"
-    )
-    return path
-
-
-def test_sentence_that_no_longer_holds(record, tmp_path, monkeypatch):
-    monkeypatch.setenv("MALARIA_NB_RECORDS", str(record.parent))
-    ask = "#| claim\nfrom malaria_nb.experiments import load\nloss = load('basic_cnn').history['loss']"
-    good = chapter(
-        tmp_path / "good.ipynb",
-        ask,
-        "raise SystemError('not a claim')",
-        "#| claim\nassert loss.iloc[-1] > 0",
-    )
-    bad = chapter(tmp_path / "bad.ipynb", ask, "#| claim\nassert loss.iloc[-1] < 0, loss.iloc[-1]")
-    assert check_claims([good]) == []
-    (found,) = check_claims([good, bad])
-    assert (
-        found.what == "bad"
-        and "cell 1 claims what no longer holds (AssertionError: 0." in found.why
-    )
-
-
-def test_claims_of_one_chapter_don_t_help_another(tmp_path):
-    first, second = (
-        chapter(tmp_path / "a.ipynb", "#| claim\nx = 1"),
-        chapter(tmp_path / "b.ipynb", "#| claim\nx"),
-    )
-    assert "NameError" in check_claims([first, second])[0].why
 
 
 def test_library_that_is_not_what_the_chapters_export(tmp_path):
