@@ -47,7 +47,8 @@ def text(cell) -> list[str]:
     for output in cell.outputs:
         data = output.get("data", {"text/plain": output.get("text", "")})
         alt = output.get("metadata", {}).get("image/png", {}).get("alt", "")
-        found.append(alt or data.get("text/plain", ""))
+        shown = alt or data.get("text/plain", "")
+        found.append(" ".join(shown.split()))
     return found
 
 
@@ -81,14 +82,14 @@ def renew(chapter: Path):
 
 
 def differing(chapter: Path) -> list[str]:
-    "Name the cells whose stored text is not what the records give now."
+    "Name the cells whose stored text, if any, is not what the records give now."
     nb = nbformat.read(chapter, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
         cells = run(chapter, Path(folder))
     return [
         f"{chapter.stem}, cell {cell.id}: stored {text(cell)}, now {text(done)}"
         for cell, done in zip(of_records(nb), cells)
-        if text(cell) != text(done)
+        if cell.outputs and text(cell) != text(done)
     ]
 
 
