@@ -32,9 +32,10 @@ from frozen import prepare, timed
 
 from malaria_nb import images as pixels
 from malaria_nb import transfer
+from malaria_nb.archive import class_root
 from malaria_nb.cnn import basic_cnn
 from malaria_nb.compact import compact_cnn
-from malaria_nb.dataset import class_root, index_cells, sample_cells
+from malaria_nb.dataset import index_cells, sample_cells
 from malaria_nb.export import PRECISIONS, export_litert, export_onnx
 from malaria_nb.images import load_images
 from malaria_nb.recipes import RECIPES

@@ -17,8 +17,9 @@ from keras import layers as L
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 from malaria_nb import transfer
+from malaria_nb.batches import Batches
 from malaria_nb.cnn import basic_cnn
-from malaria_nb.images import Batches, eight_symmetries
+from malaria_nb.images import eight_symmetries
 from malaria_nb.training import compile_model
 
 RATES = {

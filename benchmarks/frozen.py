@@ -14,8 +14,9 @@ import keras
 import pandas as pd
 
 from malaria_nb import transfer
+from malaria_nb.batches import Batches
 from malaria_nb.dataset import index_cells, sample_cells, split_cells
-from malaria_nb.images import Batches, load_images
+from malaria_nb.images import load_images
 from malaria_nb.training import compile_model, set_seed
 
 

@@ -95,9 +95,11 @@ def rate(kind, root, size, rows=1280):
     import keras
     import numpy as np
 
+    from malaria_nb.augment import affine, affine_layers
+    from malaria_nb.batches import Batches
     from malaria_nb.cnn import basic_cnn
     from malaria_nb.dataset import index_cells
-    from malaria_nb.images import Batches, affine, affine_layers, eight_symmetries, load_images
+    from malaria_nb.images import eight_symmetries, load_images
 
     cells = index_cells(root)
     images = load_images(cells, root, size, progress=False)
@@ -171,7 +173,8 @@ def measure(what, args, root, home):
 
 
 def main():
-    from malaria_nb.dataset import class_root, index_cells, sample_cells
+    from malaria_nb.archive import class_root
+    from malaria_nb.dataset import index_cells, sample_cells
     from malaria_nb.settings import home as default_home
 
     parser = argparse.ArgumentParser(

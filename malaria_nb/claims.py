@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['claim', 'given', 'rounded', 'Entry', 'Ledger', 'one_line', 'read_ledger', 'Text', 'read_chapter', 'find_chapter',
            'says', 'shown', 'Fault', 'explain', 'check_ledger', 'Passage', 'passages', 'read_ledgers', 'check_claims',
-           'unclaimed', 'coverage']
+           'unclaimed', 'count_claims']
 
 # %% ../nbs/89_claims.ipynb #79562126
 import ast
@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 # %% ../nbs/89_claims.ipynb #774820a6
 def claim(
@@ -347,25 +348,29 @@ def check_claims(
     records: Path | None = None,  # folder of records; None: that in `nbs`
 ) -> list[Fault]:  # none when every sentence stands and is true
     "Check all ledgers against the chapters and the records; in seconds, without cells or Keras."
-    found = []
+    # resampling multiplies small matrices: threads cost more than they bring
+    with threadpool_limits(1):
+        return list(_faults(nbs, records or nbs / "records"))
+
+
+def _faults(nbs, records):
     for path in sorted((nbs / "claims").glob("*.py")):
         where = find_chapter(path.stem, nbs)
         if where is None:
             mend = f"Rename the ledger after its chapter, or delete it: nbs/claims/{path.name}"
-            found.append(Fault(path.stem, "the ledger has no chapter", mend))
+            yield Fault(path.stem, "the ledger has no chapter", mend)
             continue
         try:
             ledger = read_ledger(path)
         except (SyntaxError, ValueError) as e:
-            found.append(Fault(path.stem, str(e), f"Correct nbs/claims/{path.name}"))
+            yield Fault(path.stem, str(e), f"Correct nbs/claims/{path.name}")
             continue
-        found += check_ledger(ledger, where, records or nbs / "records")
+        yield from check_ledger(ledger, where, records)
         if ledger.complete:
             mend = f"Claim it in nbs/claims/{path.name}, or say where it is given"
             for p in passages(read_chapter(where), ledger.entries):
                 for number in p.unclaimed:
-                    found.append(Fault(path.stem, f'no claim for {number} in "{p.text}"', mend))
-    return found
+                    yield Fault(path.stem, f'no claim for {number} in "{p.text}"', mend)
 
 
 def unclaimed(
@@ -381,7 +386,7 @@ def unclaimed(
     return pd.DataFrame(rows, columns=["chapter", "section", "numbers", "passage"])
 
 
-def coverage(
+def count_claims(
     nbs: Path,  # folder of the chapters, with claims/
 ) -> pd.DataFrame:  # index chapter
     "Count, for each chapter, its claims, its passages of results and the numbers without a claim."

@@ -61,7 +61,8 @@ def _settings(
 
 def _cells_folder(args, settings: Settings) -> Path:
     "Draw, fetch or find the cells."
-    from malaria_nb.dataset import class_root, course_folder, fetch_cells
+    from malaria_nb.archive import class_root, fetch_cells
+    from malaria_nb.cells import course_folder
 
     if settings.cells == "nih":
         here = args.to or (settings.home / "nih" if args.source is None else None)
@@ -75,7 +76,8 @@ def _cells_folder(args, settings: Settings) -> Path:
 
 def _data(args) -> int:  # exit status
     "Fetch, verify, audit and summarise the cells."
-    from malaria_nb.dataset import audit_cells, describe_cells, index_cells
+    from malaria_nb.audit import audit_cells
+    from malaria_nb.dataset import describe_cells, index_cells
 
     root = _cells_folder(args, _settings(args, cells="nih"))
     audit = "not audited"
@@ -369,11 +371,11 @@ def _check(args) -> int:  # exit status
 
 def _print_coverage(nbs: Path):
     "Print what no claim holds, a passage a line, and how much that is of each chapter."
-    from malaria_nb.claims import coverage, unclaimed
+    from malaria_nb.claims import count_claims, unclaimed
 
     for row in unclaimed(nbs).itertuples():
         print(f"{row.chapter}, {row.section}: {row.numbers}\n    {row.passage}")
-    print(coverage(nbs).to_string())
+    print(count_claims(nbs).to_string())
 
 # %% ../nbs/92_command_line.ipynb #85842bc8
 def _official(
@@ -715,7 +717,7 @@ def _add_experiment(commands):
     c = commands.add_parser(
         "experiment",
         help="list, run, show, compare and check the recorded experiments",
-        description="Experiments are recipes (chapter 91) × splits × seeds; their records are in "
+        description="Experiments are recipes (chapter 85) × splits × seeds; their records are in "
         "nbs/records.\nA record is called RECIPE-SPLIT-sSEED; RECIPE alone means by patient, seed 42.",
         **_LOOKS,
     )

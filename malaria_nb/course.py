@@ -54,7 +54,7 @@ COSTS = {
     "15_external": (3.7, 1.6),
     "16_compact": (1.0, 1.5),
     "90_synthetic": (0.5, 0.3),
-    "91_experiments": (0.5, 1.1),
+    "91_grid": (0.5, 1.1),
     "92_command_line": (0.3, 0.8),
     "93_course": (0.1, 0.1),
     "94_notebooks": (0.2, 0.2),
@@ -92,7 +92,6 @@ _CELLS = (
     "14_smear",
     "15_external",
     "16_compact",
-    "91_experiments",
 )
 
 
@@ -107,7 +106,7 @@ def describe(settings: Settings) -> str:
     "Say which cells a run uses, how many of them, and at which scale."
     n = settings.n_cells
     if settings.cells not in SOURCES:  # a folder may hold fewer
-        from malaria_nb.dataset import class_root, count_cells
+        from malaria_nb.archive import class_root, count_cells
 
         there = count_cells(class_root(settings.cells))
         n = there if n is None else min(n, there)

@@ -295,7 +295,7 @@ def _check_accelerator() -> Check:
 # %% ../nbs/98_doctor.ipynb #ef964d41
 def _n_cells(folder: str | Path) -> int:
     "Count the cells in a folder; raise `FileNotFoundError` where its class folders are missing."
-    from malaria_nb.dataset import class_root, count_cells
+    from malaria_nb.archive import class_root, count_cells
 
     return count_cells(class_root(folder))
 

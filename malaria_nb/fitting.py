@@ -21,8 +21,8 @@ import pandas as pd
 from filelock import FileLock
 from tqdm.auto import tqdm
 
+from .batches import Batches
 from .files import whole_file
-from .images import Batches
 
 # %% ../nbs/77_fitting.ipynb #86d54881
 def save_model(
@@ -187,7 +187,7 @@ def _claim(folder, model, train, valid, plateau):
         "learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
         "plateau": plateau,
         "cells": [len(train.rows), len(valid.rows)],
-        "batch": train.batch,
+        "batch": train.batch_size,
         "seed": train.seed,
     }
     if not file.exists():

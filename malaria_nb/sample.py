@@ -21,7 +21,7 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 import malaria_nb
-from .dataset import FOLDERS
+from .archive import FOLDERS, count_cells
 from .files import writing
 from .process import ahead
 
@@ -59,8 +59,7 @@ def _is_there(folder: Path) -> bool:
     "Tell whether `folder` holds the sample, whole."
     try:
         note = json.loads((folder / "source.json").read_text())
-        found = sum(len(list((folder / name).glob("*.png"))) for name in FOLDERS)
-        return note["sha256"] == SAMPLE_SHA256 and found == note["cells"]
+        return note["sha256"] == SAMPLE_SHA256 and count_cells(folder) == note["cells"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

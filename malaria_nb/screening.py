@@ -8,19 +8,20 @@ __all__ = ['chance_of_none', 'ppv', 'npv', 'apparent_parasitaemia', 'expected_fa
 
 # %% ../nbs/00_motivation.ipynb #94b6ae1e
 import numpy as np
+from numpy.typing import ArrayLike
 
 # %% ../nbs/00_motivation.ipynb #ce45b30c
 def chance_of_none(
-    parasitaemia,  # share of cells with a parasite, 0–1; number or array
-    cells=5000,  # cells read
-):  # probability, 0–1
+    parasitaemia: ArrayLike,  # proportion of cells with a parasite, 0–1; number or array
+    cells: ArrayLike = 5000,  # cells read
+) -> ArrayLike:  # probability, 0–1
     "Return the chance that not one of the cells read has a parasite: a binomial count of zero."
     [p] = _shares(parasitaemia=parasitaemia)
     return ((1 - p) ** _count(cells))[()]
 
 # %% ../nbs/00_motivation.ipynb #8ca8f3f6
 def _shares(**named):
-    "Return every argument as a float array; raise `ValueError` naming one that is not a share from 0 to 1."
+    "Return every argument as a float array; raise `ValueError` for one that is not from 0 to 1."
     arrays = [np.asarray(value, dtype=float) for value in named.values()]
     for name, array in zip(named, arrays):
         if not ((array >= 0) & (array <= 1)).all():
@@ -45,31 +46,35 @@ def _count(cells):
 
 # %% ../nbs/00_motivation.ipynb #5a41c876
 def ppv(
-    sensitivity,  # share of parasitized cells called parasitized, 0–1; number or array, like the others
-    specificity,  # share of uninfected cells called uninfected, 0–1
-    prevalence,  # share of cells that are parasitized, 0–1
-):  # share, 0–1; NaN where nothing is called parasitized
-    "Return the share of cells called parasitized that are: the positive predictive value (Bayes' rule)."
+    sensitivity: ArrayLike,  # proportion of parasitized cells called parasitized, 0–1
+    specificity: ArrayLike,  # proportion of uninfected cells called uninfected, 0–1
+    prevalence: ArrayLike,  # proportion of cells that are parasitized, 0–1
+) -> ArrayLike:  # proportion, 0–1; NaN where nothing is called parasitized
+    """Return the proportion of cells called parasitized that are.
+
+    The positive predictive value, by Bayes' rule. Raises `ValueError` for what is not 0–1."""
     sens, spec, p = _shares(sensitivity=sensitivity, specificity=specificity, prevalence=prevalence)
     return _divide(p * sens, p * sens + (1 - p) * (1 - spec))
 
 
 def npv(
-    sensitivity,  # share of parasitized cells called parasitized, 0–1; number or array, like the others
-    specificity,  # share of uninfected cells called uninfected, 0–1
-    prevalence,  # share of cells that are parasitized, 0–1
-):  # share, 0–1; NaN where nothing is called uninfected
-    "Return the share of cells called uninfected that are: the negative predictive value (Bayes' rule)."
+    sensitivity: ArrayLike,  # proportion of parasitized cells called parasitized, 0–1
+    specificity: ArrayLike,  # proportion of uninfected cells called uninfected, 0–1
+    prevalence: ArrayLike,  # proportion of cells that are parasitized, 0–1
+) -> ArrayLike:  # proportion, 0–1; NaN where nothing is called uninfected
+    """Return the proportion of cells called uninfected that are.
+
+    The negative predictive value, by Bayes' rule. Raises `ValueError` for what is not 0–1."""
     sens, spec, p = _shares(sensitivity=sensitivity, specificity=specificity, prevalence=prevalence)
     return _divide((1 - p) * spec, (1 - p) * spec + p * (1 - sens))
 
 # %% ../nbs/00_motivation.ipynb #a8949818
 def apparent_parasitaemia(
-    parasitaemia,  # true share of cells with a parasite, 0–1; number or array, like the others
-    sensitivity,  # share of parasitized cells called parasitized, 0–1
-    specificity,  # share of uninfected cells called uninfected, 0–1
-):  # share of cells called parasitized, 0–1
-    "Return the parasitaemia a reader with these error rates reports on average."
+    parasitaemia: ArrayLike,  # true proportion of cells with a parasite, 0–1
+    sensitivity: ArrayLike,  # proportion of parasitized cells called parasitized, 0–1
+    specificity: ArrayLike,  # proportion of uninfected cells called uninfected, 0–1
+) -> ArrayLike:  # proportion of cells called parasitized, 0–1
+    "Return the parasitaemia that a reader with these error rates reports on average."
     p, sens, spec = _shares(
         parasitaemia=parasitaemia, sensitivity=sensitivity, specificity=specificity
     )
@@ -77,40 +82,40 @@ def apparent_parasitaemia(
 
 
 def expected_false_parasites(
-    specificity,  # share of uninfected cells called uninfected, 0–1
-    cells=5000,  # cells read
-    parasitaemia=0,  # true share of cells with a parasite, 0–1
-):  # number of cells
+    specificity: ArrayLike,  # proportion of uninfected cells called uninfected, 0–1
+    cells: ArrayLike = 5000,  # cells read
+    parasitaemia: ArrayLike = 0,  # true proportion of cells with a parasite, 0–1
+) -> ArrayLike:  # number of cells
     "Return how many of the cells read are called parasitized and are not."
     spec, p = _shares(specificity=specificity, parasitaemia=parasitaemia)
     return ((1 - spec) * (1 - p) * _count(cells))[()]
 
 # %% ../nbs/00_motivation.ipynb #203ca46b
 def critical_count(
-    specificity,  # share of uninfected cells called uninfected, 0–1; number or array, like the others
-    cells=5000,  # cells read
-    level=0.95,  # chance that a healthy slide stays at or below the count, 0–1
-):  # number of cells called parasitized
-    "Return the most false parasites to put down to error: a slide with more is called positive (Currie 1968)."
-    from scipy.stats import binom
+    specificity: ArrayLike,  # proportion of uninfected cells called uninfected, 0–1
+    cells: ArrayLike = 5000,  # cells read
+    level: ArrayLike = 0.95,  # chance that a healthy slide stays at or below the count, 0–1
+) -> ArrayLike:  # number of cells called parasitized
+    "Return the most false parasites to put down to error: more is positive (Currie 1968)."
+    from scipy.stats import binom  # half a second to import
 
     spec, level = _shares(specificity=specificity, level=level)
     return binom.ppf(level, _count(cells), 1 - spec)[()]
 
 # %% ../nbs/00_motivation.ipynb #6b9e162a
 def limit_of_detection(
-    specificity,  # share of uninfected cells called uninfected, 0–1; number or array
-    sensitivity=1,  # share of parasitized cells called parasitized, 0–1
-    cells=5000,  # cells read
-    level=0.95,  # chance to call a healthy slide negative and an infected one positive, 0–1
-):  # share of cells, 0–1; NaN where even 100 % could not be told from none
+    specificity: ArrayLike,  # proportion of uninfected cells called uninfected, 0–1
+    sensitivity: ArrayLike = 1,  # proportion of parasitized cells called parasitized, 0–1
+    cells: ArrayLike = 5000,  # cells read
+    level: ArrayLike = 0.95,  # chance to call a healthy slide negative, an infected one positive
+) -> ArrayLike:  # proportion of cells, 0–1; NaN where even 100 % could not be told from none
     """Return the smallest true parasitaemia that can be told from none by counting.
 
-    Currie's limit of detection (Anal. Chem. 40:586, 1968) with exact binomial tails: the apparent parasitaemia q at which
-    P(count > `critical_count`) = `level` is a quantile of a beta distribution (Clopper and Pearson 1934), and
-    q = p·sensitivity + (1 − p)(1 − specificity) is solved for p (Rogan and Gladen 1978).
-    """
-    from scipy.special import betaincinv
+    Currie's limit of detection (Anal. Chem. 40:586, 1968) with exact binomial tails: the
+    apparent parasitaemia q at which P(count > `critical_count`) = `level` is a quantile of a
+    beta distribution (Clopper and Pearson 1934), and q = p·sensitivity + (1 − p)(1 − specificity)
+    is solved for p (Rogan and Gladen 1978)."""
+    from scipy.special import betaincinv  # not needed to import the module
 
     spec, sens, level = _shares(specificity=specificity, sensitivity=sensitivity, level=level)
     n = _count(cells)

@@ -121,10 +121,12 @@ def check_both_classes(
 
 
 def check_threshold(
-    threshold: float,  # a score of at least this is called parasitized
+    threshold: float,  # a score of at least this is called parasitized; above 1 nothing is
 ) -> None:
-    "Raise `ValueError` unless a threshold is a score from 0 to 1."
-    if not 0 <= threshold <= 1:
+    """Raise `ValueError` unless a threshold is a score from 0 to 1, or one that calls nothing.
+
+    That is infinity, or the next number above 1, as `threshold_for_specificity` may return."""
+    if not (0 <= threshold <= np.nextafter(1, 2) or threshold == np.inf):
         raise ValueError(f"threshold={threshold}: use a score from 0 to 1, such as 0.5")
 
 # %% ../nbs/80_stats.ipynb #c44c43f4

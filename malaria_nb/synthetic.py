@@ -25,7 +25,8 @@ def optical_density(
     rgb,  # colour of what is stained, 0-255, shape (..., 3)
     light,  # colour of the empty field beside it, 0-255
 ) -> np.ndarray:  # optical density in red, green and blue; 0 lets all light through
-    "Return how strongly a stain absorbs, given its colour and the light's (Ruifrok and Johnston 2001)."
+    "Return how strongly a stain absorbs, given its colour and the light's (Ruifrok and Johnston"
+    "2001)."
     return np.log(np.asarray(light, float) / np.asarray(rgb, float))
 
 
@@ -121,7 +122,8 @@ STEP = 3  # pixels: the archive's outlines go in steps of about this size
 
 
 def _segment(rng, cell, r0):
-    "Add in place what cutting a cell out of a photograph leaves: a neighbour's shred, a bite, a frayed edge."
+    "Add in place what cutting a cell out of a photograph leaves: a neighbour's shred, a bite, a"
+    "frayed edge."
     c = cell.shape[0] // 2
 
     def at(distance, turn):
@@ -332,7 +334,8 @@ def _parasites(rng, cell, depth, radius, strength):
 
 
 def _layers(rng, cell, radius, look, infected, strength=None):
-    "Draw all that lies in a cell: optical density, float32 (h, w, 3), and the parasites' pixels, bool (h, w)."
+    "Draw all that lies in a cell: optical density, float32 (h, w, 3), and the parasites'"
+    "pixels, bool (h, w)."
     depth = cv2.distanceTransform(np.pad(cell, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
     thick = cell_thickness(rng, depth, radius, look)
     purple, brown = (
@@ -470,7 +473,8 @@ def _write(folder, cell, masks):
 
 
 def _holds(root, recipe, plan):
-    "Say whether `root` already holds these cells; raise `FileExistsError` if it holds anything else."
+    "Say whether `root` already holds these cells; raise `FileExistsError` if it holds anything"
+    "else."
     if not root.exists() or not any(root.iterdir()):
         return False
     note = root / "synthetic.json"
@@ -496,7 +500,8 @@ def synthetic_cells(
     workers: int | None = None,  # threads; None: one a core
     progress: bool | None = None,  # show a bar; None: from 5,000 cells on
 ) -> Path:  # `root`
-    "Draw `n` cells into `root` as the official archive has them; cells that are there already are kept."
+    "Draw `n` cells into `root` as the official archive has them; cells that are there already"
+    "are kept."
     from tqdm.auto import tqdm
 
     progress = n >= 5000 if progress is None else progress
@@ -531,7 +536,8 @@ def _patch(rng, radius):
 
 
 def _white_cell(rng, big, look):
-    "Draw a white cell of this radius around a nucleus of two to four lobes: optical density, float32, and its silhouette, bool."
+    "Draw a white cell of this radius around a nucleus of two to four lobes: optical density,"
+    "float32, and its silhouette, bool."
     cell = _patch(rng, big)
     (h, w), purple = cell.shape, np.zeros(cell.shape, np.float32)
     for turn in rng.uniform(0, 2 * np.pi) + np.arange(rng.integers(2, 5)) * rng.uniform(1.2, 2.2):
@@ -562,7 +568,8 @@ def _free_platelet(rng, radius, look):
 
 # %% ../nbs/90_synthetic.ipynb #6848239b
 def _positions(rng, radii, touching, shape):
-    "Choose a centre (x, y) for each radius, so that only the cells that are meant to touch do; some may find no room."
+    "Choose a centre (x, y) for each radius, so that only the cells that are meant to touch do;"
+    "some may find no room."
     placed = []
     for radius in radii:
         beside = bool(placed) and rng.random() < touching
@@ -584,7 +591,8 @@ def _positions(rng, radii, touching, shape):
 
 
 def _expose(rng, density, look, blur, exposure):
-    "Turn a field's optical density into a picture: a lamp that is brighter in its middle, lens and camera."
+    "Turn a field's optical density into a picture: a lamp that is brighter in its middle, lens"
+    "and camera."
     h, w = density.shape[:2]
     middle = rng.normal(0.5, 0.12, 2) * (w, h)
     away = np.hypot(np.arange(w) - middle[0], (np.arange(h) - middle[1])[:, None]) / np.hypot(w, h)
@@ -616,7 +624,8 @@ def draw_field(
     exposure: float = 1,  # light beside the usual; 1.8 bleaches the cells
     shape: tuple = FIELD,  # height and width, pixels
 ):  # picture, uint8 (h, w, 3) RGB; truth, a row a thing: x, y, radius (pixels), kind, label, edge, touches
-    "Draw what a microscope shows, and tell what lies where; raise `ValueError` for a parasitaemia outside 0-1."
+    "Draw what a microscope shows, and tell what lies where; raise `ValueError` for a"
+    "parasitaemia outside 0-1."
     import pandas as pd
 
     if not 0 <= parasitaemia <= 1:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from .images import Batches
+from .batches import Batches
 
 # %% ../nbs/04_training.ipynb #7da3653a
 def compile_model(

@@ -4,11 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from malaria_nb import experiments
+from malaria_nb import device
 from malaria_nb.golden import GOLDEN
 from malaria_nb.run import run
 
@@ -60,8 +61,12 @@ def test_four_steps_under_jax_lose_what_they_lose_here(tmp_path):
 
 def test_a_recipe_runs_under_jax_unchanged(tmp_path):
     code = (
-        "import json; from malaria_nb.experiments import GOLDEN, record_files, run; "
-        "about = json.loads(record_files(run('basic_cnn', GOLDEN))['record.json']); print(json.dumps(about))"
+        "import json, sys; from pathlib import Path; from dataclasses import replace\n"
+        "from malaria_nb.golden import GOLDEN\n"
+        "from malaria_nb.records import record_files\n"
+        "from malaria_nb.run import run\n"
+        f"made = run('basic_cnn', replace(GOLDEN, home=Path({str(tmp_path)!r})))\n"
+        "print(json.dumps(json.loads(record_files(made)['record.json'])))"
     )
     about = elsewhere(code, tmp_path)
     assert about["environment"]["backend"] == "jax" and "jax" in about["environment"]
@@ -72,12 +77,13 @@ def test_a_recipe_runs_under_jax_unchanged(tmp_path):
 def test_mixed_precision_scores_in_32_bits(name, home, monkeypatch):
     import keras
 
-    full, asked = run(name, GOLDEN), run(name, GOLDEN, precision="mixed_bfloat16")
-    monkeypatch.setattr(experiments, "accelerators", lambda: ["an accelerator"])
-    mixed = run(name, GOLDEN)
+    settings = replace(GOLDEN, home=home, precision=None)
+    full, asked = run(name, settings), run(name, settings, precision="mixed_bfloat16")
+    monkeypatch.setattr(device, "accelerators", lambda: ["an accelerator"])
+    mixed = run(name, settings)
     assert (
         mixed.folder == asked.folder
-        and run(name, GOLDEN, precision="float32").folder == full.folder
+        and run(name, settings, precision="float32").folder == full.folder
     )
     assert mixed.folder != full.folder and mixed.environment["precision"] == "mixed_bfloat16"
     assert keras.config.dtype_policy().name == "float32"  # as before
@@ -92,4 +98,4 @@ def test_mixed_precision_scores_in_32_bits(name, home, monkeypatch):
 
 def test_unknown_precision_is_refused(home):
     with pytest.raises(ValueError, match="'half'.*'float32', 'mixed_bfloat16'"):
-        run("basic_cnn", GOLDEN, precision="half")
+        run("basic_cnn", replace(GOLDEN, home=home), precision="half")

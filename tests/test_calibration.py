@@ -1,33 +1,23 @@
-"Calibration against scikit-learn, SciPy and MAPIE, against sums done by hand, and against worlds whose truth is known."
+"""Calibration against scikit-learn, SciPy and MAPIE, against sums done by hand,
+and against worlds whose truth is known."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
-from malaria_nb.calibration import (
-    bootstrap_temperature,
-    brier_parts,
-    calibration_error,
-    conformal_limits,
-    conformal_sets,
-    cost_curve,
-    coverage,
-    fit_temperature,
-    null_errors,
-    plot_reliability,
-    refer,
-    reliability,
-    shift_prior,
-    temper,
-    threshold_for_specificity,
-)
+from malaria_nb.brier import brier_parts
+from malaria_nb.calibration import calibration_error, null_errors, reliability, shift_prior, temper
+from malaria_nb.charts import plot_reliability
+from malaria_nb.conformal import conformal_limits, conformal_sets, coverage
+from malaria_nb.decisions import cost_curve, refer, threshold_for_specificity
 from malaria_nb.evaluation import confusion, metrics
 from malaria_nb.stats import interval, rates
+from malaria_nb.temperature import bootstrap_temperature, fit_temperature
 
 
 def made_up(n=600, patients=20, seed=0, sure=1.0, scatter=0.8, ties=False):
-    "Return label, score, patient: calibrated but for the factor `sure` on the logit, and for a shift of its own in each patient."
+    "Return label, score, patient: calibrated, but for `sure` on the logit and a shift a patient."
     rng = np.random.default_rng(seed)
     patient = rng.integers(patients, size=n)
     z = rng.normal(0, 2, n)
@@ -162,9 +152,9 @@ def test_brier_score_equals_scikit_learn_and_its_parts_add_up(how):
 
 
 def test_the_remainder_is_the_scatter_within_bins():
-    label, score, _ = (
-        made_up()
-    )  # Stephenson, Coelho and Jolliffe (2008): variance of the scores within bins less twice their covariance with the labels
+    # Stephenson, Coelho and Jolliffe (2008): variance of the scores within bins less twice their
+    # covariance with the labels
+    label, score, _ = made_up()
     t = pd.DataFrame({"y": label, "p": score, "bin": np.minimum((10 * score).astype(int), 9)})
     within = t[["y", "p"]] - t.groupby("bin")[["y", "p"]].transform("mean")
     assert brier_parts(label, score, 10)["remainder"] == pytest.approx(
@@ -335,7 +325,15 @@ def test_cautious_threshold_reaches_it_in_as_many_resamples():
 
 
 def test_uninfected_cells_scored_one_leave_only_a_threshold_above_one():
-    assert threshold_for_specificity([0, 0, 1], [0.2, 1, 1], 1) > 1
+    label, score = [0, 0, 1], [0.2, 1, 1]
+    threshold = threshold_for_specificity(label, score, 1)
+    assert threshold > 1
+    # and whatever takes a threshold takes that one
+    assert confusion(label, score, threshold).to_list() == [2, 0, 1, 0]
+    assert metrics(label, score, threshold)["specificity"] == 1
+    for nonsense in (1.1, 50, -0.1, np.nan):
+        with pytest.raises(ValueError, match="threshold="):
+            confusion(label, score, nonsense)
 
 
 # ---- costs
@@ -550,6 +548,10 @@ good = ([0, 1, 0, 1], [0.2, 0.7, 0.6, 0.9])
         (lambda: brier_parts([0, 1], [0.1]), "2 labels but 1 scores"),
         (lambda: brier_parts(*good, debias=True), "4 bins hold a single cell"),
         (lambda: calibration_error([], []), "no cells"),
+        (lambda: reliability(*good, ["C1"] * 4), "one patient"),
+        (lambda: reliability(*good, n_boot=0), "n_boot=0"),
+        (lambda: bootstrap_temperature(*good, ["C1"] * 4), "one patient"),
+        (lambda: threshold_for_specificity(*good, 0.9, None, 0.9, n_boot=0), "n_boot=0"),
         (lambda: null_errors([0.1, np.nan]), "drop NaN"),
         (lambda: temper([0.1], -1), "above 0"),
         (lambda: temper([0.1, 1.2], 1), "from 0 to 1"),
@@ -560,7 +562,7 @@ good = ([0, 1, 0, 1], [0.2, 0.7, 0.6, 0.9])
         (lambda: threshold_for_specificity(*good, 95), "such as 0.95"),
         (lambda: threshold_for_specificity([1, 1], [0.1, 0.2]), "no uninfected"),
         (lambda: threshold_for_specificity(*good, 0.9, confidence=95), "confidence=95"),
-        (lambda: cost_curve([0, 0], [0.1, 0.2]), "both classes"),
+        (lambda: cost_curve([0, 0], [0.1, 0.2]), "give cells of both"),
         (lambda: cost_curve(*good, shares=[-0.1]), "from 0 to 1"),
         (lambda: shift_prior([0.1], 1), "between 0 and 1"),
         (lambda: shift_prior([0.1], 0.033, 50), "here=50"),

@@ -12,7 +12,7 @@ import pytest
 from malaria_nb.claims import (
     check_claims,
     claim,
-    coverage,
+    count_claims,
     given,
     passages,
     read_chapter,
@@ -243,7 +243,7 @@ def test_what_a_cell_shows(tmp_path):
 
 def test_numbers_without_a_claim_are_listed(nbs):
     assert unclaimed(nbs)[["section", "numbers"]].values.tolist() == [["Results", "300"]]
-    row = coverage(nbs).loc["06_results"]
+    row = count_claims(nbs).loc["06_results"]
     assert row[["claims", "passages", "not covered", "numbers", "unclaimed"]].tolist() == [
         *(1, 2, 1, 3, 1)
     ]

@@ -1,4 +1,4 @@
-"""tools/claims.py: what shows records is renewed, the rest stays, and a cell that fails changes nothing."""
+"""tools/claims.py: what shows records is renewed; the rest stays, all of it where a cell fails."""
 
 import runpy
 from pathlib import Path

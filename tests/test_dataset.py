@@ -5,22 +5,17 @@ import io
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_cells import folder, name, png
+from test_png import BAD, HEADER
+from tiny_cells import name, png, table
 
-from malaria_nb import course, dataset
+from malaria_nb import dataset
+from malaria_nb import png as png_module
 from malaria_nb.dataset import (
-    BadCell,
-    audit_cells,
-    check_png,
-    class_root,
-    course_cells,
     describe_cells,
-    fingerprint,
     group_folds,
     index_cells,
     parse_name,
@@ -29,24 +24,7 @@ from malaria_nb.dataset import (
     split_cells,
 )
 
-pytestmark = pytest.mark.usefixtures("home")
-
-
-def table(patients=40, seed=0):
-    "A cells table like the real one: everyone gives uninfected cells, few give many parasitized ones; nothing on disk."
-    rng = np.random.default_rng(seed)
-    rows = []
-    for p in range(1, patients + 1):
-        for label, n in ((0, 20), (1, 1 + int(rng.lognormal(2, 1.3)) if p % 4 else 0)):
-            for k in range(n):
-                file = f"{dataset.FOLDERS[label]}/{name(p, int(rng.integers(7)), 2 * k + label)}"
-                rows.append(
-                    {"file": file, "label": label, **parse_name(file), "height": 130, "width": 130}
-                )
-    return pd.DataFrame(rows).sort_values("file", ignore_index=True)
-
-
-# -- names ------------------------------------------------------------------------------------------------------------
+# -- names ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -96,143 +74,7 @@ def test_bad_name(file):
         parse_name(file)
 
 
-# -- pictures ---------------------------------------------------------------------------------------------------------
-
-
-def test_good_png():
-    assert check_png(png(7, 9)) == (7, 9)
-
-
-good = png(40, 40)
-BAD = {
-    "empty": (b"", "empty"),
-    "text": (b"hello", "not a PNG"),
-    "jpeg": (b"\xff\xd8\xff\xe0", "not a PNG"),
-    "short header": (good[:20], "cut short"),
-    "header bit": (good[:17] + b"\1" + good[18:], "header is damaged"),
-    "1-bit": (png(depth=1, colour=0), "1-bit greyscale, expected 8-bit RGB.*Convert"),
-    "16-bit": (png(depth=16), "16-bit RGB"),
-    "RGBA": (png(colour=6), "8-bit RGBA"),
-    "grey": (png(colour=0), "8-bit greyscale"),
-    "palette": (png(colour=3), "palette"),
-    "wide": (png(1, 20_000), "20,000 × 1 px"),
-    "no pixels": (png(0, 5), "5 × 0 px"),
-    "interlaced": (png(interlace=1), "interlaced"),
-    "cut": (good[:-400], "cut short after"),
-    "no end": (good[:-12], "cut short"),
-    "bit": (good[:900] + bytes([good[900] ^ 4]) + good[901:], "checksum"),
-    "few rows": (png(4, 4, rows=bytes(13 * 3)), "don't fill 4 × 4"),
-    "bomb": (png(4, 4, rows=bytes(50_000_000)), "don't fill"),
-    "filter": (png(1, 1, rows=b"\7abc"), "PNG doesn't know"),
-    "not packed": (png(4, 4, packed=b"raw"), "can't be unpacked"),
-}
-HEADER = [
-    "empty",
-    "text",
-    "jpeg",
-    "short header",
-    "header bit",
-    "1-bit",
-    "16-bit",
-    "RGBA",
-    "grey",
-    "palette",
-    "wide",
-    "no pixels",
-    "interlaced",
-]
-
-
-@pytest.mark.parametrize("kind", BAD)
-def test_bad_png(kind):
-    data, message = BAD[kind]
-    with pytest.raises(ValueError, match="C1.png: .*" + message):
-        check_png(data, "C1.png")
-
-
-@pytest.mark.parametrize("kind", HEADER)
-def test_index_refuses(root, kind):
-    (root / "Uninfected" / name(1)).write_bytes(BAD[kind][0])
-    with pytest.raises(ValueError, match=f"Uninfected/{name(1)}: .*{BAD[kind][1]}"):
-        index_cells(root)
-
-
-@pytest.mark.parametrize("kind", BAD)
-def test_audit_finds(root, kind):
-    (root / "Uninfected" / name(9)).write_bytes(BAD[kind][0])
-    found = audit_cells(None, root, progress=False)
-    assert list(found.file) == [f"Uninfected/{name(9)}"] and found.mend.str.len().gt(10).all()
-
-
-def test_audit_of_names(root):
-    cells = index_cells(root)
-    (root / cells.file[0]).rename(root / "Parasitized" / "cell (3).png")
-    found = audit_cells(None, root, progress=False)
-    assert (
-        found.file.tolist() == ["Parasitized/cell (3).png"]
-        and "neither patient" in found.problem[0]
-    )
-
-
-def test_audit_of_what_changed(root):
-    cells = index_cells(root)
-    assert audit_cells(cells, root, progress=False).empty
-    files = list(cells.file)
-    (root / files[0]).unlink()
-    (root / files[1]).write_bytes(png(9, 9))
-    (root / files[2]).write_bytes((root / files[3]).read_bytes())  # twice, one class
-    (root / files[-1]).write_bytes((root / files[4]).read_bytes())  # twice, both classes
-    (root / "Uninfected" / os.path.basename(files[5])).write_bytes(
-        png(6, 5, seed=99)
-    )  # one name, two pictures
-    found = audit_cells(cells, root, progress=False).set_index("file").problem
-    assert "can't be read" in found[files[0]] and "the table says (6, 5)" in found[files[1]]
-    assert found[files[3]] == f"same picture as {files[2]}"
-    assert found[files[-1]] == f"same picture as {files[4]}, which has the other label"
-    assert len(found) == 4
-    assert (
-        audit_cells(None, root, progress=False)
-        .problem.str.contains("same name as Parasitized")
-        .sum()
-        == 1
-    )
-
-
-# -- folders ----------------------------------------------------------------------------------------------------------
-
-
-def test_class_root(root, tmp_path):
-    (tmp_path / "around").mkdir()
-    root.rename(tmp_path / "around" / "cell_images")
-    inner = tmp_path / "around" / "cell_images"
-    assert class_root(tmp_path / "around") == class_root(str(inner)) == inner
-    (inner / "cell_images").mkdir()
-    (inner / "cell_images" / "Parasitized").mkdir()  # Kaggle's second copy
-    assert class_root(inner) == inner
-
-
-def test_folders_that_are_none(tmp_path, root):
-    with pytest.raises(FileNotFoundError, match="no such folder"):
-        index_cells(tmp_path / "nowhere")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="no Uninfected/ and no Parasitized/"):
-        index_cells(tmp_path / "empty")
-    for c in dataset.FOLDERS:
-        (tmp_path / "empty" / c).mkdir()
-    with pytest.raises(FileNotFoundError, match="no PNG in them.*fetch the cells again"):
-        index_cells(tmp_path / "empty")
-    (root / "Uninfected").rename(root / "uninfected cells")
-    with pytest.raises(FileNotFoundError, match="has no Uninfected/[.] Give"):
-        index_cells(root)
-
-
-def test_one_class_empty(root):
-    for f in (root / "Uninfected").iterdir():
-        f.unlink()
-    assert index_cells(root).label.eq(1).all()
-
-
-# -- the table --------------------------------------------------------------------------------------------------------
+# -- the table ------------------------------------------------------------------------------------
 
 
 def test_index(root):
@@ -249,18 +91,19 @@ def test_index(root):
 
 
 def test_index_does_not_depend_on_listing_order(root, monkeypatch):
-    before, scan = index_cells(root), os.scandir
-    monkeypatch.setattr(os, "scandir", lambda p: list(scan(p))[::-1])
+    before, listed = index_cells(root), os.listdir
+    monkeypatch.setattr(os, "listdir", lambda p: listed(p)[::-1])
     pd.testing.assert_frame_equal(index_cells(root), before)
 
 
-def test_index_remembers_and_notices(root, home, monkeypatch):
-    before, read = index_cells(root), []
-    header = dataset._header
-    monkeypatch.setattr(dataset, "_header", lambda *a: read.append(a) or header(*a))
-    pd.testing.assert_frame_equal(index_cells(root), before)
+def test_index_remembers_and_notices(root, tmp_path, monkeypatch):
+    notes = tmp_path / "notes"
+    before, read = index_cells(root, notes), []
+    header = png_module._read_size
+    monkeypatch.setattr(png_module, "_read_size", lambda *a: read.append(a) or header(*a))
+    pd.testing.assert_frame_equal(index_cells(root, notes), before)
     assert not read  # remembered
-    (memory,) = (home / "index").iterdir()
+    (memory,) = notes.iterdir()
     whole = memory.read_bytes()
     other = io.BytesIO()
     np.save(other, np.zeros((7, 2), int))
@@ -273,34 +116,22 @@ def test_index_remembers_and_notices(root, home, monkeypatch):
     ):  # cut short by a crash, or foreign
         memory.write_bytes(spoiled)
         read.clear()
-        pd.testing.assert_frame_equal(index_cells(root), before)
+        pd.testing.assert_frame_equal(index_cells(root, notes), before)
         assert len(read) == 24 and memory.read_bytes() == whole  # noticed and made again
     (root / before.file[0]).write_bytes(png(8, 8))
-    assert index_cells(root).height[0] == 8  # a changed file is read again
-    assert not list((home / "index").glob("*.part*"))
+    assert index_cells(root, notes).height[0] == 8  # a changed file is read again
+    assert not list(notes.glob("*.part*"))
 
 
-def test_index_without_a_writable_home(root, home):
-    home.write_text("a file where the cache should be")
-    assert len(index_cells(root)) == 24
+def test_index_without_a_place_for_its_notes(root, tmp_path):
+    (tmp_path / "file").write_text("a file where the notes should be")
+    assert len(index_cells(root, tmp_path / "file")) == 24
 
 
-def test_fingerprint():
-    cells = table()
-    assert (
-        fingerprint(cells)
-        == fingerprint(cells.sample(frac=1, random_state=3))
-        == fingerprint(split_cells(cells))
-    )
-    assert (
-        len(
-            {
-                fingerprint(c)
-                for c in (cells, cells.iloc[1:], cells.assign(label=0), cells.assign(width=1))
-            }
-        )
-        == 4
-    )
+def test_index_without_notes_writes_nothing(root, home):
+    before = sorted(root.rglob("*"))
+    index_cells(root)
+    assert sorted(root.rglob("*")) == before and not home.exists()
 
 
 def test_describe():
@@ -311,7 +142,7 @@ def test_describe():
         30,
         40,
     ]
-    assert list(describe_cells(split_cells(cells), "split").index) == [
+    assert list(describe_cells(split_cells(cells, "cell"), "split").index) == [
         "train",
         "valid",
         "test",
@@ -321,7 +152,20 @@ def test_describe():
         describe_cells(cells, "split")
 
 
-# -- splits -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", HEADER)
+def test_index_refuses(root, kind):
+    (root / "Uninfected" / name(1)).write_bytes(BAD[kind][0])
+    with pytest.raises(ValueError, match=f"Uninfected/{name(1)}: .*{BAD[kind][1]}"):
+        index_cells(root)
+
+
+def test_one_class_empty(root):
+    for f in (root / "Uninfected").iterdir():
+        f.unlink()
+    assert index_cells(root).label.eq(1).all()
+
+
+# -- splits ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -329,7 +173,7 @@ def test_describe():
 )
 def test_sizes(fractions, sizes):
     cells = pd.DataFrame({"file": [f"{i:05d}" for i in range(sum(sizes))], "label": 0})
-    assert split_cells(cells, fractions=fractions).split.value_counts().to_dict() == dict(
+    assert split_cells(cells, "cell", fractions).split.value_counts().to_dict() == dict(
         zip(dataset.SPLITS, sizes)
     )
 
@@ -348,12 +192,12 @@ def test_split_depends_on_content_and_seed_only(by):
 
 
 def test_split_is_the_same_on_every_machine():
-    "Records and caches are about the cells of one split: a change here makes every one of them stale."
+    "Records and caches are about one split's cells: a change here makes all of them stale."
     cells = table()
     splits = "".join(
         split_cells(cells, by).split.str[:2].str.cat() for by in ("cell", "photo", "patient")
     )
-    folds = group_folds(cells).fold.astype(str).str.cat()
+    folds = group_folds(cells, 5, "patient").fold.astype(str).str.cat()
     assert hashlib.sha256((splits + folds).encode()).hexdigest()[:12] == "04bf45d0474d"
 
 
@@ -370,7 +214,7 @@ def test_groups_stay_whole_and_classes_balanced(by, seed):
 
 
 def test_by_cell_leaks():
-    assert (shared_groups(split_cells(table()))["share of test cells"] > 0.9).all()
+    assert (shared_groups(split_cells(table(), "cell"))["share of test cells"] > 0.9).all()
 
 
 @pytest.mark.parametrize(
@@ -385,7 +229,7 @@ def test_by_cell_leaks():
 )
 def test_fractions(fractions):
     with pytest.raises(ValueError, match="add up to 1"):
-        split_cells(table(), fractions=fractions)
+        split_cells(table(), "cell", fractions)
 
 
 def test_fraction_of_zero():
@@ -404,7 +248,7 @@ def test_too_few_patients(patients):
 @pytest.mark.parametrize("patients", [3, 4, 7])
 def test_no_part_is_empty(patients):
     assert set(split_cells(table(patients), "patient").split) == set(dataset.SPLITS)
-    assert set(group_folds(table(patients), 3).fold) == {0, 1, 2}
+    assert set(group_folds(table(patients), 3, "patient").fold) == {0, 1, 2}
 
 
 def test_split_arguments():
@@ -414,21 +258,25 @@ def test_split_arguments():
     with pytest.raises(ValueError, match="no column patient: use a table from index_cells"):
         split_cells(cells.drop(columns="patient"), "patient")
     with pytest.raises(ValueError, match="twice"):
-        split_cells(pd.concat([cells, cells]))
+        split_cells(pd.concat([cells, cells]), "cell")
     with pytest.raises(ValueError, match="at least 2 folds"):
-        group_folds(cells, 1)
+        group_folds(cells, 1, "patient")
     with pytest.raises(ValueError, match="5 patients can't fill 6 parts"):
-        group_folds(cells, 6)
+        group_folds(cells, 6, "patient")
+
+
+def test_what_stays_whole_has_no_default():
+    with pytest.raises(TypeError, match="by"):
+        split_cells(table())
+    with pytest.raises(TypeError, match="by"):
+        group_folds(table(), 5)
 
 
 def test_folds():
-    folds = group_folds(table(), 5)
+    folds = group_folds(table(), 5, "patient")
     assert folds.groupby("patient").fold.nunique().max() == 1
     sizes = folds.groupby(["label", "fold"]).size().unstack()
     assert ((sizes.max(axis=1) - sizes.min(axis=1)) / sizes.mean(axis=1)).max() < 0.1
-
-
-# -- the course's cells -----------------------------------------------------------------------------------------------
 
 
 def test_sample():
@@ -442,40 +290,14 @@ def test_sample():
     assert sample_cells(cells, 10**6) is cells
 
 
-def settings(cells, n):
-    return course.Settings(cells, replace(course.SCALES["quick"], synthetic=n, real=n), "random")
-
-
-def test_course_cells_of_a_folder(root):
-    cells, where = course_cells(settings(str(root), 8))
-    assert where == root and len(cells) == 8 and all((where / f).is_file() for f in cells.file)
-
-
-def test_course_cells_synthetic(home):
-    cells, where = course_cells(settings("synthetic", 40))
-    assert (
-        len(cells) == 40
-        and home in where.parents
-        and audit_cells(cells, where, progress=False).empty
-    )
-    stamp = os.stat(where / cells.file[0]).st_mtime_ns
-    assert course_cells(settings("synthetic", 40))[0].equals(cells)
-    assert os.stat(where / cells.file[0]).st_mtime_ns == stamp
-
-
-def test_course_cells_where_nothing_can_be_written(home):
-    home.write_text("a file where the cache should be")
-    with pytest.raises(PermissionError, match="MALARIA_NB_HOME"):
-        course_cells(settings("synthetic", 40))
-
-
-def test_bad_cell_is_a_value_error():
-    e = BadCell("a.png", "broken")
-    assert (
-        isinstance(e, ValueError)
-        and (e.file, e.problem) == ("a.png", "broken")
-        and e.mend in str(e)
-    )
+@pytest.mark.parametrize("n", [1, 2, 11, 20, 27, 28])
+def test_sample_has_as_many_cells_as_asked_for(n):
+    "Also an odd number, and more than twice what the smaller class has."
+    every = table()
+    cells = pd.concat([every[every.label == 0].head(20), every[every.label == 1].head(7)])
+    some = sample_cells(cells, n)
+    assert len(some) == min(n, 27) and some.file.is_unique
+    assert some.label.sum() == {1: 1, 2: 1, 11: 6, 20: 7}.get(n, 7)
 
 
 def test_import_is_light():
@@ -483,4 +305,4 @@ def test_import_is_light():
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert not {"tensorflow", "keras", "matplotlib", "sklearn", "cv2", "requests"} & set(loaded)
+    assert not {"tensorflow", "keras", "matplotlib", "sklearn", "cv2"} & set(loaded)

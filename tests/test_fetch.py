@@ -17,8 +17,10 @@ from pathlib import Path
 import pytest
 from tiny_cells import name, png
 
-from malaria_nb import dataset
-from malaria_nb.dataset import fetch_cells, index_cells
+from malaria_nb import archive as archives
+from malaria_nb.archive import fetch_cells
+from malaria_nb.audit import audit_cells
+from malaria_nb.dataset import index_cells
 from malaria_nb.fetch import fetch_file
 
 QUICK = dict(timeout=(2, 0.4), retries=2, pause=0.01, progress=False)
@@ -33,7 +35,7 @@ def archive(cells=4, side=120, **extra):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as z:
         for i in range(cells):
-            for k, c in enumerate(dataset.FOLDERS):
+            for k, c in enumerate(archives.FOLDERS):
                 z.writestr(f"cell_images/{c}/{cell(c, i + 1)}", png(side, side, seed=2 * i + k))
         for k, v in extra.items():
             z.writestr(k, v)
@@ -138,9 +140,6 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
 
-pytestmark = pytest.mark.usefixtures("home")
-
-
 def fetch(url, to, **how):
     return fetch_cells(url, to, **{"sha256": SHA, "size": len(WHOLE), **QUICK, **how})
 
@@ -155,7 +154,7 @@ def left_in(folder):
 
 
 def whole(folder, n=8):
-    assert len(index_cells(folder)) == n and dataset.audit_cells(None, folder, progress=False).empty
+    assert len(index_cells(folder)) == n and audit_cells(None, folder, progress=False).empty
     assert left_in(folder.parent) == {"cell_images"}
 
 
@@ -172,7 +171,7 @@ def test_good(tmp_path):
 
 def test_default_place_is_named_by_content(home):
     with Server() as srv:
-        assert fetch(srv.url, None) == home / f"cells-{SHA[:12]}" / "cell_images"
+        assert fetch(srv.url, None, home=home) == home / f"cells-{SHA[:12]}" / "cell_images"
 
 
 @pytest.mark.parametrize(
@@ -335,8 +334,8 @@ def test_killed_while_downloading(tmp_path):
     sha = hashlib.sha256(big).hexdigest()
     with Server(big, script=["slow", "good"]) as srv:
         code = (
-            "from malaria_nb.dataset import fetch_cells\n"
-            f"fetch_cells({srv.url!r}, {str(tmp_path / 'to')!r}, {sha!r}, progress=False)"
+            "from malaria_nb.archive import fetch_cells\n"
+            f"fetch_cells({srv.url!r}, {str(tmp_path / 'to')!r}, sha256={sha!r}, progress=False)"
         )
         child = subprocess.Popen([sys.executable, "-c", code])
         part, until = tmp_path / "to" / "cell_images.zip.part", time.monotonic() + 30
@@ -354,12 +353,12 @@ def test_killed_while_downloading(tmp_path):
 def test_killed_while_unpacking(tmp_path):
     (tmp_path / "a.zip").write_bytes(WHOLE)
     code = (
-        "import os, signal\nfrom pathlib import Path\nfrom malaria_nb import dataset\n"
+        "import os, signal\nfrom pathlib import Path\nfrom malaria_nb import archive\n"
         "write, n = Path.write_bytes, []\n"
         "def until_the_fourth(self, data):\n    n.append(0)\n"
         "    if len(n) == 4: os.kill(os.getpid(), signal.SIGKILL)\n    return write(self, data)\n"
-        f"Path.write_bytes = until_the_fourth\n"
-        f"dataset.fetch_cells({str(tmp_path / 'a.zip')!r}, {str(tmp_path / 'to')!r}, progress=False)"
+        "Path.write_bytes = until_the_fourth\n"
+        f"archive.fetch_cells({str(tmp_path / 'a.zip')!r}, {str(tmp_path / 'to')!r})"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
     assert (tmp_path / "to" / "cell_images.part").exists() and not (
@@ -371,8 +370,9 @@ def test_killed_while_unpacking(tmp_path):
 def test_two_processes_fetch_once(tmp_path):
     with Server(script=["slow"]) as srv:
         code = (
-            "from malaria_nb.dataset import fetch_cells\n"
-            f"fetch_cells({srv.url!r}, {str(tmp_path / 'to')!r}, {SHA!r}, {len(WHOLE)}, progress=False)"
+            "from malaria_nb.archive import fetch_cells\n"
+            f"fetch_cells({srv.url!r}, {str(tmp_path / 'to')!r}, sha256={SHA!r}, "
+            f"size={len(WHOLE)}, progress=False)"
         )
         two = [
             subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
@@ -494,7 +494,7 @@ def test_only_cells_come_out(tmp_path):
     got = unpack(tmp_path, archive(2, 5, **{n: evil for n in nasty}))
     assert sorted(
         p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.p*") if p.is_file()
-    ) == sorted(f"in/to/cell_images/{c}/{cell(c, i)}" for c in dataset.FOLDERS for i in (1, 2))
+    ) == sorted(f"in/to/cell_images/{c}/{cell(c, i)}" for c in archives.FOLDERS for i in (1, 2))
     assert {p.name for p in got.iterdir()} == {"Parasitized", "Uninfected", "source.json"}
 
 
@@ -556,7 +556,7 @@ def test_never_more_bytes_than_declared(tmp_path, monkeypatch):
     "Even from a member whose checksum vouches for the short form."
     short, file = png(20, 20), io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as z:
-        for c in dataset.FOLDERS:
+        for c in archives.FOLDERS:
             z.writestr(f"cell_images/{c}/{name(1)}", short + bytes(5_000_000))
     data = bytearray(file.getvalue())
     at = data.index(b"PK\1\2")
@@ -603,15 +603,15 @@ def test_a_hole_in_what_was_fetched(tmp_path):
 
 def test_cells_unpacked_by_hand(tmp_path, home, monkeypatch):
     "`nih` filled by hand counts as the official set if all of it is there; no network is needed."
-    monkeypatch.setattr(dataset, "N_CELLS", 8)
+    monkeypatch.setattr(archives, "N_CELLS", 8)
     got = unpack(tmp_path, WHOLE)
     (got / "source.json").unlink()
     home.mkdir()
     got.parent.rename(home / "nih")
-    assert fetch_cells() == home / "nih" / "cell_images"
+    assert fetch_cells(home=home) == home / "nih" / "cell_images"
     next((home / "nih" / "cell_images" / "Uninfected").iterdir()).unlink()
     with pytest.raises(ValueError, match="holds 7 cells, expected 8"):
-        fetch_cells()
+        fetch_cells(home=home)
 
 
 # -- disks ----------------------------------------------------------------------------------------
@@ -671,7 +671,7 @@ def test_disk_full_while_unpacking(tmp_path, monkeypatch):
 
 
 def test_no_room_is_said_before_unpacking(tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset.shutil, "disk_usage", lambda p: type("Usage", (), {"free": 1000}))
+    monkeypatch.setattr(archives.shutil, "disk_usage", lambda p: type("Usage", (), {"free": 1000}))
     (tmp_path / "a.zip").write_bytes(WHOLE)
     monkeypatch.setattr(Path, "write_bytes", lambda *_: pytest.fail("unpacked all the same"))
     with pytest.raises(OSError, match="is full") as e:

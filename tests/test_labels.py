@@ -1,4 +1,5 @@
-"Wrong labels: bounds against linear programming, confident learning against cleanlab, rankings against scikit-learn, planted errors, bad input."
+"""Wrong labels: bounds against linear programming, confident learning against cleanlab,
+rankings against scikit-learn, planted errors, bad input."""
 
 import subprocess
 import sys
@@ -7,20 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from malaria_nb.labels import (
-    confident_joint,
-    course_corrections,
-    precision_recall_at,
-    read_corrections,
-    relabel,
-    suspects,
-    true_accuracy,
-)
+from malaria_nb.corrections import course_corrections, read_corrections
+from malaria_nb.labels import confident_joint, precision_recall_at, relabel, suspects, true_accuracy
 from malaria_nb.settings import SCALES, Settings
 
 
 def made_up(n=1000, wrong=0.06, sharp=2.5, seed=0):
-    "Return a predictions table with labels of which a share is turned over, good scores, and which labels are wrong."
+    "Return a predictions table with some labels turned over and good scores, and which are wrong."
     rng = np.random.default_rng(seed)
     truth = rng.integers(2, size=n)
     score = 1 / (1 + np.exp(-sharp * rng.normal(2 * truth - 1, 0.5)))
@@ -50,7 +44,7 @@ def made_up(n=1000, wrong=0.06, sharp=2.5, seed=0):
 def test_bounds_are_those_of_linear_programming(agreement, wrong):
     from scipy.optimize import linprog
 
-    # shares of cells: label right and agreed, label right and not, label wrong and agreed, label wrong and not
+    # proportions of cells: label right and agreed, right and not, wrong and agreed, wrong and not
     kept = dict(
         A_eq=[[1, 1, 1, 1], [1, 0, 1, 0], [0, 0, 1, 1]], b_eq=[1, agreement, wrong], bounds=(0, 1)
     )
@@ -155,7 +149,7 @@ def test_suspects_keep_every_row_and_rank_the_least_plausible_first():
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(label=1), "all 1000 cells are labelled parasitized"),
+        (dict(label=1), "all 1000 cells are parasitized"),
         (dict(score=1.5), "apply a sigmoid"),
         (dict(label=2), "labels must be 0"),
         (dict(score=float("nan")), "drop NaN"),
@@ -248,18 +242,23 @@ def lists(folder, parasitized=NAMES[:1], uninfected=NAMES[1:2]):
     return folder
 
 
-def test_corrections_turn_a_false_class_into_the_other(tmp_path, monkeypatch):
+def test_corrections_turn_a_false_class_into_the_other(tmp_path):
     table = read_corrections(lists(tmp_path))
     assert table.to_dict("list") == {"name": NAMES[:2], "label": [0, 1]}
-    monkeypatch.setenv("MALARIA_NB_CORRECTIONS", str(tmp_path))
-    pd.testing.assert_frame_equal(read_corrections(), table)
-    monkeypatch.delenv("MALARIA_NB_CORRECTIONS")
-    monkeypatch.setenv("MALARIA_NB_HOME", str(tmp_path / "home"))
-    (tmp_path / "home" / "label_corrections").mkdir(parents=True)
-    lists(tmp_path / "home" / "label_corrections")
-    pd.testing.assert_frame_equal(
-        course_corrections(Settings("nih", SCALES["quick"], "random"), table), table
-    )
+
+
+def test_lists_are_looked_for_where_the_settings_say(tmp_path, monkeypatch):
+    monkeypatch.setenv("MALARIA_NB_CORRECTIONS", str(tmp_path / "not here"))
+    monkeypatch.setenv("MALARIA_NB_HOME", str(tmp_path / "nor here"))
+    own, home = tmp_path / "own", tmp_path / "home"
+    for folder in (own, home / "label_corrections"):
+        folder.mkdir(parents=True)
+    lists(own)
+    lists(home / "label_corrections", NAMES[:1], NAMES[2:])
+    given = course_corrections(Settings("nih", home=home, corrections=own), None)
+    assert given["name"].to_list() == NAMES[:2]
+    below_home = course_corrections(Settings("nih", home=home), None)
+    assert below_home["name"].to_list() == [NAMES[0], NAMES[2]]
 
 
 def test_missing_lists_say_where_to_get_them(tmp_path):
@@ -280,7 +279,7 @@ def test_missing_lists_say_where_to_get_them(tmp_path):
         (b"\xff\xfe", "begins with ''"),
         (f",False_uninfected\n0,{NAMES[0]}\n1,cell_7.png\n", "line 3 is '1,cell_7.png'"),
         (f",False_uninfected\n0,Uninfected/{NAMES[2]}\n", "line 2"),
-        (f",False_uninfected\n0\n", "line 2 is '0'"),
+        (",False_uninfected\n0\n", "line 2 is '0'"),
         (f",False_uninfected\n0,{NAMES[2]}\n1,{NAMES[2]}\n", "listed twice"),
         (f",False_uninfected\n0,{NAMES[0]}\n", "1 cells are listed twice, the first is C113"),
     ],

@@ -1,16 +1,15 @@
-"""What would spoil chapter 10: folds that overlap, a baseline that votes for itself, patients that lean where they shouldn't."""
+"""What would spoil chapter 10: folds that overlap, a baseline that votes for itself,
+patients that lean where they shouldn't."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from malaria_nb.experiments import _taught
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import LeaveOneOut
 
 from malaria_nb.dataset import group_folds
-from malaria_nb.grid import Job, grid, parse_job
 from malaria_nb.leakage import fold_scores, out_of_fold, patient_alone, stained_patients
-from malaria_nb.recipes import FOLDS, RECIPES, choices, split_as
+from malaria_nb.recipes import FOLDS, split_as
 from malaria_nb.synthetic import synthetic_cells
 
 
@@ -30,7 +29,7 @@ def test_patient_alone_agrees_with_leaving_each_cell_out():
         right.append(
             0.5 if len(votes) == 0 or votes.mean() == 0.5 else (votes.mean() > 0.5) == label[i]
         )
-    assert patient_alone(patient, label) == pytest.approx(np.mean(right))
+    assert patient_alone(label, patient) == pytest.approx(np.mean(right))
 
 
 def test_stained_patients_have_the_asked_for_spread_and_lean():
@@ -39,7 +38,10 @@ def test_stained_patients_have_the_asked_for_spread_and_lean():
         stained_patients(3, 1, patients=400, cells=100),
     )
     assert even.groupby("patient")["stain_1"].mean().std() == pytest.approx(3, rel=0.15)
-    share = lambda t: t.groupby("patient")["label"].mean()
+
+    def share(t):
+        return t.groupby("patient")["label"].mean()
+
     assert share(even).std() == pytest.approx(0.05, rel=0.15)  # a coin tossed a hundred times
     assert share(lean).std() == pytest.approx(
         0.354, rel=0.15
@@ -95,41 +97,3 @@ def test_a_split_that_means_nothing(cells):
             split_as(cells, split)
     with pytest.raises(ValueError, match="expected one of"):
         split_as(cells, "smear")
-
-
-def test_folds_are_in_the_grid_and_have_names():
-    jobs = grid(["vgg19_frozen"])
-    assert Job("vgg19_frozen", "cell-fold5", 43) in jobs and len(set(jobs)) == len(jobs)
-    assert all(parse_job(str(job)) == job for job in jobs)
-    assert grid(["vgg19_frozen"], splits=["patient"]) == [
-        Job("vgg19_frozen", "patient", seed) for seed in (42, 43, 44)
-    ]
-
-
-def test_a_new_choice_does_not_make_old_records_stale():
-    assert (
-        "labels" not in choices(RECIPES["vgg19_frozen"])
-        and choices(RECIPES["frozen_labels_dropped"])["labels"] == "dropped"
-    )
-
-
-def test_dropped_labels_leave_the_test_alone(cells, monkeypatch):
-    from malaria_nb import experiments
-
-    cells = split_as(cells, "patient")
-    wrong = cells.groupby("split").head(3)
-    corrections = pd.DataFrame(
-        {"name": wrong["file"].str.split("/").str[-1], "label": 1 - wrong["label"]}
-    )
-    monkeypatch.setattr(experiments, "_corrections", lambda s, cells: corrections)
-    for how in ("corrected", "dropped"):
-        label, rows = _taught(RECIPES[f"frozen_labels_{how}"], cells, None)
-        assert list(rows["test"]) == list(np.flatnonzero(cells["split"] == "test"))
-        taught = {
-            part: set(cells["file"].iloc[rows[part]]) & set(wrong["file"])
-            for part in ("train", "valid")
-        }
-        assert [len(t) for t in taught.values()] == ([3, 3] if how == "corrected" else [0, 0])
-        for part in ("train", "valid"):
-            here, was = label[rows[part]], cells["label"].to_numpy()[rows[part]]
-            assert (here != was).sum() == (3 if how == "corrected" else 0)

@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from malaria_nb import sample
-from malaria_nb.dataset import audit_cells, group_folds, index_cells, split_cells
+from malaria_nb.audit import audit_cells
+from malaria_nb.dataset import group_folds, index_cells, split_cells
 from malaria_nb.sample import LISTING, SAMPLE_SHA256, pixel_hash, sample_file, unpack_sample
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -46,7 +46,8 @@ def test_limit_by_simulation():
     rng = np.random.default_rng(42)
     for spec, sens in (1, 1), (0.9826, 0.938), (0.9531, 0.9463):
         limit, count = limit_of_detection(spec, sens), critical_count(spec)
-        # cell by cell, not from the binomial that the formula uses: which cells are parasitized, then how each is called
+        # not from the binomial that the formula uses, but cell by cell: which are parasitized,
+        # then how each is called
         parasitized = rng.binomial(5_000, limit, size=40_000)
         called = rng.binomial(parasitized, sens) + rng.binomial(5_000 - parasitized, 1 - spec)
         assert abs((called > count).mean() - 0.95) < 0.006
@@ -127,7 +128,10 @@ def test_cells_are_counted_in_whole_numbers(bad):
 
 
 def test_import_needs_neither_scipy_nor_keras():
-    code = "import sys, malaria_nb.screening; print([m for m in ('scipy', 'keras', 'matplotlib', 'pandas') if m in sys.modules])"
+    code = (
+        "import sys, malaria_nb.screening; print([m for m in ('scipy', 'keras', 'matplotlib', "
+        "'pandas') if m in sys.modules])"
+    )
     assert (
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True

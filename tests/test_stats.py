@@ -1,5 +1,8 @@
 "The checks that every table of predictions passes, and what is resampled by patient."
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -111,3 +114,19 @@ def test_draws_are_the_same_in_one_go_or_in_blocks():
 def test_nothing_to_draw_is_refused(bad, says):
     with pytest.raises(ValueError, match=says):
         draw_groups(*bad)
+
+
+COMPUTES = (
+    *("stats", "screening", "evaluation", "leakage", "calibration", "labels", "article"),
+    *("brier", "temperature", "decisions", "conformal", "corrections", "charts"),
+)
+
+
+def test_what_only_computes_waits_for_no_framework_and_no_plots():
+    code = (
+        f"import importlib, sys\nfor m in {COMPUTES}: importlib.import_module('malaria_nb.' + m)\n"
+        "heavy = ('tensorflow', 'keras', 'torch', 'matplotlib', 'sklearn', 'cv2', 'scipy.stats')\n"
+        "print([m for m in heavy if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from malaria_nb import synthetic
-from malaria_nb.dataset import audit_cells, index_cells
+from malaria_nb.audit import audit_cells
+from malaria_nb.dataset import index_cells
 from malaria_nb.synthetic import draw_cell, plan_cells, synthetic_cells
 
 N = 120

@@ -42,7 +42,7 @@ def imports(nb) -> list:
 
 
 def text(cell) -> list[str]:
-    "Return what a cell shows in words: a figure's pixels differ between machines, its alt text not."
+    "Return what a cell shows in words, of a figure its alt text: pixels differ between machines."
     found = []
     for output in cell.outputs:
         data = output.get("data", {"text/plain": output.get("text", "")})

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from malaria_nb.dataset import SIZE
+from malaria_nb.archive import SIZE
 from malaria_nb.notebooks import find_chapters
 from malaria_nb.settings import home
 

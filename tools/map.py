@@ -17,16 +17,29 @@ LIBRARY = ROOT / "malaria_nb"
 LAYERS = {
     "settings": ("settings", "files", "process", "figures"),
     "data": (
-        *("fetch", "archive", "audit", "dataset", "sample", "cells", "arrays", "images"),
-        *("synthetic", "fields"),
+        *("fetch", "archive", "png", "audit", "dealing", "dataset", "sample", "cells", "arrays"),
+        *("images", "synthetic", "fields"),
     ),
     "models": (
-        *("batches", "cnn", "weights", "transfer", "features", "training", "fitting", "diagrams"),
+        *(
+            "batches",
+            "augment",
+            "cnn",
+            "weights",
+            "transfer",
+            "features",
+            "training",
+            "fitting",
+            "diagrams",
+        ),
         *("compact", "export", "predict"),
     ),
     "evaluation": (
         *("screening", "stats", "evaluation", "charts", "leakage", "calibration", "labels"),
-        *("explain", "smear", "external"),
+        *("brier", "temperature", "decisions", "conformal", "corrections", "article"),
+        *("pixels", "shortcuts", "dissect", "attribution", "explain"),
+        *("smear", "quality", "counting", "parasitaemia", "patients"),
+        *("shifts", "doses", "stains", "annotations", "recalibration", "external"),
     ),
     "experiments": (
         *("kinds", "recipes", "device", "plan", "run", "golden", "records", "report", "check"),

@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from malaria_nb.dataset import class_root, index_cells
+from malaria_nb.archive import class_root
+from malaria_nb.dataset import index_cells
 from malaria_nb.sample import LISTING, ZIP, pixel_hash
 
 TO = Path(__file__).resolve().parents[1] / "nbs" / "sample"

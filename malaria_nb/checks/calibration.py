@@ -17,7 +17,8 @@ def check_halved(
     changing: set[str],  # names
 ):
     "Check what changes when every logit is halved."
-    from malaria_nb.calibration import calibration_error, conformal_limits, conformal_sets, temper
+    from malaria_nb.calibration import calibration_error, temper
+    from malaria_nb.conformal import conformal_limits, conformal_sets
     from malaria_nb.evaluation import metrics
 
     changing = given(changing, "changing")

@@ -77,7 +77,7 @@ def check_corrected_interval(
     corrected_interval: Callable,  # (parasitized, cells, tn, fp, fn, tp, n, seed) -> low, high
 ):
     "Check a simulated interval against the delta method, one source of luck at a time, and where it is clipped."
-    from malaria_nb.smear import rogan_gladen
+    from malaria_nb.parasitaemia import rogan_gladen
 
     def truth(k, cells, tn, fp, fn, tp):  # half of the width that the delta method gives
         q, sick, well = k / cells, tp + fn, tn + fp

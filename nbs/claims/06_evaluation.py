@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from malaria_nb.article import article_table
 from malaria_nb.claims import claim, given, rounded, shown
-from malaria_nb.evaluation import article_table, at_prevalence
+from malaria_nb.evaluation import at_prevalence
 from malaria_nb.records import load
 from malaria_nb.report import COLUMNS, MODELS, of_model
 from malaria_nb.stats import difference

@@ -31,7 +31,7 @@ def gap(name, seed, a, b):
 
 
 threshold = tested["purple_threshold", 42, "patient"]
-alone = patient_alone(threshold["patient"], threshold["label"])
+alone = patient_alone(threshold["label"], threshold["patient"])
 claim(
     "A model that could recognise them would have 79 % without a glance at the parasite.",
     rounded(100 * alone, 0) == 79,

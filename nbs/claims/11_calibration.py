@@ -3,26 +3,21 @@
 import numpy as np
 import pandas as pd
 
+from malaria_nb.brier import brier_parts
 from malaria_nb.calibration import (
-    bootstrap_temperature,
-    brier_parts,
     calibration_error,
-    conformal_limits,
-    conformal_sets,
-    cost_curve,
-    coverage,
-    fit_temperature,
     null_errors,
-    refer,
     reliability,
     shift_prior,
     temper,
-    threshold_for_specificity,
 )
 from malaria_nb.claims import claim, rounded, shown
+from malaria_nb.conformal import conformal_limits, conformal_sets, coverage
+from malaria_nb.decisions import cost_curve, refer, threshold_for_specificity
 from malaria_nb.evaluation import at_prevalence, metrics
 from malaria_nb.records import load
 from malaria_nb.stats import interval
+from malaria_nb.temperature import bootstrap_temperature, fit_temperature
 
 RECIPES = {
     "basic CNN": ("basic_cnn", (42,)),

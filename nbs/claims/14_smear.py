@@ -2,9 +2,10 @@
 
 from malaria_nb.claims import claim, rounded, shown
 from malaria_nb.evaluation import evaluate
+from malaria_nb.parasitaemia import parasitaemia
+from malaria_nb.patients import at_parasitaemia, patient_scores
 from malaria_nb.records import load
 from malaria_nb.screening import limit_of_detection
-from malaria_nb.smear import at_parasitaemia, parasitaemia, patient_scores
 
 recorded = load("basic_cnn").predictions
 valid, real = (patient_scores(recorded[recorded["split"] == part]) for part in ("valid", "test"))
