@@ -355,11 +355,12 @@ def _check(args) -> int:  # exit status
     from malaria_nb.check import check
     from malaria_nb.claims import unclaimed
 
-    nbs = records_folder().parent
+    records = _settings(args).records
+    nbs = records_folder(records).parent
     if args.coverage:
         _print_coverage(nbs)
         return 0
-    problems = check()
+    problems = check(records)
     if problems:
         print(*problems, sep="\n")
     else:
@@ -655,7 +656,8 @@ def _add_data(commands):
     _add_cells(c, "nih")
     c.add_argument(
         "--source",
-        help="where the real cells come from: a URL, zip file or folder (default: official archive)",
+        help="where the real cells come from: a URL, zip file or folder "
+        "(default: official archive)",
     )
     c.add_argument(
         "--to", metavar="FOLDER", help="keep the real cells here (default: in nih/ below --home)"
@@ -669,8 +671,8 @@ def _add_course(commands):
         commands,
         _course,
         "run every chapter, and compare the three models",
-        "Each chapter runs top to bottom in a fresh kernel; one that fails is reported, the others\n"
-        "still run. Executed chapters are kept as notebooks and as HTML.",
+        "Each chapter runs top to bottom in a fresh kernel; one that fails is reported, the\n"
+        "others still run. Executed chapters are kept as notebooks and as HTML.",
     )
     _add_cells(c, Settings.cells)
     _add_scale(c)
@@ -718,7 +720,8 @@ def _add_experiment(commands):
         "experiment",
         help="list, run, show, compare and check the recorded experiments",
         description="Experiments are recipes (chapter 85) × splits × seeds; their records are in "
-        "nbs/records.\nA record is called RECIPE-SPLIT-sSEED; RECIPE alone means by patient, seed 42.",
+        "nbs/records.\nA record is called RECIPE-SPLIT-sSEED; "
+        "RECIPE alone means by patient, seed 42.",
         **_LOOKS,
     )
     verbs = c.add_subparsers(

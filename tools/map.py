@@ -17,7 +17,18 @@ LIBRARY = ROOT / "malaria_nb"
 LAYERS = {
     "settings": ("settings", "files", "process", "figures"),
     "data": (
-        *("fetch", "archive", "png", "audit", "dealing", "dataset", "sample", "cells", "arrays"),
+        *(
+            "fetch",
+            "archive",
+            "png",
+            "audit",
+            "gallery",
+            "dealing",
+            "dataset",
+            "sample",
+            "cells",
+            "arrays",
+        ),
         *("images", "synthetic", "fields"),
     ),
     "models": (
@@ -42,7 +53,18 @@ LAYERS = {
         *("shifts", "doses", "stains", "annotations", "recalibration", "external"),
     ),
     "experiments": (
-        *("kinds", "recipes", "device", "plan", "run", "golden", "records", "report", "check"),
+        *(
+            "kinds",
+            "recipes",
+            "device",
+            "plan",
+            "run",
+            "golden",
+            "records",
+            "report",
+            "claims",
+            "check",
+        ),
         "grid",
     ),
     "course": ("course", "cards", "notebooks", "exercises", "checks", "doctor", "cli"),
