@@ -36,6 +36,7 @@ from malaria_nb.notebooks import (
     short_path,
     write_whole,
 )
+from .records import records_folder
 from .settings import SOURCES, WEIGHTS, Settings, as_variables, read_settings
 
 # %% ../nbs/92_command_line.ipynb #21d4f100
@@ -352,13 +353,30 @@ def _compare(args) -> int:  # exit status
 
 def _check(args) -> int:  # exit status
     from malaria_nb.check import check
+    from malaria_nb.claims import unclaimed
 
-    problems = check(_settings(args).records)
+    records = _settings(args).records
+    nbs = records_folder(records).parent
+    if args.coverage:
+        _print_coverage(nbs)
+        return 0
+    problems = check(records)
     if problems:
         print(*problems, sep="\n")
     else:
         print("prose, code and records agree")
+    if n := len(unclaimed(nbs)):
+        print(f"{n} passages of results have numbers that no claim holds (--coverage lists them)")
     return int(bool(problems))
+
+
+def _print_coverage(nbs: Path):
+    "Print what no claim holds, a passage a line, and how much that is of each chapter."
+    from malaria_nb.claims import count_claims, unclaimed
+
+    for row in unclaimed(nbs).itertuples():
+        print(f"{row.chapter}, {row.section}: {row.numbers}\n    {row.passage}")
+    print(count_claims(nbs).to_string())
 
 # %% ../nbs/92_command_line.ipynb #85842bc8
 def _official(
@@ -729,7 +747,13 @@ def _add_experiment(commands):
     v = verb(_card, "write a record's model card, as Markdown")
     v.add_argument("name", **record)
     _add_common(v)
-    _add_common(verb(_check, "check that prose, code and records agree, offline"))
+    v = verb(_check, "check that prose, code and records agree, offline")
+    v.add_argument(
+        "--coverage",
+        action="store_true",
+        help="list the passages of results whose numbers belong to no claim, and check nothing",
+    )
+    _add_common(v)
 
 
 def _add_run(verbs):
