@@ -18,7 +18,7 @@ LAYERS = {
     "settings": ("settings", "files", "process", "figures"),
     "data": (
         *("fetch", "archive", "png", "audit", "dealing", "dataset", "sample", "cells", "arrays"),
-        *("images", "synthetic", "fields"),
+        *("images", "gallery", "synthetic", "fields"),
     ),
     "models": (
         *(
