@@ -8,8 +8,12 @@ __all__ = ['check_labels', 'check_rows', 'Batches']
 # %% ../nbs/75_batches.ipynb #93f818c3
 from collections.abc import Callable, Sequence
 
-import keras
 import numpy as np
+
+from .process import needs
+
+with needs("train"):
+    import keras
 
 # %% ../nbs/75_batches.ipynb #5e6928dd
 def check_labels(
