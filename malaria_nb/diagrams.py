@@ -6,7 +6,7 @@
 __all__ = ['plot_history', 'plot_vgg19']
 
 # %% ../nbs/77_diagrams.ipynb #66d10e9c
-from typing import TYPE_CHECKING
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,9 +15,6 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from .figures import COLORS
-
-if TYPE_CHECKING:  # a record's history is drawn where no Keras is
-    import keras
 
 # %% ../nbs/77_diagrams.ipynb #7d19570e
 def plot_history(
@@ -70,7 +67,7 @@ def _blocks(ax, model, size):
 
 
 def plot_vgg19(
-    model: "keras.Model",  # from `vgg19_frozen`, `vgg19_finetuned` or `join`
+    model: Any,  # Keras model, from `vgg19_frozen`, `vgg19_finetuned` or `join`
 ) -> plt.Figure:
     "Draw a VGG-19 model from its own layers: shapes, weights, and what is frozen."
     fig = plt.figure(figsize=(11, 3.4))
