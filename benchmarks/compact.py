@@ -31,15 +31,15 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from frozen import prepare, timed
 
-from malaria_nb import images as pixels
 from malaria_nb import transfer
 from malaria_nb.archive import class_root
+from malaria_nb.augment import affine
 from malaria_nb.batches import Batches
 from malaria_nb.cnn import basic_cnn
 from malaria_nb.compact import compact_cnn
 from malaria_nb.dataset import index_cells, sample_cells
 from malaria_nb.export import PRECISIONS, export_litert, export_onnx
-from malaria_nb.images import load_images
+from malaria_nb.images import eight_symmetries, load_images
 from malaria_nb.recipes import RECIPES
 from malaria_nb.records import write_table
 from malaria_nb.run import fit_recipe
@@ -48,6 +48,8 @@ from malaria_nb.weights import weights_name
 
 SLOWEST = "Keras, article's fine-tuned VGG-19"
 CELLS = {SLOWEST: 64, "Keras, article's basic CNN": 256}  # that are timed; 2,048 of the others
+
+AUGMENT = {None: None, "affine": affine, "eight_symmetries": eight_symmetries}
 
 
 def training(small, images, label, rows, a):
@@ -72,7 +74,7 @@ def training(small, images, label, rows, a):
             rows["train"],
             scale.batch,
             shuffle=True,
-            augment=getattr(pixels, recipe.augment) if recipe.augment else None,
+            augment=AUGMENT[recipe.augment],
         )
         alone = timed(lambda: deque((train[i] for i in range(len(train))), maxlen=0))[1] * len(
             history

@@ -5,11 +5,16 @@
 # %% auto #0
 __all__ = ['output_side', 'convolve', 'max_pool', 'conv_parameters', 'dense_parameters', 'basic_cnn', 'receptive_field']
 
-# %% ../nbs/03_cnn.ipynb #0e3806d0
+# %% ../nbs/03_cnn.ipynb #38c39ab6
 from collections.abc import Sequence
 
-import keras
+# %% ../nbs/03_cnn.ipynb #0e3806d0
 import numpy as np
+
+from .process import needs
+
+with needs("train"):
+    import keras
 
 # %% ../nbs/03_cnn.ipynb #30e08cc3
 def output_side(

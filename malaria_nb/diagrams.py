@@ -8,13 +8,16 @@ __all__ = ['plot_history', 'plot_vgg19']
 # %% ../nbs/77_diagrams.ipynb #66d10e9c
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import MaxNLocator
 
 from .figures import COLORS
+from .process import needs
+
+with needs("plot"):
+    import matplotlib.pyplot as plt
+    from matplotlib.patches import Patch, Rectangle
+    from matplotlib.ticker import MaxNLocator
 
 # %% ../nbs/77_diagrams.ipynb #7d19570e
 def plot_history(
@@ -67,7 +70,7 @@ def _blocks(ax, model, size):
 
 
 def plot_vgg19(
-    model: Any,  # Keras model, from `vgg19_frozen`, `vgg19_finetuned` or `join`
+    model: Any,  # keras.Model of `vgg19_frozen`, `vgg19_finetuned` or `join`
 ) -> plt.Figure:
     "Draw a VGG-19 model from its own layers: shapes, weights, and what is frozen."
     fig = plt.figure(figsize=(11, 3.4))
