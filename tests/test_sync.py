@@ -198,6 +198,8 @@ def test_modules_import_only_from_their_own_layer_and_those_above():
     [
         ("course", {"tensorflow", "keras", "matplotlib", "sklearn", "pandas"}),
         ("predict", {"tensorflow", "keras", "matplotlib", "sklearn", "pandas", "ai_edge_litert"}),
+        ("weights", {"tensorflow", "keras", "matplotlib", "sklearn", "pandas"}),
+        ("diagrams", {"tensorflow", "keras"}),
         ("dataset", {"tensorflow", "keras", "matplotlib", "sklearn"}),
         ("cli", {"tensorflow", "keras", "matplotlib", "sklearn"}),
     ],
