@@ -26,7 +26,7 @@ PYTHON ?= python3
 CELLS ?= synthetic
 SCALE ?= quick
 # drawn cells need no network: VGG-19 starts from random weights there, and every number says so
-WEIGHTS ?= $(if $(filter synthetic,$(CELLS)),random,imagenet)
+WEIGHTS ?= $(if $(filter synthetic,$(CELLS)),random,auto)
 BIN := .venv/bin
 ENV := .venv/.made
 
@@ -60,7 +60,7 @@ lab: $(ENV)
 chapters: $(ENV)
 	home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
 	env MALARIA_NB_HOME="$$home" MALARIA_NB_CELLS=synthetic MALARIA_NB_SCALE=quick MALARIA_NB_WEIGHTS=random \
-	    TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/nbdev_test --n_workers 2 --timing --do_print
+	    TF_CPP_MIN_LOG_LEVEL=3 TQDM_DISABLE=1 $(BIN)/nbdev_test --n_workers 2 --timing
 
 TESTS := -m pytest -n 2 --dist worksteal --ignore tests/browser
 

@@ -1,15 +1,16 @@
-"""The compact network beside the article's: cells a second on one core, its training, and the time to a first score.
+"""The compact network beside the article's: cells a second, training, time to a first score.
 
     python benchmarks/compact.py --cells FOLDER --weights FILE --limit 4000
     python benchmarks/compact.py --cells FOLDER --what training --record yes
     python benchmarks/compact.py --cells FOLDER --weights FILE --what starting
 
 reading:  each way to read decoded cells is timed in turn on one core, and the median taken.
-training: the compact network is trained for all of its epochs, in each precision, and the basic CNN for one, on the training cells
-          of the article's split, with all cores.
+training: the compact network is trained for all of its epochs, in each precision, and the basic
+          CNN for one, on the training cells of the article's split, with all cores.
 starting: whole processes, from the command to the score of one file, and of a thousand.
 
-With --record yes the table goes among the course's records, where chapter 16 reads it; use a quiet machine.
+With --record yes the table goes among the course's records, where chapter 16 reads it; use a quiet
+machine.
 """
 
 import os
@@ -42,7 +43,8 @@ from malaria_nb.images import eight_symmetries, load_images
 from malaria_nb.recipes import RECIPES
 from malaria_nb.records import write_table
 from malaria_nb.run import fit_recipe
-from malaria_nb.settings import SCALES, Settings, default_home
+from malaria_nb.settings import SCALES, Settings
+from malaria_nb.weights import weights_name
 
 SLOWEST = "Keras, article's fine-tuned VGG-19"
 CELLS = {SLOWEST: 64, "Keras, article's basic CNN": 256}  # that are timed; 2,048 of the others
@@ -51,7 +53,7 @@ AUGMENT = {None: None, "affine": affine, "eight_symmetries": eight_symmetries}
 
 
 def training(small, images, label, rows, a):
-    "Return a row a recipe: epochs, seconds, what share of them making the batches takes, and the accuracy of validation cells."
+    "Return a row a recipe: epochs, seconds, the part that makes batches, validation accuracy."
     found = {}
     for name, policy, x, n in (
         ("compact", "float32", small, None),
@@ -123,7 +125,7 @@ def keras_model(model):
 
 
 def reading(small, images, rows, a):
-    "Return a row a way to read a cell: its file's bytes, cells a second, and the ratio to the fine-tuned VGG-19, turn by turn."
+    "Return a row a way to read: bytes of its file, cells a second, ratio to the slowest by turn."
     with tempfile.TemporaryDirectory() as folder:
         model, shown = (
             compact_cnn(RECIPES["compact"].size, **RECIPES["compact"].options.get("network", {})),
@@ -164,14 +166,18 @@ def reading(small, images, rows, a):
         ).loc[list(ways)]
 
 
-KERAS = (
-    "import keras, sys, numpy as np; from malaria_nb.images import decode_cell; m = keras.models.load_model(sys.argv[1]); "
-    "print(m.predict_on_batch(decode_cell(sys.argv[2], m.input_shape[1])[None].astype('float32')))"
-)
+KERAS = """
+import keras, sys, numpy as np
+from malaria_nb.images import decode_cell
+
+model = keras.models.load_model(sys.argv[1])
+cell = decode_cell(sys.argv[2], model.input_shape[1])[None].astype("float32")
+print(model.predict_on_batch(cell))
+"""
 
 
 def starting(a):
-    "Return a row a command: seconds of the whole process, turn by turn, and the ratio to `malaria-nb predict` of one file."
+    "Return a row a command: seconds of the whole process, and the ratio to the first, by turn."
     files = [
         str(class_root(a.cells) / file) for file in sample_cells(index_cells(a.cells), 1000)["file"]
     ]
@@ -218,7 +224,7 @@ def main():
         sample_cells(cells, a.limit) if a.limit else cells,
         a.cells,
         RECIPES["compact"].size,
-        default_home() / "images",
+        cache=a.images,
     )
     if a.what == "training":
         table, about = (
@@ -244,14 +250,14 @@ def main():
         table = reading(small, images, rows, a).rename_axis("way")
         about = dict(
             repeat=a.repeat,
-            weights=transfer.weights_name(a.weights),
+            weights=weights_name(a.weights),
             note="decoded cells in batches of 64, one thread; medians, ratios turn by turn",
         )
     print(about, table.round(3).to_string(), sep="\n")
     if a.record == "yes":
         print(
             write_table(
-                f"16_compact-{a.what}", table, Settings("nih", SCALES["full"], a.weights), **about
+                f"16_compact-{a.what}", table, Settings("nih", SCALES["full"], a.asked), **about
             )
         )
 

@@ -362,6 +362,7 @@ def test_two_processes_make_one_cache(root, cells, tmp_path, home):
     assert kept(home) == [Path(x.filename).name]
 
 
+@pytest.mark.slow
 def test_killed_process_leaves_no_bad_cache(tmp_path, home):
     root = folder(tmp_path / "many", patients=3, photos=10, each=10)
     cells = index_cells(root)
