@@ -7,6 +7,7 @@ __all__ = ['check_maps', 'mean_by_patient', 'map_correlation', 'plot_maps']
 
 # %% ../nbs/83_attribution.ipynb #bb97c535
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -88,7 +89,7 @@ def plot_maps(
     masks: np.ndarray | None = None,  # bool, (n, h, w), outlined; None outlines nothing
     title: str = "",  # the finding
     side: float = 1.25,  # width of one image, inches
-):  # matplotlib figure
+) -> Any:  # matplotlib figure
     "Draw images and their maps below; raise `ValueError` for maps that don't fit the images."
     import matplotlib.pyplot as plt  # slow to import
 

@@ -7,8 +7,12 @@ __all__ = ['affine_layers', 'affine']
 
 # %% ../nbs/75_augment.ipynb #92689bee
 import cv2
-import keras
 import numpy as np
+
+from .process import needs
+
+with needs("train"):
+    import keras
 
 # %% ../nbs/75_augment.ipynb #f01c7d50
 def affine_layers(

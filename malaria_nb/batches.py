@@ -8,8 +8,12 @@ __all__ = ['check_labels', 'check_rows', 'Batches']
 # %% ../nbs/75_batches.ipynb #93f818c3
 from collections.abc import Callable, Sequence
 
-import keras
 import numpy as np
+
+from .process import needs
+
+with needs("train"):
+    import keras
 
 # %% ../nbs/75_batches.ipynb #5e6928dd
 def check_labels(
@@ -29,8 +33,7 @@ def check_rows(
     rows: Sequence[int] | Sequence[bool] | None,  # row numbers, a mask, or None for all
     n: int,  # images
 ) -> np.ndarray:  # row numbers
-    "Return row numbers; raise `ValueError` for a mask of another length, or rows that aren't"
-    "there."
+    "Return row numbers; raise `ValueError` for a mask that doesn't fit, or rows that aren't there."
     rows = np.arange(n) if rows is None else np.asarray(rows)
     if rows.dtype == bool:
         if rows.shape != (n,):

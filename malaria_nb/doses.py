@@ -95,7 +95,7 @@ def plot_dose_response(
     table: pd.DataFrame,  # of `dose_response`
     metrics: Sequence[str] = ("sensitivity", "specificity"),  # a row of panels each
     title: str = "",  # the finding
-):  # matplotlib figure
+) -> Any:  # matplotlib figure
     "Draw metrics against the dose, a column of panels a shift, with 95 % intervals."
     import matplotlib.pyplot as plt  # slow to import
     from matplotlib.lines import Line2D

@@ -15,7 +15,6 @@ import zlib
 from contextlib import nullcontext
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
 from filelock import FileLock
@@ -23,6 +22,10 @@ from tqdm.auto import tqdm
 
 from .batches import Batches
 from .files import whole_file
+from .process import needs
+
+with needs("train"):
+    import keras
 
 # %% ../nbs/77_fitting.ipynb #86d54881
 def save_model(

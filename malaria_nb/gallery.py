@@ -7,15 +7,12 @@ __all__ = ['show_cells']
 
 # %% ../nbs/75_gallery.ipynb #0cf78720
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .dataset import CLASSES
 from .figures import COLORS
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .process import needs
 
 # %% ../nbs/75_gallery.ipynb #695313f0
 def show_cells(
@@ -25,9 +22,10 @@ def show_cells(
     columns: int = 8,  # images a row
     title: str = "",  # what the figure finds
     side: float = 1.2,  # width of one image, inches
-) -> "Figure":
+):  # matplotlib figure
     "Draw images in a grid; raise `ValueError` unless there is one label or title an image."
-    import matplotlib.pyplot as plt  # not part of the core
+    with needs("plot"):
+        import matplotlib.pyplot as plt  # not part of the core
 
     for name, texts in (("labels", label), ("titles", titles)):
         if texts is not None and len(texts) != len(images):

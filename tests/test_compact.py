@@ -1,4 +1,4 @@
-"""The compact network: its shape, its schedule, its exports; and a recipe that chooses its own size and length."""
+"""The compact network: its shape, its schedule, its exports, and its own size and length."""
 
 from dataclasses import replace
 
@@ -25,9 +25,8 @@ def tiny(seed=0):
     evidence = model.get_layer("evidence")
     kernel, _ = evidence.get_weights()
     raw = np.log(1 / model.predict(CELLS, verbose=0) - 1)
-    evidence.set_weights(
-        [kernel * 2 / raw.std(), 2 * np.array([raw.mean() / raw.std()])]
-    )  # scores from near 0 to near 1, so that a wrong one shows
+    # scores from near 0 to near 1, so that a wrong one shows
+    evidence.set_weights([kernel * 2 / raw.std(), 2 * np.array([raw.mean() / raw.std()])])
     return model
 
 
@@ -80,7 +79,7 @@ def test_exported_network_says_the_same(precision, close, tmp_path):
     assert [f.name for f in tmp_path.iterdir()] == ["a.tflite"]
     score = model.predict(CELLS, verbose=0)[:, 0]
     assert np.ptp(score) > 0.5
-    np.testing.assert_allclose(CompactModel(file, sha256=None).predict(CELLS)[0], score, atol=close)
+    np.testing.assert_allclose(CompactModel(file, sha256=None)(CELLS), score, atol=close)
 
 
 def test_int8_is_smaller_and_int8_inside(tmp_path):

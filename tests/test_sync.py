@@ -199,7 +199,7 @@ def test_modules_import_only_from_their_own_layer_and_those_above():
     "module, heavy",
     [
         ("course", {"tensorflow", "keras", "matplotlib", "sklearn", "pandas"}),
-        ("compact", {"tensorflow", "keras", "matplotlib", "sklearn", "pandas", "ai_edge_litert"}),
+        ("predict", {"tensorflow", "keras", "matplotlib", "sklearn", "pandas", "ai_edge_litert"}),
         ("dataset", {"tensorflow", "keras", "matplotlib", "sklearn"}),
         ("cli", {"tensorflow", "keras", "matplotlib", "sklearn"}),
     ],

@@ -17,7 +17,18 @@ LIBRARY = ROOT / "malaria_nb"
 LAYERS = {
     "settings": ("settings", "files", "process", "figures"),
     "data": (
-        *("fetch", "archive", "png", "audit", "dealing", "dataset", "sample", "cells", "arrays"),
+        *(
+            "fetch",
+            "archive",
+            "png",
+            "audit",
+            "gallery",
+            "dealing",
+            "dataset",
+            "sample",
+            "cells",
+            "arrays",
+        ),
         *("images", "synthetic", "fields"),
     ),
     "models": (
