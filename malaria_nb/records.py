@@ -233,9 +233,12 @@ def write_table(
 ) -> Path:  # the file
     """Keep a table of results in `tables` among the records.
 
-    Raises `ValueError` for synthetic cells, which anyone can draw again."""
-    if settings.synthetic:
-        raise ValueError("the table comes from synthetic cells: keep what was made on real ones")
+    Raises `ValueError` for synthetic cells and for the sample, which everyone has."""
+    if settings.cells in ("synthetic", "sample"):
+        raise ValueError(
+            f"the table comes from {cells_name(settings.cells)} cells: "
+            "keep what was made on all real ones (cells='nih')"
+        )
     path = records_folder(records) / "tables" / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     said = {"cells": str(settings), "device": f"{os.cpu_count()} CPU cores"} | about
