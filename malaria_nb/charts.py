@@ -16,6 +16,7 @@ from .calibration import reliability
 from .dataset import CLASSES
 from .evaluation import confusion, metrics
 from .figures import COLORS, show
+from .process import needs
 from .screening import ppv
 from .stats import check_same_cells, rates
 
@@ -42,7 +43,8 @@ def legend_below(
     **look: object,  # of the grey line, as `Line2D` takes it; a dotted line without
 ) -> None:
     "Name the models below the figure, where no curve is."
-    from matplotlib.lines import Line2D
+    with needs("plot"):
+        from matplotlib.lines import Line2D
 
     lines = [Line2D([], [], **style(i), label=name) for i, name in enumerate(names)]
     if grey:
@@ -75,7 +77,8 @@ def plot_confusion(
     title: str = "",  # the finding
 ):  # the figure
     "Draw each model's confusion matrix: counts, and the proportion of each labelled class."
-    import matplotlib.pyplot as plt
+    with needs("plot"):
+        import matplotlib.pyplot as plt
 
     tables = check_same_cells(predictions, split)
     fig, axes = plt.subplots(
@@ -103,7 +106,8 @@ def plot_comparison(
     title: str = "",  # the finding
 ):  # the figure
     "Draw each metric of each model with its 95 % interval."
-    import matplotlib.pyplot as plt
+    with needs("plot"):
+        import matplotlib.pyplot as plt
 
     models = table.columns.get_level_values(0).unique()
     fig, ax = plt.subplots(figsize=(7.5, 0.55 * len(table) + 1.8), layout="constrained")
@@ -136,7 +140,8 @@ def plot_roc(
     corner: float = 1,  # part of each axis shown, from the upper left, where good models are
 ):  # the figure
     "Draw the ROC curve of each model, with its AUC and the point of the threshold."
-    import matplotlib.pyplot as plt
+    with needs("plot"):
+        import matplotlib.pyplot as plt
     from sklearn.metrics import roc_curve
 
     fig, ax = plt.subplots(figsize=(5.4, 5.6), layout="constrained")
@@ -166,7 +171,8 @@ def plot_thresholds(
     title: str = "",  # the finding
 ):  # the figure
     "Draw sensitivity and specificity against the threshold, a panel a model."
-    import matplotlib.pyplot as plt
+    with needs("plot"):
+        import matplotlib.pyplot as plt
 
     tables, at = check_same_cells(predictions, split), np.linspace(0, 1, 201)
     fig, axes = plt.subplots(
@@ -212,7 +218,8 @@ def plot_precision_recall(
     title: str = "",  # the finding
 ):  # the figure
     "Draw PPV (precision) against sensitivity (recall) for each model, a panel a proportion."
-    import matplotlib.pyplot as plt
+    with needs("plot"):
+        import matplotlib.pyplot as plt
 
     tables = check_same_cells(predictions, split)
     own = next(iter(tables.values()))["label"].mean()
@@ -247,7 +254,8 @@ def plot_reliability(
     title: str = "",  # the finding
 ):  # the figure
     "Draw a reliability diagram a model, with 95 % intervals by patient and the cells in each bin."
-    import matplotlib.pyplot as plt
+    with needs("plot"):
+        import matplotlib.pyplot as plt
 
     tables = check_same_cells(predictions, split)
     fig, axes = plt.subplots(
@@ -282,7 +290,8 @@ def plot_folds(
     xlabel: str = "accuracy on the fold's test cells",
 ):  # the figure
     "Draw each fold as a point and their mean as a bar, a row each."
-    import matplotlib.pyplot as plt
+    with needs("plot"):
+        import matplotlib.pyplot as plt
 
     fig, ax = plt.subplots(figsize=(7.5, 0.42 * len(scores) + 1.4), layout="constrained")
     for i, fold in enumerate(scores.values()):

@@ -54,7 +54,7 @@ COSTS = {
     "15_external": (3.7, 1.6),
     "16_compact": (1.0, 1.5),
     "90_synthetic": (0.5, 0.3),
-    "91_experiments": (0.5, 1.1),
+    "91_grid": (0.5, 1.1),
     "92_command_line": (0.3, 0.8),
     "93_course": (0.1, 0.1),
     "94_notebooks": (0.2, 0.2),
@@ -92,7 +92,6 @@ _CELLS = (
     "14_smear",
     "15_external",
     "16_compact",
-    "91_experiments",
 )
 
 

@@ -1,4 +1,4 @@
-"""What would spoil chapter 97: a card that quotes what its record does not say, an answer that says nothing."""
+"""What would spoil chapter 97: a card that says what its record doesn't, an empty answer."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""The compact network: its shape, its schedule, its exports; and a recipe that chooses its own size and length."""
+"""The compact network: its shape, its schedule, its exports, and its own size and length."""
 
 from dataclasses import replace
 
@@ -6,15 +6,13 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from malaria_nb.batches import Batches
 from malaria_nb.compact import compact_cnn, one_cycle
 from malaria_nb.export import PRECISIONS, export_litert, export_onnx, with_evidence
 from malaria_nb.fitting import fit
 from malaria_nb.golden import GOLDEN
-from malaria_nb.images import Batches
 from malaria_nb.predict import CompactModel
-from malaria_nb.recipes import RECIPES, choices, planned
 from malaria_nb.run import run
-from malaria_nb.settings import SCALES
 from malaria_nb.training import compile_model, set_seed
 
 RNG = np.random.default_rng(16)
@@ -27,9 +25,8 @@ def tiny(seed=0):
     evidence = model.get_layer("evidence")
     kernel, _ = evidence.get_weights()
     raw = np.log(1 / model.predict(CELLS, verbose=0) - 1)
-    evidence.set_weights(
-        [kernel * 2 / raw.std(), 2 * np.array([raw.mean() / raw.std()])]
-    )  # scores from near 0 to near 1, so that a wrong one shows
+    # scores from near 0 to near 1, so that a wrong one shows
+    evidence.set_weights([kernel * 2 / raw.std(), 2 * np.array([raw.mean() / raw.std()])])
     return model
 
 
@@ -82,7 +79,7 @@ def test_exported_network_says_the_same(precision, close, tmp_path):
     assert [f.name for f in tmp_path.iterdir()] == ["a.tflite"]
     score = model.predict(CELLS, verbose=0)[:, 0]
     assert np.ptp(score) > 0.5
-    np.testing.assert_allclose(CompactModel(file, sha256=None).predict(CELLS)[0], score, atol=close)
+    np.testing.assert_allclose(CompactModel(file, sha256=None)(CELLS), score, atol=close)
 
 
 def test_int8_is_smaller_and_int8_inside(tmp_path):
@@ -128,8 +125,8 @@ def test_averaged_weights_survive_a_resumed_training(tmp_path):
         model = compile_model(compact_cnn(24, (4, 6), (2, 2)), "adamw", 1e-2, averaging=0.9)
         fit(
             model,
-            Batches(CELLS, label, batch=8, shuffle=True),
-            Batches(CELLS, label, batch=8),
+            Batches(CELLS, label, batch_size=8, shuffle=True),
+            Batches(CELLS, label, batch_size=8),
             epochs,
             folder,
             None,
@@ -161,21 +158,9 @@ def test_smoothing_moves_labels_towards_a_half():
     ] == pytest.approx(wanted, abs=1e-4)
 
 
-def test_recipe_has_its_own_size_and_length_and_old_digests_stay(tmp_path, monkeypatch):
-    monkeypatch.setenv("MALARIA_NB_HOME", str(tmp_path))
-    recipe = RECIPES["compact"]
-    assert [planned(recipe, SCALES[s]) for s in ("quick", "full")] == [8, 8] and planned(
-        recipe, GOLDEN.scale
-    ) == 2
-    assert planned(replace(recipe, epochs=40), SCALES["full"]) == 40
-    assert not {"size", "batch", "epochs", "schedule", "smoothing", "averaging", "network"} & set(
-        choices(RECIPES["basic_cnn"])
-    )
-    r = run("compact", GOLDEN)
-    assert (
-        r.settings.scale.size == 48
-        and r.settings.scale.batch == 64
-        and r.model().input_shape[1:3] == (48, 48)
-    )
+def test_the_recipe_has_its_own_size_and_its_learning_rate_comes_to_rest(tmp_path):
+    r = run("compact", replace(GOLDEN, home=tmp_path))
+    assert (r.settings.scale.size, r.settings.scale.batch) == (48, 64)
+    assert r.model().input_shape[1:3] == (48, 48)
     assert len(r.history) == 2 and r.history["learning_rate"].iloc[-1] < 1e-6
     assert r.predictions["score"].between(0, 1).all()

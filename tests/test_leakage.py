@@ -8,10 +8,8 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import LeaveOneOut
 
 from malaria_nb.dataset import group_folds
-from malaria_nb.grid import Job, grid, parse_job
 from malaria_nb.leakage import fold_scores, out_of_fold, patient_alone, stained_patients
-from malaria_nb.recipes import FOLDS, RECIPES, choices, split_as
-from malaria_nb.run import label_to_learn
+from malaria_nb.recipes import FOLDS, split_as
 from malaria_nb.synthetic import synthetic_cells
 
 
@@ -99,38 +97,3 @@ def test_a_split_that_means_nothing(cells):
             split_as(cells, split)
     with pytest.raises(ValueError, match="expected one of"):
         split_as(cells, "smear")
-
-
-def test_folds_are_in_the_grid_and_have_names():
-    jobs = grid(["vgg19_frozen"])
-    assert Job("vgg19_frozen", "cell-fold5", 43) in jobs and len(set(jobs)) == len(jobs)
-    assert all(parse_job(str(job)) == job for job in jobs)
-    assert grid(["vgg19_frozen"], splits=["patient"]) == [
-        Job("vgg19_frozen", "patient", seed) for seed in (42, 43, 44)
-    ]
-
-
-def test_a_new_choice_does_not_make_old_records_stale():
-    assert (
-        "labels" not in choices(RECIPES["vgg19_frozen"])
-        and choices(RECIPES["frozen_labels_dropped"])["labels"] == "dropped"
-    )
-
-
-def test_dropped_labels_leave_the_test_alone(cells):
-    cells = split_as(cells, "patient")
-    wrong = cells.groupby("split").head(3)
-    corrections = pd.DataFrame(
-        {"name": wrong["file"].str.split("/").str[-1], "label": 1 - wrong["label"]}
-    )
-    for how in ("corrected", "dropped"):
-        label, rows = label_to_learn(cells, corrections, how)
-        assert list(rows["test"]) == list(np.flatnonzero(cells["split"] == "test"))
-        taught = {
-            part: set(cells["file"].iloc[rows[part]]) & set(wrong["file"])
-            for part in ("train", "valid")
-        }
-        assert [len(t) for t in taught.values()] == ([3, 3] if how == "corrected" else [0, 0])
-        for part in ("train", "valid"):
-            here, was = label[rows[part]], cells["label"].to_numpy()[rows[part]]
-            assert (here != was).sum() == (3 if how == "corrected" else 0)

@@ -11,14 +11,15 @@ from malaria_nb.recipes import FOLDS
 from malaria_nb.records import load
 
 NBS = Path(__file__).resolve().parents[1] / "nbs"
-CARD = "compact"  # the recipe whose card is kept, since its model comes with the package; any other: malaria-nb experiment card NAME
+# the recipe whose card is kept, since its model comes with the package; any other:
+# malaria-nb experiment card NAME
+CARD = "compact"
 
 
 def made() -> dict[str, str]:  # file in nbs: what it must hold
     records = NBS / "records"
-    cells = out_of_fold(
-        [load("purple_threshold", split, records=records).predictions for split in FOLDS[:5]]
-    )
+    folds = [load("purple_threshold", split, records=records) for split in FOLDS[:5]]
+    cells = out_of_fold([fold.predictions for fold in folds])
     return {
         "model_card.md": model_card(load(CARD, records=records)),
         "data_sheet.md": data_sheet(cells, "real (NIH/NLM)"),

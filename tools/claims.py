@@ -1,9 +1,10 @@
-"""Renew what the chapters' claims show, and nothing else: after a new record, in a minute, without cells or training.
+"""Renew what the chapters' claims show, and nothing else, after a new record.
 
     python tools/claims.py [CHAPTER …]
 
-A cell that begins with `#| claim` needs nothing but the records, so those of a chapter run by themselves, in order, in
-a kernel of their own. All other stored outputs stay as they are.
+It takes a minute, without cells or training. A cell that begins with `#| claim` needs nothing but
+the records, so those of a chapter run by themselves, in order, in a kernel of their own. All other
+stored outputs stay as they are.
 """
 
 import os

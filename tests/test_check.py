@@ -1,0 +1,125 @@
+"""What must turn `malaria-nb experiment check` red."""
+
+import gzip
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from malaria_nb import cnn
+from malaria_nb.check import check_claims, check_code, check_export, check_record
+from malaria_nb.golden import golden
+from malaria_nb.recipes import RECIPES
+from malaria_nb.records import read_record
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def now():
+    "The golden values of today's code."
+    return golden(["basic_cnn"])["basic_cnn"]
+
+
+def problems(folder, now=None):
+    record = read_record(folder)
+    return [str(p) for p in check_record(record) + (check_code(record, now) if now else [])]
+
+
+# -- the third promise ------------------------------------------------------------------------
+
+
+def test_untouched_record_is_current(record, now):
+    assert problems(record, now) == []
+
+
+def test_edited_learning_rate(record, monkeypatch):
+    monkeypatch.setitem(RECIPES, "basic_cnn", replace(RECIPES["basic_cnn"], learning_rate=1e-3))
+    (found,) = problems(record)
+    assert "stale: learning_rate was 0.0004 and is 0.001" in found
+    assert "malaria-nb experiment run basic_cnn --split patient --seed 42 --again" in found
+
+
+def test_one_score_changed(record):
+    path = record / "predictions.csv.gz"
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    column = lines[0].split(",").index("score")
+    row = lines[5].split(",")
+    row[column] = f"{float(row[column]) + 1e-6:.6f}"
+    changed = "\n".join([*lines[:5], ",".join(row), *lines[6:], ""])
+    path.write_bytes(gzip.compress(changed.encode()))
+    assert any("predictions are not those that were recorded" in p for p in problems(record))
+
+
+def test_edited_metric(record):
+    about = json.loads((record / "record.json").read_text("utf-8"))
+    about["metrics"]["auc"][0] = round(about["metrics"]["auc"][0] - 0.001, 6)
+    (record / "record.json").write_text(json.dumps(about), encoding="utf-8")
+    (found,) = problems(record)
+    assert "its auc is" in found and f"git checkout nbs/records/{record.name}" in found
+
+
+def test_changed_layer(record, monkeypatch):
+    with monkeypatch.context() as m:
+        real = cnn.basic_cnn
+        m.setattr(cnn, "basic_cnn", lambda size: _changed(real(size)))
+        moved = golden(["basic_cnn"])["basic_cnn"]
+    found = problems(record, moved)
+    assert any("golden run's" in p and "the code has changed" in p for p in found)
+
+
+def _changed(model):  # the same model with another activation in its first convolution
+    config = model.get_config()
+    first = next(layer for layer in config["layers"] if layer["class_name"] == "Conv2D")
+    first["config"]["activation"] = "elu"
+    return type(model).from_config(config)
+
+
+def test_recipe_that_is_gone(record, monkeypatch):
+    monkeypatch.delitem(RECIPES, "basic_cnn")
+    assert "no recipe has this name" in problems(record)[0]
+
+
+# -- the second and the first -----------------------------------------------------------------
+
+
+def chapter(path, *sources):
+    empty = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    cells = [empty | {"source": source} for source in sources]
+    book = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}
+    path.write_text(json.dumps(book), encoding="utf-8")
+    return path
+
+
+def test_sentence_that_no_longer_holds(record, tmp_path):
+    ask = (
+        "#| claim\nfrom pathlib import Path\nfrom malaria_nb.records import load\n"
+        f"loss = load('basic_cnn', records=Path({str(record.parent)!r})).history['loss'].iloc[-1]"
+    )
+    aside, above = "raise SystemError('not a claim')", "#| claim\nassert loss > 0"
+    good = chapter(tmp_path / "good.ipynb", ask, aside, above)
+    bad = chapter(tmp_path / "bad.ipynb", ask, "#| claim\nassert loss < 0, loss")
+    assert check_claims([good]) == []
+    (found,) = check_claims([good, bad])
+    assert found.what == "bad"
+    assert "cell 1 claims what no longer holds (AssertionError: 0." in found.why
+
+
+def test_claims_of_one_chapter_don_t_help_another(tmp_path):
+    first = chapter(tmp_path / "a.ipynb", "#| claim\nx = 1")
+    second = chapter(tmp_path / "b.ipynb", "#| claim\nx")
+    assert "NameError" in check_claims([first, second])[0].why
+
+
+def test_library_that_is_not_what_the_chapters_export(tmp_path):
+    for name in ("settings.ini", "setup.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    ignored = shutil.ignore_patterns("__pycache__", ".*", "records", "images")
+    for name in ("nbs", "malaria_nb"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+    assert check_export(tmp_path) == []
+    module = tmp_path / "malaria_nb" / "cnn.py"
+    module.write_text(module.read_text("utf-8").replace("def ", "def  ", 1), encoding="utf-8")
+    assert [p.what for p in check_export(tmp_path)] == ["malaria_nb/cnn.py"]
