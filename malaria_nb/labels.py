@@ -11,9 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from .corrections import bare_names
-from .dataset import CLASSES, parse_name
-from .png import BadCell
-from .settings import Settings, home
+from .dataset import CLASSES
 from .stats import check_both_classes, check_labels_scores
 
 # %% ../nbs/12_labels.ipynb #75fbe040
