@@ -36,6 +36,7 @@ from malaria_nb.notebooks import (
     short_path,
     write_whole,
 )
+from .records import records_folder
 from .settings import SOURCES, WEIGHTS, Settings, as_variables, read_settings
 
 # %% ../nbs/92_command_line.ipynb #21d4f100
@@ -60,17 +61,16 @@ def _settings(
 
 def _cells_folder(args, settings: Settings) -> Path:
     "Draw, fetch or find the cells."
-    from malaria_nb.archive import class_root, fetch_cells
+    from malaria_nb.archive import fetch_cells
     from malaria_nb.cells import course_folder
 
     if settings.cells == "nih":
-        here = args.to or (settings.home / "nih" if args.source is None else None)
-        return fetch_cells(args.source, here)
+        return fetch_cells(args.source, args.to, home=settings.home)
     if args.source or args.to:
         raise argparse.ArgumentError(
             None, f"--source and --to are for the real cells, not --cells {args.cells}"
         )
-    return class_root(settings.cells) if settings.cells not in SOURCES else course_folder(settings)
+    return course_folder(settings)
 
 
 def _data(args) -> int:  # exit status
@@ -78,7 +78,8 @@ def _data(args) -> int:  # exit status
     from malaria_nb.audit import audit_cells
     from malaria_nb.dataset import describe_cells, index_cells
 
-    root = _cells_folder(args, _settings(args, cells="nih"))
+    settings = _settings(args, cells="nih")
+    root = _cells_folder(args, settings)
     audit = "not audited"
     if not args.no_audit:
         problems = audit_cells(None, root)
@@ -91,7 +92,8 @@ def _data(args) -> int:  # exit status
             return 1
         audit = "every file is a whole 8-bit RGB PNG, and none is there twice"
     print(f"{short_path(root)}: {audit}")
-    print(describe_cells(index_cells(root)).to_string(float_format="{:g}".format))
+    table = describe_cells(index_cells(root, settings.home / "index"))
+    print(table.to_string(float_format="{:g}".format))
     return 0
 
 # %% ../nbs/92_command_line.ipynb #63f827ae
@@ -352,13 +354,30 @@ def _compare(args) -> int:  # exit status
 
 def _check(args) -> int:  # exit status
     from malaria_nb.check import check
+    from malaria_nb.claims import unclaimed
 
-    problems = check(_settings(args).records)
+    records = _settings(args).records
+    nbs = records_folder(records).parent
+    if args.coverage:
+        _print_coverage(nbs)
+        return 0
+    problems = check(records)
     if problems:
         print(*problems, sep="\n")
     else:
         print("prose, code and records agree")
+    if n := len(unclaimed(nbs)):
+        print(f"{n} passages of results have numbers that no claim holds (--coverage lists them)")
     return int(bool(problems))
+
+
+def _print_coverage(nbs: Path):
+    "Print what no claim holds, a passage a line, and how much that is of each chapter."
+    from malaria_nb.claims import count_claims, unclaimed
+
+    for row in unclaimed(nbs).itertuples():
+        print(f"{row.chapter}, {row.section}: {row.numbers}\n    {row.passage}")
+    print(count_claims(nbs).to_string())
 
 # %% ../nbs/92_command_line.ipynb #85842bc8
 def _official(
@@ -729,7 +748,13 @@ def _add_experiment(commands):
     v = verb(_card, "write a record's model card, as Markdown")
     v.add_argument("name", **record)
     _add_common(v)
-    _add_common(verb(_check, "check that prose, code and records agree, offline"))
+    v = verb(_check, "check that prose, code and records agree, offline")
+    v.add_argument(
+        "--coverage",
+        action="store_true",
+        help="list the passages of results whose numbers belong to no claim, and check nothing",
+    )
+    _add_common(v)
 
 
 def _add_run(verbs):

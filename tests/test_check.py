@@ -6,21 +6,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from malaria_nb import cnn
-from malaria_nb.check import check_claims, check_code, check_export, check_record
+from malaria_nb.check import check_code, check_export, check_record
 from malaria_nb.golden import golden
 from malaria_nb.recipes import RECIPES
 from malaria_nb.records import read_record
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(scope="module")
-def now():
-    "The golden values of today's code."
-    return golden(["basic_cnn"])["basic_cnn"]
 
 
 def problems(folder, now=None):
@@ -83,34 +75,6 @@ def test_recipe_that_is_gone(record, monkeypatch):
 
 
 # -- the second and the first -----------------------------------------------------------------
-
-
-def chapter(path, *sources):
-    empty = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
-    cells = [empty | {"source": source} for source in sources]
-    book = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}
-    path.write_text(json.dumps(book), encoding="utf-8")
-    return path
-
-
-def test_sentence_that_no_longer_holds(record, tmp_path):
-    ask = (
-        "#| claim\nfrom pathlib import Path\nfrom malaria_nb.records import load\n"
-        f"loss = load('basic_cnn', records=Path({str(record.parent)!r})).history['loss'].iloc[-1]"
-    )
-    aside, above = "raise SystemError('not a claim')", "#| claim\nassert loss > 0"
-    good = chapter(tmp_path / "good.ipynb", ask, aside, above)
-    bad = chapter(tmp_path / "bad.ipynb", ask, "#| claim\nassert loss < 0, loss")
-    assert check_claims([good]) == []
-    (found,) = check_claims([good, bad])
-    assert found.what == "bad"
-    assert "cell 1 claims what no longer holds (AssertionError: 0." in found.why
-
-
-def test_claims_of_one_chapter_don_t_help_another(tmp_path):
-    first = chapter(tmp_path / "a.ipynb", "#| claim\nx = 1")
-    second = chapter(tmp_path / "b.ipynb", "#| claim\nx")
-    assert "NameError" in check_claims([first, second])[0].why
 
 
 def test_library_that_is_not_what_the_chapters_export(tmp_path):
