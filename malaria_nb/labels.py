@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 
 from .corrections import bare_names
 from .dataset import CLASSES
-from .settings import Settings
 from .stats import check_both_classes, check_labels_scores
 
 # %% ../nbs/12_labels.ipynb #75fbe040
