@@ -1,8 +1,8 @@
 # Each target makes what it needs. The first run also makes .venv, with the versions of
 # requirements.lock: what the course needs, and for tests and the book what a maintainer needs.
 #
-#   make course                    run every chapter: synthetic cells, quick scale
-#   make course CELLS=nih          the same on the real cells (also: CELLS=FOLDER, SCALE=full, WEIGHTS=FILE)
+#   make course                    run every chapter: the sample of real cells, quick scale
+#   make course CELLS=nih          the same on all real cells (also: CELLS=synthetic, CELLS=FOLDER, SCALE=full, WEIGHTS=FILE)
 #   make lab                       JupyterLab on the chapters
 #   make test                      chapters, records, and the quick tests: under ten minutes
 #   make slow                      the slow tests; CI runs them too
@@ -23,10 +23,10 @@
 #   make clean                     remove .venv and everything built here; the user's cache stays
 
 PYTHON ?= python3
-CELLS ?= synthetic
+CELLS ?= sample
 SCALE ?= quick
-# drawn cells need no network: VGG-19 starts from random weights there, and every number says so
-WEIGHTS ?= $(if $(filter synthetic,$(CELLS)),random,auto)
+# what VGG-19 starts from: the official file where it can be had, else random weights, and a line that says so
+WEIGHTS ?= auto
 BIN := .venv/bin
 ENV := .venv/.made
 
@@ -56,10 +56,10 @@ course: $(ENV)
 lab: $(ENV)
 	$(BIN)/malaria-nb lab --cells "$(CELLS)" --scale $(SCALE) --weights "$(WEIGHTS)"
 
-# The chapters run on synthetic cells in a cache of their own, so that they neither use nor touch the user's.
+# The chapters run on the sample of real cells, in a cache of their own, so that they neither use nor touch the user's.
 chapters: $(ENV)
 	home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
-	env MALARIA_NB_HOME="$$home" MALARIA_NB_CELLS=synthetic MALARIA_NB_SCALE=quick MALARIA_NB_WEIGHTS=random \
+	env MALARIA_NB_HOME="$$home" MALARIA_NB_CELLS=sample MALARIA_NB_SCALE=quick MALARIA_NB_WEIGHTS=random \
 	    TF_CPP_MIN_LOG_LEVEL=3 TQDM_DISABLE=1 $(BIN)/nbdev_test --n_workers 2 --timing
 
 TESTS := -m pytest -n 2 --dist worksteal --ignore tests/browser

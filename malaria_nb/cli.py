@@ -61,17 +61,16 @@ def _settings(
 
 def _cells_folder(args, settings: Settings) -> Path:
     "Draw, fetch or find the cells."
-    from malaria_nb.archive import class_root, fetch_cells
+    from malaria_nb.archive import fetch_cells
     from malaria_nb.cells import course_folder
 
     if settings.cells == "nih":
-        here = args.to or (settings.home / "nih" if args.source is None else None)
-        return fetch_cells(args.source, here)
+        return fetch_cells(args.source, args.to, home=settings.home)
     if args.source or args.to:
         raise argparse.ArgumentError(
             None, f"--source and --to are for the real cells, not --cells {args.cells}"
         )
-    return class_root(settings.cells) if settings.cells not in SOURCES else course_folder(settings)
+    return course_folder(settings)
 
 
 def _data(args) -> int:  # exit status
@@ -79,7 +78,8 @@ def _data(args) -> int:  # exit status
     from malaria_nb.audit import audit_cells
     from malaria_nb.dataset import describe_cells, index_cells
 
-    root = _cells_folder(args, _settings(args, cells="nih"))
+    settings = _settings(args, cells="nih")
+    root = _cells_folder(args, settings)
     audit = "not audited"
     if not args.no_audit:
         problems = audit_cells(None, root)
@@ -92,7 +92,8 @@ def _data(args) -> int:  # exit status
             return 1
         audit = "every file is a whole 8-bit RGB PNG, and none is there twice"
     print(f"{short_path(root)}: {audit}")
-    print(describe_cells(index_cells(root)).to_string(float_format="{:g}".format))
+    table = describe_cells(index_cells(root, settings.home / "index"))
+    print(table.to_string(float_format="{:g}".format))
     return 0
 
 # %% ../nbs/92_command_line.ipynb #63f827ae

@@ -52,7 +52,9 @@ def choose_precision(
 
 
 @contextmanager
-def using(precision: str) -> Iterator[None]:  # one of `POLICIES`
+def using(
+    precision: str,  # one of `POLICIES`
+) -> Iterator[dict[str, str]]:  # what `environment` says inside the block
     "Let Keras build its layers with a precision, inside the block."
     with needs("train"):
         import keras
@@ -60,7 +62,7 @@ def using(precision: str) -> Iterator[None]:  # one of `POLICIES`
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        yield
+        yield environment()
     finally:
         keras.config.set_dtype_policy(before)
 

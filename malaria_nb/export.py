@@ -11,7 +11,7 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
-from importlib.util import find_spec
+from importlib import util
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -92,7 +92,7 @@ def export_onnx(
     to: str | Path,  # .onnx file; appears only when whole
 ) -> Path:  # the file
     "Export a network to ONNX, in float32; raise `ModuleNotFoundError` without the package tf2onnx."
-    if find_spec("tf2onnx") is None:
+    if util.find_spec("tf2onnx") is None:
         raise ModuleNotFoundError('ONNX needs a package more: pip install "malaria_nb[export]"')
     both = with_evidence(model)
     # Keras exports only what has been called

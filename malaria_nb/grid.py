@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from .golden import golden_of
 from .kinds import kind_named
 from .recipes import FOLDS, RECIPES, Recipe, choices, recipe_named
 from .records import load, record_files, record_name, records_folder, write_record
@@ -129,7 +130,8 @@ def _done(job, epochs, records):
 
 def _work(job, settings, **how):
     "Run one experiment, here or on a worker."
-    return record_files(run(job.name, settings, job.split, job.seed, **how))
+    made = run(job.name, settings, job.split, job.seed, **how)
+    return record_files(made, golden_of(job.name))
 
 
 def _results(jobs, settings, scheduler, **how):

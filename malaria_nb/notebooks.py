@@ -492,8 +492,10 @@ def find_chapters(
 
     Raises `FileNotFoundError` where there are none, `ValueError` for a name in `only` that no
     chapter has."""
-    clone = Path(__file__).resolve().parents[1] / "nbs"
-    tried = [Path(folder).expanduser()] if folder else [Path("nbs"), clone]
+    if folder:
+        tried = [Path(folder).expanduser()]
+    else:
+        tried = [Path("nbs"), Path(__file__).resolve().parents[1] / "nbs"]
     found = next(filter(None, map(_chapters_in, tried)), None)
     if not found:
         raise FileNotFoundError(

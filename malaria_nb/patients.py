@@ -8,6 +8,8 @@ __all__ = ['patient_scores', 'at_parasitaemia']
 # %% ../nbs/84_patients.ipynb #c9b02b37
 import pandas as pd
 
+from .stats import check_labels_scores
+
 # %% ../nbs/84_patients.ipynb #f8a695ea
 def patient_scores(
     predictions: pd.DataFrame,  # predictions table, of one split
@@ -40,10 +42,7 @@ def _check_cells(predictions):
         raise ValueError(
             f"the predictions lack {', '.join(missing)}: use the table of predict_cells"
         )
-    if not len(predictions):
-        raise ValueError("no cells: choose the rows of a split that is there")
-    if not predictions["label"].isin([0, 1]).all():
-        raise ValueError("labels must be 0 (uninfected) or 1 (parasitized)")
+    check_labels_scores(predictions["label"], predictions["score"], predictions["patient"])
     if "split" in predictions and predictions["split"].nunique() > 1:
         splits = ", ".join(sorted(predictions["split"].unique()))
         raise ValueError(

@@ -22,7 +22,6 @@ from filelock import FileLock
 import malaria_nb
 from .device import device_text
 from .files import whole_file
-from .golden import golden_of
 from .recipes import choices, recipe_named
 from .run import Run, epochs_text, read_predictions, why_over
 from .settings import Settings, cells_name
@@ -30,6 +29,7 @@ from .settings import Settings, cells_name
 # %% ../nbs/87_records.ipynb #294b74ff
 def record_files(
     r: Run,  # made with `run`
+    golden: dict[str, float],  # what its recipe's golden run gives, see `golden.golden_of`
 ) -> dict[str, bytes]:  # file name: content
     "Make a run's record."
     table = r.predictions.assign(score=r.predictions["score"].round(6))
@@ -60,7 +60,7 @@ def record_files(
         "environment": r.environment,
         "metrics": score_test(table),
         "predictions": digest(predictions),
-        "golden": golden_of(r.recipe.name),
+        "golden": golden,
     }
     return {
         "record.json": (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode(),
@@ -233,9 +233,12 @@ def write_table(
 ) -> Path:  # the file
     """Keep a table of results in `tables` among the records.
 
-    Raises `ValueError` for synthetic cells, which anyone can draw again."""
-    if settings.synthetic:
-        raise ValueError("the table comes from synthetic cells: keep what was made on real ones")
+    Raises `ValueError` for synthetic cells and for the sample, which everyone has."""
+    if settings.cells in ("synthetic", "sample"):
+        raise ValueError(
+            f"the table comes from {cells_name(settings.cells)} cells: "
+            "keep what was made on all real ones (cells='nih')"
+        )
     path = records_folder(records) / "tables" / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     said = {"cells": str(settings), "device": f"{os.cpu_count()} CPU cores"} | about

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from .device import environment, using
+from .device import using
 from .files import whole_file
 from .kinds import Setup, kind_named
 from .plan import Plan, plan_run
@@ -196,7 +196,7 @@ def _train(plan, epochs, parents):
     head = parents["head"].fitted() if "head" in parents else None
     taught = teacher_scores(parents["teacher"]) if "teacher" in parents else None
     label, rows = label_to_learn(cells, plan.corrections, plan.recipe.labels)
-    with using(plan.precision):
+    with using(plan.precision) as made_on:
         model, history = fit_recipe(
             plan.recipe,
             x,
@@ -212,7 +212,7 @@ def _train(plan, epochs, parents):
         )
         history.to_csv(folder / "history.csv")
         (folder / "history.json").write_text(json.dumps(history.attrs), encoding="utf-8")
-        (folder / "environment.json").write_text(json.dumps(environment()), encoding="utf-8")
+        (folder / "environment.json").write_text(json.dumps(made_on), encoding="utf-8")
         save_model(model, folder / "model.keras")
     unseen = [predict_cells(model, x, cells, rows[part]) for part in ("valid", "test")]
     with whole_file(folder / "predictions.csv.gz") as file:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SCALES', 'SOURCES', 'WEIGHTS', 'Scale', 'default_home', 'absolute', 'cells_name', 'Settings', 'read_settings',
-           'as_variables', 'home', 'settings']
+           'as_variables']
 
 # %% ../nbs/70_settings.ipynb #ab12b4ab
 import os
@@ -54,7 +54,7 @@ def absolute(
     return Path(path).expanduser().absolute()
 
 # %% ../nbs/70_settings.ipynb #420c5619
-SOURCES = ("synthetic", "nih")  # of cells, beside a folder of one's own
+SOURCES = ("sample", "nih", "synthetic")  # of cells, beside a folder of one's own
 WEIGHTS = ("auto", "imagenet", "random")  # of VGG-19, beside a file
 
 
@@ -62,7 +62,11 @@ def cells_name(
     cells: str,  # one of `SOURCES`, or a folder
 ) -> str:
     "Name a source of cells as it is printed beside every number: never a path."
-    known = {"synthetic": "synthetic", "nih": "real (NIH/NLM)"}
+    known = {
+        "sample": "real (NIH/NLM sample)",
+        "nih": "real (NIH/NLM)",
+        "synthetic": "synthetic",
+    }
     return known.get(cells) or f"{Path(cells).resolve().name}'s"
 
 # %% ../nbs/70_settings.ipynb #2e5104e4
@@ -72,7 +76,7 @@ class Settings:
 
     Paths become absolute. Raises `ValueError` for a value that means nothing."""
 
-    cells: str = "synthetic"  # one of `SOURCES`, or a folder laid out like the official archive
+    cells: str = "sample"  # one of `SOURCES`, or a folder laid out like the official archive
     scale: Scale = SCALES["quick"]  # sizes and epochs
     weights: str = "auto"  # one of `WEIGHTS`, or a file of VGG-19's weights
     home: Path = field(default_factory=default_home)  # downloads, decoded images, runs
@@ -96,6 +100,8 @@ class Settings:
 
     @property
     def n_cells(self) -> int | None:  # cells to use; None for all
+        if self.cells == "sample":
+            return None
         return self.scale.synthetic if self.synthetic else self.scale.real
 
     def described(self, n: int | None) -> str:
@@ -153,11 +159,3 @@ def as_variables(
     values = {name: getattr(settings, name) for name in _VARIABLES}
     values["scale"] = settings.scale.name
     return {_VARIABLES[name]: str(value) for name, value in values.items() if value is not None}
-
-# %% ../nbs/70_settings.ipynb #a4e7c285
-def home() -> Path:  # until every caller is given its folder
-    return read_settings().home
-
-
-def settings() -> Settings:  # until every caller is given its settings
-    return read_settings()

@@ -48,11 +48,19 @@ def tiny_run(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def written(tiny_run, tmp_path_factory):
+def now():
+    "The golden values of the basic CNN in today's code."
+    from malaria_nb.golden import golden_of
+
+    return golden_of("basic_cnn")
+
+
+@pytest.fixture(scope="session")
+def written(tiny_run, now, tmp_path_factory):
     "Its record."
     from malaria_nb.records import record_files, write_record
 
-    return write_record(record_files(tiny_run), tmp_path_factory.mktemp("records"))
+    return write_record(record_files(tiny_run, now), tmp_path_factory.mktemp("records"))
 
 
 @pytest.fixture

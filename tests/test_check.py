@@ -6,8 +6,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from malaria_nb import cnn
 from malaria_nb.check import check_code, check_export, check_record
 from malaria_nb.golden import golden
@@ -15,12 +13,6 @@ from malaria_nb.recipes import RECIPES
 from malaria_nb.records import read_record
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(scope="module")
-def now():
-    "The golden values of today's code."
-    return golden(["basic_cnn"])["basic_cnn"]
 
 
 def problems(folder, now=None):

@@ -18,7 +18,7 @@ from malaria_nb.fitting import is_over, load_model, save_model
 TINY = """
 import sys, numpy as np, keras
 from malaria_nb.fitting import fit
-from malaria_nb.images import Batches
+from malaria_nb.batches import Batches
 from malaria_nb.training import compile_model, set_seed
 
 def batches():

@@ -40,8 +40,8 @@ def test_missing_record_names_the_command(tmp_path):
         load("vgg19_frozen", "cell", 7, tmp_path)
 
 
-def test_what_is_recorded_is_what_was_run(tiny_run, tmp_path):
-    record = read_record(write_record(record_files(tiny_run), tmp_path))
+def test_what_is_recorded_is_what_was_run(tiny_run, now, tmp_path):
+    record = read_record(write_record(record_files(tiny_run, now), tmp_path))
     assert (
         record.about["cells"]["n"]
         == 80
@@ -53,7 +53,7 @@ def test_what_is_recorded_is_what_was_run(tiny_run, tmp_path):
         "best_epoch": tiny_run.history.attrs["best_epoch"],
         "stopped": "all 2 epochs done",
     }
-    assert record.history.attrs["reason"] == "epochs"
+    assert record.history.attrs["reason"] == "epochs" and record.about["golden"] == now
 
 
 def test_a_record_says_why_its_training_ended_as_a_field():
@@ -117,8 +117,8 @@ def test_a_record_and_a_caption_name_a_precision_that_is_not_float32():
 def test_a_caption_says_what_several_records_were_made_from():
     assert caption([load("basic_cnn"), load("compact", seed=43)]) == (
         "27,558 real (NIH/NLM) cells of 125 px · 27,558 real (NIH/NLM) cells of 48 px · "
-        "test: 8,268 cells of 60 patients, split by patient · seeds 42, 43 · "
-        "epochs trained, of 8–25 at most: basic_cnn 15, compact 8 · 2 CPU cores"
+        "test: 8,267–8,268 cells of 60 patients, split by patient · seeds 42, 43 · "
+        "epochs trained, of 8–25 at most: basic_cnn 10, compact 8 · 2 CPU cores"
     )
 
 

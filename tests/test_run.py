@@ -160,7 +160,7 @@ def test_the_key_follows_the_corrections(tiny, monkeypatch):
     first = key("frozen_labels_corrected", tiny)
     assert first != key("frozen_labels_dropped", tiny)
     shorter = pd.DataFrame({"name": ["a.png"], "label": [1]})
-    monkeypatch.setattr("malaria_nb.labels.course_corrections", lambda s, cells: shorter)
+    monkeypatch.setattr("malaria_nb.corrections.course_corrections", lambda s, cells: shorter)
     assert key("frozen_labels_corrected", tiny) != first
     assert plan_run("vgg19_frozen", tiny).corrections is None
 
