@@ -26,8 +26,8 @@ def of_records(nb) -> list:
     return [c for c in nb.cells if c.cell_type == "code" and re.match(r"#\|\s*records\b", c.source)]
 
 
-def imports(nb) -> list:
-    "Return cells that import what a chapter imports, its own module included."
+def imports(nb):
+    "Return a cell with all that a chapter imports, its own module included."
     sources = [c.source for c in nb.cells if c.cell_type == "code"]
     own = re.search(r"^#\|\s*default_exp ([\w.]+)", "\n".join(sources), re.M)
     found = [f"from malaria_nb.{own[1]} import *"] if own else []
@@ -36,9 +36,8 @@ def imports(nb) -> list:
             statements = ast.parse(source).body
         except SyntaxError:
             continue
-        if statements and all(isinstance(s, (ast.Import, ast.ImportFrom)) for s in statements):
-            found.append(source)
-    return [nbformat.v4.new_code_cell(source) for source in found]
+        found += [ast.unparse(s) for s in statements if isinstance(s, (ast.Import, ast.ImportFrom))]
+    return nbformat.v4.new_code_cell("\n".join(dict.fromkeys(found)))
 
 
 def text(cell) -> list[str]:
@@ -59,12 +58,12 @@ def run(chapter: Path, folder: Path) -> list:
         return []
     alone, out = folder / chapter.name, folder / "out"
     out.mkdir(exist_ok=True)
-    before = imports(nb)
-    nbformat.write(nbformat.from_dict({**nb, "cells": [*before, *of_records(nb)]}), alone)
+    cells = [imports(nb), *of_records(nb)]
+    nbformat.write(nbformat.from_dict({**nb, "cells": cells}), alone)
     done = run_chapter(alone, out)
     if not done.passed:
         raise ValueError(f"{chapter.stem}: {done.reason} in\n{done.source}")
-    return nbformat.read(out / chapter.name, as_version=4).cells[len(before) :]
+    return nbformat.read(out / chapter.name, as_version=4).cells[1:]
 
 
 def renew(chapter: Path):
