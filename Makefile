@@ -1,4 +1,5 @@
-# Each target makes what it needs; the first run also makes .venv from requirements.lock.
+# Each target makes what it needs. The first run also makes .venv, with the versions of
+# requirements.lock: what the course needs, and for tests and the book what a maintainer needs.
 #
 #   make course                    run every chapter: synthetic cells, quick scale
 #   make course CELLS=nih          the same on the real cells (also: CELLS=FOLDER, SCALE=full, WEIGHTS=FILE)
@@ -25,18 +26,28 @@ PYTHON ?= python3
 CELLS ?= synthetic
 SCALE ?= quick
 # drawn cells need no network: VGG-19 starts from random weights there, and every number says so
-WEIGHTS ?= $(if $(filter synthetic,$(CELLS)),random,imagenet)
+WEIGHTS ?= $(if $(filter synthetic,$(CELLS)),random,auto)
 BIN := .venv/bin
 ENV := .venv/.made
 
 .DEFAULT_GOAL := course
 .PHONY: course lab test slow lint chapters records exercises docs demo slides browser walk map cards readme claims outputs lock clean
 
+DEV := .venv/.dev
+# pip says what it does, unless a machine reads it
+PIP := $(BIN)/python -m pip install $(if $(CI),--quiet) -c requirements.lock
+CAN := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14) and \
+    "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.13")
+
 $(ENV): requirements.lock settings.ini setup.py pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12")'
+	@$(PYTHON) -c '$(CAN)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	$(PIP) setuptools
+	$(PIP) --no-build-isolation -e '.[course]'
+	@touch $@
+
+$(DEV): $(ENV)
+	$(PIP) --no-build-isolation -e '.[dev]'
 	@touch $@
 
 course: $(ENV)
@@ -49,40 +60,40 @@ lab: $(ENV)
 chapters: $(ENV)
 	home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
 	env MALARIA_NB_HOME="$$home" MALARIA_NB_CELLS=synthetic MALARIA_NB_SCALE=quick MALARIA_NB_WEIGHTS=random \
-	    TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/nbdev_test --n_workers 2 --timing --do_print
+	    TF_CPP_MIN_LOG_LEVEL=3 TQDM_DISABLE=1 $(BIN)/nbdev_test --n_workers 2 --timing
 
 TESTS := -m pytest -n 2 --dist worksteal --ignore tests/browser
 
-test: chapters records
+test: $(DEV) chapters records
 	$(BIN)/python $(TESTS) -m "not slow"
 
-slow: $(ENV)
+slow: $(DEV)
 	$(BIN)/python $(TESTS) -m slow
 
 # Do prose, code and records agree?
 records: $(ENV)
 	$(BIN)/malaria-nb experiment check
 
-lint: $(ENV)
+lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
 exercises: $(ENV)
 	$(BIN)/python tools/exercises.py
 
-docs: $(ENV)
+docs: $(DEV)
 	$(BIN)/python tools/book.py
 
-demo: $(ENV)
+demo: $(DEV)
 	$(BIN)/python tools/demo.py --serve
 
-slides: $(ENV)
+slides: $(DEV)
 	$(BIN)/python tools/slides.py
 
 browser: docs slides
 	$(BIN)/python -m pytest -n 2 tests/browser
 
-walk: $(ENV)
+walk: $(DEV)
 	cd tests/browser && ../../$(BIN)/python -m pytest -s -p no:cacheprovider walk.py
 
 map: $(ENV)

@@ -1,15 +1,16 @@
-"""The compact network beside the article's: cells a second on one core, its training, and the time to a first score.
+"""The compact network beside the article's: cells a second, training, time to a first score.
 
     python benchmarks/compact.py --cells FOLDER --weights FILE --limit 4000
     python benchmarks/compact.py --cells FOLDER --what training --record yes
     python benchmarks/compact.py --cells FOLDER --weights FILE --what starting
 
 reading:  each way to read decoded cells is timed in turn on one core, and the median taken.
-training: the compact network is trained for all of its epochs, in each precision, and the basic CNN for one, on the training cells
-          of the article's split, with all cores.
+training: the compact network is trained for all of its epochs, in each precision, and the basic
+          CNN for one, on the training cells of the article's split, with all cores.
 starting: whole processes, from the command to the score of one file, and of a thousand.
 
-With --record yes the table goes among the course's records, where chapter 16 reads it; use a quiet machine.
+With --record yes the table goes among the course's records, where chapter 16 reads it; use a quiet
+machine.
 """
 
 import os
@@ -30,25 +31,29 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from frozen import prepare, timed
 
-from malaria_nb import images as pixels
 from malaria_nb import transfer
 from malaria_nb.archive import class_root
+from malaria_nb.augment import affine
+from malaria_nb.batches import Batches
 from malaria_nb.cnn import basic_cnn
 from malaria_nb.compact import compact_cnn
 from malaria_nb.dataset import index_cells, sample_cells
 from malaria_nb.export import PRECISIONS, export_litert, export_onnx
-from malaria_nb.images import load_images
+from malaria_nb.images import eight_symmetries, load_images
 from malaria_nb.recipes import RECIPES
 from malaria_nb.records import write_table
 from malaria_nb.run import fit_recipe
 from malaria_nb.settings import SCALES, Settings
+from malaria_nb.weights import weights_name
 
 SLOWEST = "Keras, article's fine-tuned VGG-19"
 CELLS = {SLOWEST: 64, "Keras, article's basic CNN": 256}  # that are timed; 2,048 of the others
 
+AUGMENT = {None: None, "affine": affine, "eight_symmetries": eight_symmetries}
+
 
 def training(small, images, label, rows, a):
-    "Return a row a recipe: epochs, seconds, what share of them making the batches takes, and the accuracy of validation cells."
+    "Return a row a recipe: epochs, seconds, the part that makes batches, validation accuracy."
     found = {}
     for name, policy, x, n in (
         ("compact", "float32", small, None),
@@ -63,13 +68,13 @@ def training(small, images, label, rows, a):
                 recipe, x, label, rows, Settings(a.cells, scale, "random"), epochs=n, progress=False
             )
         )
-        train = pixels.Batches(
+        train = Batches(
             x,
             label,
             rows["train"],
             scale.batch,
             shuffle=True,
-            augment=getattr(pixels, recipe.augment) if recipe.augment else None,
+            augment=AUGMENT[recipe.augment],
         )
         alone = timed(lambda: deque((train[i] for i in range(len(train))), maxlen=0))[1] * len(
             history
@@ -120,7 +125,7 @@ def keras_model(model):
 
 
 def reading(small, images, rows, a):
-    "Return a row a way to read a cell: its file's bytes, cells a second, and the ratio to the fine-tuned VGG-19, turn by turn."
+    "Return a row a way to read: bytes of its file, cells a second, ratio to the slowest by turn."
     with tempfile.TemporaryDirectory() as folder:
         model, shown = (
             compact_cnn(RECIPES["compact"].size, **RECIPES["compact"].options.get("network", {})),
@@ -161,14 +166,18 @@ def reading(small, images, rows, a):
         ).loc[list(ways)]
 
 
-KERAS = (
-    "import keras, sys, numpy as np; from malaria_nb.images import decode_cell; m = keras.models.load_model(sys.argv[1]); "
-    "print(m.predict_on_batch(decode_cell(sys.argv[2], m.input_shape[1])[None].astype('float32')))"
-)
+KERAS = """
+import keras, sys, numpy as np
+from malaria_nb.images import decode_cell
+
+model = keras.models.load_model(sys.argv[1])
+cell = decode_cell(sys.argv[2], model.input_shape[1])[None].astype("float32")
+print(model.predict_on_batch(cell))
+"""
 
 
 def starting(a):
-    "Return a row a command: seconds of the whole process, turn by turn, and the ratio to `malaria-nb predict` of one file."
+    "Return a row a command: seconds of the whole process, and the ratio to the first, by turn."
     files = [
         str(class_root(a.cells) / file) for file in sample_cells(index_cells(a.cells), 1000)["file"]
     ]
@@ -212,7 +221,10 @@ def main():
     )
     cells = index_cells(a.cells)
     small = load_images(
-        sample_cells(cells, a.limit) if a.limit else cells, a.cells, RECIPES["compact"].size
+        sample_cells(cells, a.limit) if a.limit else cells,
+        a.cells,
+        RECIPES["compact"].size,
+        cache=a.images,
     )
     if a.what == "training":
         table, about = (
@@ -238,14 +250,14 @@ def main():
         table = reading(small, images, rows, a).rename_axis("way")
         about = dict(
             repeat=a.repeat,
-            weights=transfer.weights_name(a.weights),
+            weights=weights_name(a.weights),
             note="decoded cells in batches of 64, one thread; medians, ratios turn by turn",
         )
     print(about, table.round(3).to_string(), sep="\n")
     if a.record == "yes":
         print(
             write_table(
-                f"16_compact-{a.what}", table, Settings("nih", SCALES["full"], a.weights), **about
+                f"16_compact-{a.what}", table, Settings("nih", SCALES["full"], a.asked), **about
             )
         )
 

@@ -1,8 +1,9 @@
-"""Seconds an epoch for each of the three models: ours beside the article's code, written for today's Keras.
+"""Seconds an epoch for each of the three models: ours beside the article's, in today's Keras.
 
     python benchmarks/epochs.py --cells FOLDER --weights FILE --limit 800
 
-Both ways train and validate on the same cells, in turn, one epoch each; a first epoch of each is not counted.
+Both ways train and validate on the same cells, in turn, one epoch each; a first epoch of each is
+not counted.
 """
 
 import os
@@ -17,9 +18,12 @@ from keras import layers as L
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
 from malaria_nb import transfer
+from malaria_nb.batches import Batches
 from malaria_nb.cnn import basic_cnn
-from malaria_nb.images import Batches, eight_symmetries
+from malaria_nb.features import frozen_features
+from malaria_nb.images import eight_symmetries
 from malaria_nb.training import compile_model
+from malaria_nb.weights import load_weights, weights_name
 
 RATES = {
     "basic CNN": ("adam", 1e-3),
@@ -36,8 +40,7 @@ def article_model(name, size, weights):
             x = L.MaxPooling2D()(L.Conv2D(filters, 3, padding="same", activation="relu")(x))
     else:
         vgg = keras.applications.VGG19(include_top=False, weights=None, input_shape=(size, size, 3))
-        if transfer.find_weights(weights):
-            vgg.load_weights(transfer.find_weights(weights))
+        load_weights(vgg, weights)
         for layer in vgg.layers:
             layer.trainable = name != "VGG-19 frozen" and layer.name.startswith(
                 ("block4", "block5")
@@ -54,7 +57,7 @@ def article_model(name, size, weights):
 
 
 def article_epoch(name, images, label, rows, a):
-    "Return a function that trains for one epoch as the article does, from a float copy of all images."
+    "Return a function that trains for an epoch as the article does, from a float copy of images."
     model = article_model(name, a.size, a.weights)
     x = {part: images[rows[part]] / np.float32(255) for part in rows}
     y = {part: label[rows[part]] for part in rows}
@@ -100,16 +103,15 @@ def main():
         __doc__, repeat=(3, "epochs counted, of which the median is shown")
     )
     with tempfile.TemporaryDirectory() as folder:
-        features, once = timed(lambda: transfer.frozen_features(images, a.weights, cache=folder))
+        features, once = timed(lambda: frozen_features(images, a.weights, cache=folder))
         features = np.array(features)
     table = {}
     for name in RATES:
-        (ours, our_fit), (theirs, their_fit) = (
-            our_epoch(name, images, features, label, rows, a),
-            article_epoch(name, images, label, rows, a),
-        )
+        ours, our_fit = our_epoch(name, images, features, label, rows, a)
+        theirs, their_fit = article_epoch(name, images, label, rows, a)
         assert weights_of(ours) == weights_of(theirs), f"{name}: not the same model"
-        our_fit(), their_fit()
+        our_fit()
+        their_fit()
         seconds = np.array([(timed(our_fit)[1], timed(their_fit)[1]) for _ in range(a.repeat)])
         table[name] = [
             *np.median(seconds, axis=0),
@@ -117,15 +119,18 @@ def main():
         ]
     table = pd.DataFrame(table, ["ours", "the article's", "ratio", "lowest", "highest"]).T
     print(
-        f"{len(images):,} cells of {a.size} px ({len(rows['train']):,} trained on, {len(rows['valid']):,} validated), "
-        f"batches of {a.batch}, {transfer.weights_name(a.weights)}, Keras on {keras.backend.backend()}, {os.cpu_count()} cores"
+        f"{len(images):,} cells of {a.size} px ({len(rows['train']):,} trained on, "
+        f"{len(rows['valid']):,} validated), batches of {a.batch}, {weights_name(a.weights)}, "
+        f"Keras on {keras.backend.backend()}, {os.cpu_count()} cores"
     )
     print(f"Seconds an epoch, median of {a.repeat}, and their ratio pair by pair:")
     print(table.round(2).to_string())
     ours, theirs = table.loc["VGG-19 frozen", ["ours", "the article's"]]
+    mine, article = once + 25 * ours, 25 * theirs
     print(
-        f"The frozen lesson, 25 epochs: features once {once:.0f} s + 25 × {ours:.2f} s = {once + 25 * ours:.0f} s, the article's "
-        f"25 × {theirs:.1f} s = {25 * theirs:.0f} s, {25 * theirs / (once + 25 * ours):.1f} times as long. "
+        f"The frozen lesson, 25 epochs: features once {once:.0f} s + 25 × {ours:.2f} s = "
+        f"{mine:.0f} s, the article's 25 × {theirs:.1f} s = {article:.0f} s, "
+        f"{article / mine:.1f} times as long. "
         f"(Ours makes features of all cells, the test cells too.)"
     )
 

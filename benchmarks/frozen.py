@@ -1,4 +1,4 @@
-"""The frozen VGG-19's head, trained in two ways on the same cells: features once, or every epoch through the base.
+"""The frozen VGG-19's head, trained in two ways: features once, or every epoch through the base.
 
 python benchmarks/frozen.py --cells FOLDER --weights FILE --limit 300
 """
@@ -13,10 +13,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import pandas as pd
 
-from malaria_nb import transfer
+from malaria_nb import features, transfer
+from malaria_nb.batches import Batches
 from malaria_nb.dataset import index_cells, sample_cells, split_cells
-from malaria_nb.images import Batches, load_images
+from malaria_nb.images import load_images
+from malaria_nb.settings import read_settings
 from malaria_nb.training import compile_model, set_seed
+from malaria_nb.weights import find_weights, weights_name
 
 
 class CountedBase:
@@ -65,12 +68,11 @@ def fit(model, x, label, rows, epochs, batch):
 
 def features_once(images, label, rows, a, folder):
     base = CountedBase(transfer.vgg19_base(a.weights, a.size))
-    with patch.object(transfer, "vgg19_base", lambda *_: base):
-        features = transfer.frozen_features(images, a.weights, cache=folder)
+    with patch.object(features, "vgg19_base", lambda *_: base):
+        x = features.frozen_features(images, a.weights, cache=folder)
     set_seed(42)
-    return fit(transfer.vgg19_head(features.shape[1]), features, label, rows, a.epochs, a.batch)[
-        0
-    ], base.passes
+    loss, _ = fit(transfer.vgg19_head(x.shape[1]), x, label, rows, a.epochs, a.batch)
+    return loss, base.passes
 
 
 def every_epoch(images, label, rows, a):
@@ -82,13 +84,13 @@ def every_epoch(images, label, rows, a):
 
 
 def prepare(doc, **more):
-    "Read the command line, and load the cells it asks for; `more` are options of one benchmark, with default and help."
+    "Read the command line and load its cells; `more`: a benchmark's options, default and help."
     p = argparse.ArgumentParser(description=doc.splitlines()[0])
     p.add_argument("--cells", required=True, help="folder laid out like the official archive")
     p.add_argument(
         "--weights",
-        default="imagenet",
-        help="imagenet, random, or a weights file (default: imagenet)",
+        default="auto",
+        help="auto, imagenet, random, or a weights file (default: auto)",
     )
     p.add_argument(
         "--limit", type=int, help="cells to use, spread over all patients (default: all)"
@@ -101,11 +103,14 @@ def prepare(doc, **more):
         p.add_argument(
             f"--{name}", type=type(default), default=default, help=f"{what} (default: {default})"
         )
-    a = p.parse_args()
+    a, home = p.parse_args(), read_settings().home
+    a.asked, a.weights = a.weights, find_weights(a.weights, home)
     cells = index_cells(a.cells)
     cells = split_cells(sample_cells(cells, a.limit) if a.limit else cells, by="cell")
     rows = {part: (cells["split"] == part).to_numpy().nonzero()[0] for part in ("train", "valid")}
-    return a, load_images(cells, a.cells, a.size), cells["label"].to_numpy(), rows
+    a.images = home / "images"
+    images = load_images(cells, a.cells, a.size, cache=a.images)
+    return a, images, cells["label"].to_numpy(), rows
 
 
 def main():
@@ -114,7 +119,7 @@ def main():
         (our_loss, ours), our_seconds = timed(lambda: features_once(images, label, rows, a, folder))
     (their_loss, theirs), their_seconds = timed(lambda: every_epoch(images, label, rows, a))
     print(
-        f"{len(images):,} cells of {a.size} px, {a.epochs} epochs, {transfer.weights_name(a.weights)}, "
+        f"{len(images):,} cells of {a.size} px, {a.epochs} epochs, {weights_name(a.weights)}, "
         f"Keras on {keras.backend.backend()}, {os.cpu_count()} cores"
     )
     table = pd.DataFrame(
@@ -141,7 +146,8 @@ def main():
     )
     article = 25 * (17_361 + 1_929)
     print(
-        f"The article's 25 epochs: {article:,} passes instead of 27,558, {article / 27_558:.1f} times as many."
+        f"The article's 25 epochs: {article:,} passes instead of 27,558, "
+        f"{article / 27_558:.1f} times as many."
     )
 
 

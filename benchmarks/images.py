@@ -2,7 +2,8 @@
 
     python benchmarks/images.py --cells FOLDER [--limit 4000]
 
-Every way of decoding runs in a process of its own, so that its peak memory (ru_maxrss, imports included) is its own.
+Every way of decoding runs in a process of its own, so that its peak memory (ru_maxrss, with the
+imports) is its own.
 Times leave imports out. All PNGs are read once beforehand, so that nobody pays for a cold disk.
 """
 
@@ -19,6 +20,8 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+# of the process that measures one way; the first process says where
+CACHE = os.environ.get("BENCHMARK_CACHE", "")
 WAYS = {
     "load": "load_images, area: uint8, on disk",
     "again": "load_images, second start",
@@ -48,9 +51,8 @@ def load(root, size, interpolation="area"):
     from malaria_nb.images import load_images
 
     cells = index_cells(root)
-    return seconds(
-        lambda: load_images(cells, root, size, progress=False, interpolation=interpolation)
-    )
+    how = {"progress": False, "interpolation": interpolation}
+    return seconds(lambda: load_images(cells, root, size, CACHE, **how))
 
 
 def from_directory(root, size, interpolation="bilinear"):
@@ -92,15 +94,16 @@ def article(root, size):
 
 def rate(kind, root, size, rows=1280):
     "Cells a second that one kind of input gives, or that training takes."
-    import keras
     import numpy as np
 
+    from malaria_nb.augment import affine, affine_layers
+    from malaria_nb.batches import Batches
     from malaria_nb.cnn import basic_cnn
     from malaria_nb.dataset import index_cells
-    from malaria_nb.images import Batches, affine, affine_layers, eight_symmetries, load_images
+    from malaria_nb.images import eight_symmetries, load_images
 
     cells = index_cells(root)
-    images = load_images(cells, root, size, progress=False)
+    images = load_images(cells, root, size, CACHE, progress=False)
     rows = np.random.default_rng(42).permutation(len(cells))[:rows]
     layers = affine_layers(seed=1)
     if kind == "train":
@@ -162,7 +165,7 @@ def measure(what, args, root, home):
         str(args.size),
     ]
     done = subprocess.run(
-        command, env={**os.environ, "MALARIA_NB_HOME": home}, capture_output=True, text=True
+        command, env={**os.environ, "BENCHMARK_CACHE": home}, capture_output=True, text=True
     )
     if done.returncode:
         sys.exit(f"{what} failed:\n{done.stderr[-3000:]}")
@@ -173,7 +176,7 @@ def measure(what, args, root, home):
 def main():
     from malaria_nb.archive import class_root
     from malaria_nb.dataset import index_cells, sample_cells
-    from malaria_nb.settings import home as default_home
+    from malaria_nb.settings import default_home
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -223,14 +226,15 @@ def main():
     keras, train = decoded["keras"], rates["train"]
     n = len(cells)
     print(
-        f"\n\n{n:,} cells to {args.size} × {args.size} px, {os.cpu_count()} cores, best of {args.repeat}\n"
+        f"\n\n{n:,} cells to {args.size} × {args.size} px, {os.cpu_count()} cores, "
+        f"best of {args.repeat}\n"
     )
     print(f"{'decoding':40} {'seconds':>8} {'ratio':>6} {'cells/s':>9} {'peak GB':>8} {'ratio':>6}")
     for what, name in WAYS.items():
         d = decoded[what]
         print(
-            f"{name:40} {d['seconds']:8.2f} {d['seconds'] / keras['seconds']:6.2f} {n / d['seconds']:9,.0f} "
-            f"{d['GB']:8.2f} {d['GB'] / keras['GB']:6.2f}"
+            f"{name:40} {d['seconds']:8.2f} {d['seconds'] / keras['seconds']:6.2f} "
+            f"{n / d['seconds']:9,.0f} {d['GB']:8.2f} {d['GB'] / keras['GB']:6.2f}"
         )
     print(f"\n{'input, batches of 64':40} {'cells/s':>8} {'× training':>11}")
     for what, name in INPUTS.items():

@@ -353,7 +353,7 @@ def _compare(args) -> int:  # exit status
 def _check(args) -> int:  # exit status
     from malaria_nb.check import check
 
-    problems = check()
+    problems = check(_settings(args).records)
     if problems:
         print(*problems, sep="\n")
     else:
@@ -638,7 +638,8 @@ def _add_data(commands):
     _add_cells(c, "nih")
     c.add_argument(
         "--source",
-        help="where the real cells come from: a URL, zip file or folder (default: official archive)",
+        help="where the real cells come from: a URL, zip file or folder "
+        "(default: official archive)",
     )
     c.add_argument(
         "--to", metavar="FOLDER", help="keep the real cells here (default: in nih/ below --home)"
@@ -652,8 +653,8 @@ def _add_course(commands):
         commands,
         _course,
         "run every chapter, and compare the three models",
-        "Each chapter runs top to bottom in a fresh kernel; one that fails is reported, the others\n"
-        "still run. Executed chapters are kept as notebooks and as HTML.",
+        "Each chapter runs top to bottom in a fresh kernel; one that fails is reported, the\n"
+        "others still run. Executed chapters are kept as notebooks and as HTML.",
     )
     _add_cells(c, Settings.cells)
     _add_scale(c)
@@ -701,7 +702,8 @@ def _add_experiment(commands):
         "experiment",
         help="list, run, show, compare and check the recorded experiments",
         description="Experiments are recipes (chapter 85) × splits × seeds; their records are in "
-        "nbs/records.\nA record is called RECIPE-SPLIT-sSEED; RECIPE alone means by patient, seed 42.",
+        "nbs/records.\nA record is called RECIPE-SPLIT-sSEED; "
+        "RECIPE alone means by patient, seed 42.",
         **_LOOKS,
     )
     verbs = c.add_subparsers(

@@ -5,18 +5,27 @@
 # %% auto #0
 __all__ = ['output_side', 'convolve', 'max_pool', 'conv_parameters', 'dense_parameters', 'basic_cnn', 'receptive_field']
 
+# %% ../nbs/03_cnn.ipynb #38c39ab6
+from collections.abc import Sequence
+
 # %% ../nbs/03_cnn.ipynb #0e3806d0
-import keras
 import numpy as np
+
+from .process import needs
+
+with needs("train"):
+    import keras
 
 # %% ../nbs/03_cnn.ipynb #30e08cc3
 def output_side(
     side: int,  # input height or width, pixels
     kernel: int,  # kernel's side, pixels
     stride: int = 1,  # step between two windows, pixels
-    padding: str = "valid",  # "valid" adds nothing; "same" adds zeros so that stride 1 keeps the side
+    padding: str = "valid",  # "valid": none; "same": zeros, so that stride 1 keeps the side
 ) -> int:  # output height or width, pixels
-    "Count the windows that fit along one side; raise `ValueError` when none does (Dumoulin and Visin 2016, section 2)."
+    """Count the windows that fit along one side (Dumoulin and Visin 2016, section 2).
+
+    Raises `ValueError` when none does, and for numbers below 1."""
     if padding not in ("valid", "same"):
         raise ValueError(f"padding={padding!r}: use 'valid' or 'same'")
     if min(side, kernel, stride) < 1:
@@ -48,14 +57,12 @@ def convolve(
     image = image.astype(np.result_type(image, kernel, np.float32), copy=False)
     if padding == "same":
         image = np.pad(image, [((k - 1) // 2, k // 2) for k in kernel.shape[:2]] + [(0, 0)])
-    windows = np.lib.stride_tricks.sliding_window_view(
-        image, kernel.shape[:2], axis=(0, 1)
-    )  # (h', w', channels, k, k)
+    # (h', w', channels, k, k)
+    windows = np.lib.stride_tricks.sliding_window_view(image, kernel.shape[:2], axis=(0, 1))
     height, width, filters = *windows.shape[:2], kernel.shape[3]
-    rows = windows.reshape(height * width, -1)  # each window's pixels, by channel
-    columns = kernel.transpose(2, 0, 1, 3).reshape(
-        -1, filters
-    )  # each filter's weights, by channel too
+    # each window's pixels, by channel, and each filter's weights, by channel too
+    rows = windows.reshape(height * width, -1)
+    columns = kernel.transpose(2, 0, 1, 3).reshape(-1, filters)
     out = (rows @ columns).reshape(height, width, filters)
     return out if bias is None else out + bias
 
@@ -64,7 +71,7 @@ def max_pool(
     image: np.ndarray,  # (h, w, channels)
     size: int = 2,  # side of a window and the step to the next, pixels
 ) -> np.ndarray:  # (h // size, w // size, channels), same dtype
-    "Keep each window's largest value, channel by channel; rows and columns that fill no window are dropped."
+    "Keep each window's largest value, channel by channel; drop what fills no window."
     h, w = (output_side(side, size, stride=size) for side in image.shape[:2])
     return image[: h * size, : w * size].reshape(h, size, w, size, -1).max(axis=(1, 3))
 
@@ -74,7 +81,7 @@ def conv_parameters(
     channels: int,  # channels that come in
     filters: int,  # channels that go out
 ) -> int:
-    "Count a convolution's weights and biases: one kernel over all channels, and one bias, a filter."
+    "Count a convolution's numbers: one kernel over all channels, and one bias, a filter."
     return (kernel * kernel * channels + 1) * filters
 
 
@@ -82,14 +89,14 @@ def dense_parameters(
     inputs: int,  # numbers that come in
     units: int,  # numbers that go out
 ) -> int:
-    "Count a dense layer's weights and biases: one weight an input, and one bias, a unit."
+    "Count a dense layer's numbers: one weight an input, and one bias, a unit."
     return (inputs + 1) * units
 
 # %% ../nbs/03_cnn.ipynb #e74d16df
 def basic_cnn(
     size: int = 125,  # side of the square input, pixels; 8 or more
 ) -> keras.Model:  # RGB 0–255 (n, size, size, 3) in, probability of parasitized (n, 1) float32 out
-    "Build the article's first network, uncompiled; raise `ValueError` for a picture that three poolings use up."
+    "Build the article's first network, uncompiled; `ValueError` for a size below 8."
     if size < 8:
         raise ValueError(f"size={size}: three 2 × 2 poolings need 8 pixels or more")
     layers = keras.layers
@@ -108,11 +115,9 @@ def basic_cnn(
 
 # %% ../nbs/03_cnn.ipynb #cf5deb1f
 def receptive_field(
-    layers: list[
-        tuple[int, int]
-    ],  # (kernel, stride) of each convolution or pooling, first layer first
+    layers: Sequence[tuple[int, int]],  # (kernel, stride) of each layer, the first layer first
 ) -> int:  # side, pixels of the input
-    "Measure how many input pixels one output number sees along a side (Araujo et al. 2019, equation 2)."
+    "Measure how many input pixels one output sees along a side (Araujo et al. 2019, equation 2)."
     seen, step = 1, 1
     for kernel, stride in layers:
         seen, step = seen + (kernel - 1) * step, step * stride

@@ -8,7 +8,10 @@ __all__ = ['compact_cnn', 'one_cycle']
 # %% ../nbs/16_compact.ipynb #a1a34546
 from collections.abc import Sequence
 
-import keras
+from .process import needs
+
+with needs("train"):
+    import keras
 
 # %% ../nbs/16_compact.ipynb #fdddd7ee
 def compact_cnn(

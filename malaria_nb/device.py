@@ -13,10 +13,13 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import packages_distributions, version
 
+from .process import needs
+
 # %% ../nbs/86_device.ipynb #8f0f54f0
 def accelerators() -> list[str]:  # empty on a CPU
     "Name the accelerators that Keras's back end uses."
-    import keras
+    with needs("train"):
+        import keras
 
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -53,7 +56,8 @@ def using(
     precision: str,  # one of `POLICIES`
 ) -> Iterator[dict[str, str]]:  # what `environment` says inside the block
     "Let Keras build its layers with a precision, inside the block."
-    import keras
+    with needs("train"):
+        import keras
 
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
@@ -66,7 +70,8 @@ def using(
 @contextmanager
 def on_processor() -> Iterator[None]:
     "Keep what Keras computes inside the block on the processor, whatever else there is."
-    import keras
+    with needs("train"):
+        import keras
 
     with keras.device("cpu:0"):
         yield
@@ -85,7 +90,8 @@ def package_of(
 
 def environment() -> dict[str, str]:  # device, backend, precision, versions
     "Describe what an experiment runs on."
-    import keras
+    with needs("train"):
+        import keras
 
     backend, installed = keras.backend.backend(), packages_distributions()
     modules = ("keras", backend, "numpy", "cv2", "malaria_nb")

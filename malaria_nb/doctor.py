@@ -68,9 +68,11 @@ def _check_package(
 
 # %% ../nbs/98_doctor.ipynb #30a4f9ef
 _IMPORTS = """
-import importlib, json
+import importlib, importlib.util, json
 failed = {}
 for name in ("numpy", "pandas", "scipy", "sklearn", "cv2", "matplotlib"):
+    if name == "matplotlib" and not importlib.util.find_spec(name):
+        continue  # of an extra
     try:
         importlib.import_module(name)
     except Exception as e:
@@ -79,20 +81,39 @@ print(json.dumps(failed))
 """
 
 
+def _is_installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _check_extra(
+    extra: str,  # "train", "plot" or "course"; "": the core
+    lines: list[str],  # the requirements that it adds
+) -> list[Check]:
+    "Check each package; an extra of which nothing is installed is one line, and a warning."
+    from packaging.requirements import Requirement
+
+    names = [Requirement(line).name for line in lines]
+    if extra and names and not any(map(_is_installed, names)):
+        mend = f'pip install "malaria_nb[{extra}]"'
+        return [Check(f"extra {extra}", "WARN", f"not installed: {', '.join(names)}", mend)]
+    return [_check_package(line, extra and 'pip install "malaria_nb[course]"') for line in lines]
+
+
 def _check_packages() -> list[Check]:
     "Check every package that the library and the course need."
     from packaging.requirements import Requirement
 
-    def needed(requirement, extra):
-        return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
-
-    checks = []
-    for wanted in map(Requirement, metadata.requires("malaria_nb") or []):
-        line = f"{wanted.name}{wanted.specifier}"
-        if needed(wanted, ""):
-            checks.append(_check_package(line))
-        elif needed(wanted, "course"):
-            checks.append(_check_package(line, 'pip install "malaria_nb[course]"'))
+    wanted = [Requirement(line) for line in metadata.requires("malaria_nb") or []]
+    brought_by, checks = {}, []  # requirement: the first extra that brings it
+    for extra in ("", "train", "plot", "course"):
+        for r in wanted:
+            if r.marker is None or r.marker.evaluate({"extra": extra}):
+                brought_by.setdefault(f"{r.name}{r.specifier}", extra)
+        checks += _check_extra(extra, [line for line, by in brought_by.items() if by == extra])
     return checks
 
 
@@ -108,7 +129,7 @@ def _check_imports() -> Check:
         return Check("imports", "FAIL", why, "make a new environment")
     failed = json.loads(done.stdout.splitlines()[-1])
     if not failed:
-        return Check("imports", "OK", "numpy, pandas, SciPy, scikit-learn, OpenCV, matplotlib")
+        return Check("imports", "OK", "numpy, pandas, SciPy, scikit-learn, OpenCV")
     name, why = next(iter(failed.items()))
     mend = f"pip install --force-reinstall {name}"
     if name == "cv2":
@@ -193,9 +214,10 @@ def _check_memory() -> Check:
         return Check("memory", "WARN", "unknown", "make sure that 4 GB are free")
     # chapter 05 peaks at 3.1 GB at the quick scale (COSTS), most others below 2;
     # the runner and the system stand beside it
-    status = "FAIL" if n < 1.9 * _GB else "WARN" if n < 3.9 * _GB else "OK"
-    mend = "give the machine or the container 4 GB: chapter 05 needs 3"
-    return Check("memory", status, f"{n / _GB:.1f} GB", "" if status == "OK" else mend)
+    found, mend = f"{n / _GB:.1f} GB", "give the machine or the container 4 GB: chapter 05 needs 3"
+    if n >= 3.9 * _GB:
+        return Check("memory", "OK", found)
+    return Check("memory", "FAIL" if n < 1.9 * _GB else "WARN", found, mend)
 
 
 def _check_disk(settings: Settings) -> Check:
@@ -249,8 +271,8 @@ def _keras_folder() -> Path:
 def _check_backend() -> Check:
     "Look where Keras looks for the name of its back end."
     if importlib.util.find_spec("keras") is None:
-        mend = 'pip install "malaria_nb[course]"'
-        return Check("Keras back end", "FAIL", "Keras is not installed", mend)
+        mend = 'pip install "malaria_nb[train]"'
+        return Check("Keras back end", "WARN", "Keras is not installed", mend)
     file, name = _keras_folder() / "keras.json", os.environ.get("KERAS_BACKEND")
     place = "KERAS_BACKEND" if name else short_path(file)
     if not name:
@@ -272,7 +294,7 @@ def _check_accelerator() -> Check:
     "Ask Keras, in a process of its own, what it can train on."
     say, command = partial(Check, "accelerator"), [sys.executable, "-c", _DEVICES]
     if importlib.util.find_spec("keras") is None:
-        return say("FAIL", "Keras is not installed", 'pip install "malaria_nb[course]"')
+        return say("WARN", "Keras is not installed", 'pip install "malaria_nb[train]"')
     env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=env)

@@ -15,11 +15,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import keras
 import numpy as np
 
 from .files import whole_file
-from .process import hushed
+from .process import hushed, needs
+
+with needs("train"):
+    import keras
 
 # %% ../nbs/78_export.ipynb #25b4fcdf
 PRECISIONS = ("float32", "float16", "int8")  # of weights; int8: of what is computed, too
@@ -60,7 +62,8 @@ def export_litert(
     """Export a network to LiteRT. To compute in int8 it must see what ranges occur (`calibration`).
 
     Raises `ValueError` for an unknown precision, and for int8 without cells to calibrate on."""
-    import tensorflow as tf  # its converter; slow, and needed nowhere else
+    with needs("train"):
+        import tensorflow as tf  # its converter; slow, and needed nowhere else
 
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r}: use one of {', '.join(map(repr, PRECISIONS))}")

@@ -5,6 +5,9 @@
 # %% auto #0
 __all__ = ['COLORS', 'show']
 
+# %% ../nbs/71_figures.ipynb #291f0f0e
+from .process import needs
+
 # %% ../nbs/71_figures.ipynb #644fad3f
 COLORS = {
     "uninfected": "#0072B2",
@@ -23,8 +26,10 @@ def show(
     "Display `fig` with its alt text and close it."
     from io import BytesIO
 
-    import matplotlib.pyplot as plt
-    from IPython.display import Image, display
+    with needs("plot"):
+        import matplotlib.pyplot as plt
+    with needs("course"):
+        from IPython.display import Image, display
 
     png = BytesIO()
     fig.savefig(png, format="png", dpi=dpi, bbox_inches="tight")

@@ -15,14 +15,17 @@ import zlib
 from contextlib import nullcontext
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
 from filelock import FileLock
 from tqdm.auto import tqdm
 
+from .batches import Batches
 from .files import whole_file
-from .images import Batches
+from .process import needs
+
+with needs("train"):
+    import keras
 
 # %% ../nbs/77_fitting.ipynb #86d54881
 def save_model(
@@ -187,7 +190,7 @@ def _claim(folder, model, train, valid, plateau):
         "learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
         "plateau": plateau,
         "cells": [len(train.rows), len(valid.rows)],
-        "batch": train.batch,
+        "batch": train.batch_size,
         "seed": train.seed,
     }
     if not file.exists():

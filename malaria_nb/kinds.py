@@ -156,19 +156,19 @@ def _threshold(setup, x, rows):
 
 
 def _read_mask(cells, images, setup):
-    from malaria_nb.explain import only_mask
+    from malaria_nb.shortcuts import only_mask
 
     return only_mask(images)
 
 
 def _read_size(cells, images, setup):
-    from malaria_nb.explain import only_size
+    from malaria_nb.shortcuts import only_size
 
     return only_size(cells)
 
 
 def _read_colour(cells, images, setup):
-    from malaria_nb.explain import only_colour
+    from malaria_nb.shortcuts import only_colour
 
     return only_colour(images)
 

@@ -247,7 +247,7 @@ def _noise(output) -> bool:
 
 # %% ../nbs/94_notebooks.ipynb #9cb35a46
 def nbio() -> ModuleType:  # `read_nb`, `dict2nb`, `nb2str`
-    "Return nbdev 2's reader and writer of notebooks, which nbdev 3 has elsewhere: imported only here."
+    "Return nbdev 2's reader and writer of notebooks; nbdev 3 has them elsewhere."
     from execnb import nbio
 
     return nbio

@@ -13,6 +13,7 @@ import pandas as pd
 
 from .device import device_text
 from .figures import COLORS
+from .process import needs
 from .recipes import RECIPES
 from .records import Record, read_record, record_name, records_folder
 from .stats import text_interval
@@ -136,7 +137,8 @@ def plot_standings(
     records: Path | None = None,  # folder of records; None: as `records_folder` finds them
 ):  # matplotlib figure
     "Draw the main table: the article's numbers and ours, with 95 % intervals by patient."
-    import matplotlib.pyplot as plt
+    with needs("plot"):
+        import matplotlib.pyplot as plt
 
     shape = {"figsize": (9, 3.6), "sharey": True, "layout": "constrained", "squeeze": False}
     fig, axes = plt.subplots(1, len(metrics), **shape)

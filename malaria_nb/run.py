@@ -286,8 +286,8 @@ def fit_recipe(
     progress: bool = True,  # show a bar
 ):  # the trained Keras model, and its history
     "Build a recipe's model and train it on some rows."
+    from malaria_nb.batches import Batches
     from malaria_nb.fitting import fit
-    from malaria_nb.images import Batches
     from malaria_nb.training import set_seed
 
     set_seed(seed, deterministic=True)
@@ -317,7 +317,8 @@ def fit_recipe(
 
 
 def _augmentation(name):  # None: none
-    from malaria_nb.images import affine, eight_symmetries
+    from malaria_nb.augment import affine
+    from malaria_nb.images import eight_symmetries
 
     known = {None: None, "eight_symmetries": eight_symmetries, "affine": affine}
     if name not in known:

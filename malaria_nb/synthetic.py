@@ -12,26 +12,28 @@ __all__ = ['LIGHT', 'PURPLE', 'STAINS', 'STEP', 'BROWN', 'FAINT', 'HAZE', 'DRAWI
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 from filelock import FileLock
 
 # %% ../nbs/90_synthetic.ipynb #81bac8f9
 def optical_density(
-    rgb,  # colour of what is stained, 0-255, shape (..., 3)
-    light,  # colour of the empty field beside it, 0-255
+    rgb: np.ndarray | Sequence[float],  # colour of what is stained, 0-255, shape (..., 3)
+    light: np.ndarray | Sequence[float],  # colour of the empty field beside it, 0-255
 ) -> np.ndarray:  # optical density in red, green and blue; 0 lets all light through
-    "Return how strongly a stain absorbs, given its colour and the light's (Ruifrok and Johnston 2001)."
+    "Return how strongly a stain absorbs, from its colour and the light's (Ruifrok, Johnston 2001)."
     return np.log(np.asarray(light, float) / np.asarray(rgb, float))
 
 
 def transmit(
-    density,  # optical density, shape (..., 3)
-    light,  # colour of the light, 0-255
+    density: np.ndarray | Sequence[float],  # optical density, shape (..., 3)
+    light: np.ndarray | Sequence[float],  # colour of the light, 0-255
 ) -> np.ndarray:  # colour that is left, float32, 0-255
     "Return the colour of `light` behind a stain: the inverse of `optical_density`."
     return np.asarray(light, np.float32) * np.exp(-np.asarray(density, np.float32))
@@ -121,7 +123,7 @@ STEP = 3  # pixels: the archive's outlines go in steps of about this size
 
 
 def _segment(rng, cell, r0):
-    "Add in place what cutting a cell out of a photograph leaves: a neighbour's shred, a bite, a frayed edge."
+    "Add in place what cutting out a cell leaves: a neighbour's shred, a bite, a frayed edge."
     c = cell.shape[0] // 2
 
     def at(distance, turn):
@@ -318,7 +320,8 @@ FAINT = (
 )  # how deeply a cell's parasites are stained, and how often
 
 
-HAZE = 0.019  # purple in an infected cell's whole body; measured in 83 real patients: 6 grey levels darker in green
+# purple in an infected cell's whole body: in 83 real patients, 6 grey levels darker in green
+HAZE = 0.019
 
 
 def _parasites(rng, cell, depth, radius, strength):
@@ -332,7 +335,7 @@ def _parasites(rng, cell, depth, radius, strength):
 
 
 def _layers(rng, cell, radius, look, infected, strength=None):
-    "Draw all that lies in a cell: optical density, float32 (h, w, 3), and the parasites' pixels, bool (h, w)."
+    "Draw what lies in a cell: optical density, float32 (h, w, 3), and parasite pixels, bool."
     depth = cv2.distanceTransform(np.pad(cell, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
     thick = cell_thickness(rng, depth, radius, look)
     purple, brown = (
@@ -470,7 +473,7 @@ def _write(folder, cell, masks):
 
 
 def _holds(root, recipe, plan):
-    "Say whether `root` already holds these cells; raise `FileExistsError` if it holds anything else."
+    "Say whether `root` holds these cells; raise `FileExistsError` if it holds anything else."
     if not root.exists() or not any(root.iterdir()):
         return False
     note = root / "synthetic.json"
@@ -496,7 +499,7 @@ def synthetic_cells(
     workers: int | None = None,  # threads; None: one a core
     progress: bool | None = None,  # show a bar; None: from 5,000 cells on
 ) -> Path:  # `root`
-    "Draw `n` cells into `root` as the official archive has them; cells that are there already are kept."
+    "Draw `n` cells into `root`, laid out like the official archive, unless they are there."
     from tqdm.auto import tqdm
 
     progress = n >= 5000 if progress is None else progress
@@ -531,7 +534,7 @@ def _patch(rng, radius):
 
 
 def _white_cell(rng, big, look):
-    "Draw a white cell of this radius around a nucleus of two to four lobes: optical density, float32, and its silhouette, bool."
+    "Draw a white cell with a nucleus of two to four lobes: optical density, and silhouette, bool."
     cell = _patch(rng, big)
     (h, w), purple = cell.shape, np.zeros(cell.shape, np.float32)
     for turn in rng.uniform(0, 2 * np.pi) + np.arange(rng.integers(2, 5)) * rng.uniform(1.2, 2.2):
@@ -562,7 +565,7 @@ def _free_platelet(rng, radius, look):
 
 # %% ../nbs/90_synthetic.ipynb #6848239b
 def _positions(rng, radii, touching, shape):
-    "Choose a centre (x, y) for each radius, so that only the cells that are meant to touch do; some may find no room."
+    "Choose a centre for each radius; only cells meant to touch do, and some may find no room."
     placed = []
     for radius in radii:
         beside = bool(placed) and rng.random() < touching
@@ -584,7 +587,7 @@ def _positions(rng, radii, touching, shape):
 
 
 def _expose(rng, density, look, blur, exposure):
-    "Turn a field's optical density into a picture: a lamp that is brighter in its middle, lens and camera."
+    "Photograph a field's optical density: a lamp that is brighter in its middle, lens, camera."
     h, w = density.shape[:2]
     middle = rng.normal(0.5, 0.12, 2) * (w, h)
     away = np.hypot(np.arange(w) - middle[0], (np.arange(h) - middle[1])[:, None]) / np.hypot(w, h)
@@ -599,9 +602,38 @@ def _expose(rng, density, look, blur, exposure):
 
 # %% ../nbs/90_synthetic.ipynb #b7de130f
 FIELD = (1000, 1300)  # height and width of a drawn field, pixels
-SHRUNK = (
-    0.5  # a field's magnification beside that of the archive's cells: as the quick scale sees them
-)
+SHRUNK = 0.5  # a field's magnification beside that of the archive's cells: as the quick scale's
+_MARGIN = 150  # pixels around a field: room for what is cut by its border
+
+
+def _thing(rng, kind, radius, look, infected):
+    "Draw one thing at a field's magnification: optical density, float32, and silhouette, bool."
+    big = radius / SHRUNK
+    if kind == "red":
+        cell = _patch(rng, big)
+        layers = _layers(rng, cell, big, look, infected)[0] * cell[..., None]
+    elif kind == "white":
+        layers, cell = _white_cell(rng, big, look)
+    else:
+        layers, cell = _free_platelet(rng, look.radius, look)
+    h, w = (max(1, round(side * SHRUNK)) for side in cell.shape)
+    layers = cv2.resize(layers, (w, h), interpolation=cv2.INTER_AREA)
+    cell = cv2.resize(cell.astype(np.uint8), (w, h), interpolation=cv2.INTER_NEAREST) > 0
+    return layers, cell
+
+
+def _lay(density, taken, layers, cell, x, y, number):
+    "Lay a thing into a field, in place; return whose numbers it touches, None if it lies outside."
+    h, w = cell.shape
+    top, left = int(round(y - h / 2)) + _MARGIN, int(round(x - w / 2)) + _MARGIN
+    part = np.s_[max(top, 0) : top + h, max(left, 0) : left + w]
+    if top < 0 or left < 0 or density[part].shape[:2] != (h, w):
+        return None
+    density[part] += layers
+    near = cv2.dilate(cell.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    touched = set(np.unique(taken[part][near])) - {0}
+    taken[part][cell] = number
+    return touched
 
 
 def draw_field(
@@ -614,11 +646,12 @@ def draw_field(
     platelets: float = 3,  # platelets between the cells, on average
     blur: float = 0,  # focus lost, standard deviation in pixels
     exposure: float = 1,  # light beside the usual; 1.8 bleaches the cells
-    shape: tuple = FIELD,  # height and width, pixels
-):  # picture, uint8 (h, w, 3) RGB; truth, a row a thing: x, y, radius (pixels), kind, label, edge, touches
-    "Draw what a microscope shows, and tell what lies where; raise `ValueError` for a parasitaemia outside 0-1."
-    import pandas as pd
+    shape: tuple[int, int] = FIELD,  # height and width, pixels
+) -> tuple[np.ndarray, pd.DataFrame]:  # picture, uint8 (h, w, 3) RGB; truth, a row a thing
+    """Draw what a microscope shows, and return what lies where.
 
+    Columns of the truth: x, y, radius (pixels), kind, label, edge, touches. Raises `ValueError`
+    for a parasitaemia outside 0-1 or fewer than 0 cells."""
     if not 0 <= parasitaemia <= 1:
         raise ValueError(f"parasitaemia={parasitaemia}: expected a share from 0 to 1, such as 0.03")
     if cells < 0:
@@ -629,58 +662,22 @@ def draw_field(
     usual = np.array([{"white": 1.8, "red": 1, "platelet": 0.3}[k] for k in kinds]) * look.radius
     radii = (usual * rng.normal(1, 0.1, len(kinds))).clip(15, 200)
     placed = _positions(rng, radii * SHRUNK, touching, shape)
-    margin = 150  # pixels: room for what is cut by the border
-    density = np.zeros((shape[0] + 2 * margin, shape[1] + 2 * margin, 3), np.float32)
-    taken, rows = np.zeros(density.shape[:2], np.int32), []
+    density = np.zeros((shape[0] + 2 * _MARGIN, shape[1] + 2 * _MARGIN, 3), np.float32)
+    taken, rows = np.zeros(density.shape[:2], np.int32), {}
+    middle = np.s_[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
     for number, ((x, y, radius), kind) in enumerate(zip(placed, kinds), 1):
         infected = kind == "red" and rng.random() < parasitaemia
-        if kind == "red":
-            cell = _patch(rng, radius / SHRUNK)
-            layers = _layers(rng, cell, radius / SHRUNK, look, infected)[0] * cell[..., None]
-        elif kind == "white":
-            layers, cell = _white_cell(rng, radius / SHRUNK, look)
-        else:
-            layers, cell = _free_platelet(rng, look.radius, look)
-        h, w = (max(1, round(side * SHRUNK)) for side in cell.shape)
-        layers = cv2.resize(layers, (w, h), interpolation=cv2.INTER_AREA)
-        cell = cv2.resize(cell.astype(np.uint8), (w, h), interpolation=cv2.INTER_NEAREST) > 0
-        top, left = int(round(y - h / 2)) + margin, int(round(x - w / 2)) + margin
-        part = np.s_[max(top, 0) : top + h, max(left, 0) : left + w]
-        if top < 0 or left < 0 or density[part].shape[:2] != (h, w):
+        layers, cell = _thing(rng, kind, radius, look, infected)
+        touched = _lay(density, taken, layers, cell, x, y, number)
+        if touched is None:
             continue
-        density[part] += layers
-        near = cv2.dilate(cell.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        touched = set(np.unique(taken[part][near])) - {0}
-        for row in rows:
-            if row["number"] in touched:
-                row["touches"] = True
-        taken[part][cell] = number
-        seen = (
-            taken[margin:-margin, margin:-margin][max(top - margin, 0) :, max(left - margin, 0) :][
-                :h, :w
-            ]
-            == number
-        ).sum()
-        if seen == 0:
-            continue
-        rows.append(
-            dict(
-                number=number,
-                x=x,
-                y=y,
-                radius=radius,
-                kind=kind,
-                label=int(infected),
-                edge=seen < cell.sum(),
-                touches=bool(touched),
-            )
-        )
-    picture = _expose(
-        rng,
-        density[margin:-margin, margin:-margin],
-        look,
-        np.hypot(look.blur * SHRUNK, blur),
-        exposure,
-    )
-    columns = ["number", "x", "y", "radius", "kind", "label", "edge", "touches"]
-    return picture, pd.DataFrame(rows, columns=columns).drop(columns="number")
+        for other in touched & set(rows):
+            rows[other][-1] = True
+        seen = np.count_nonzero(taken[middle] == number)
+        if seen:
+            edge = seen < cell.sum()
+            rows[number] = [x, y, radius, kind, int(infected), edge, bool(touched)]
+    sharp = np.hypot(look.blur * SHRUNK, blur)
+    picture = _expose(rng, density[middle], look, sharp, exposure)
+    columns = ["x", "y", "radius", "kind", "label", "edge", "touches"]
+    return picture, pd.DataFrame(list(rows.values()), columns=columns)

@@ -8,11 +8,14 @@ __all__ = ['compile_model', 'set_seed', 'predict_cells']
 # %% ../nbs/04_training.ipynb #4358fa41
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 import pandas as pd
 
-from .images import Batches
+from .batches import Batches
+from .process import needs
+
+with needs("train"):
+    import keras
 
 # %% ../nbs/04_training.ipynb #7da3653a
 def compile_model(

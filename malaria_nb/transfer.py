@@ -9,11 +9,14 @@ __all__ = ['BLOCKS', 'MEAN_RGB', 'PREPROCESSING', 'vgg19_input', 'vgg19_base', '
 # %% ../nbs/05_transfer.ipynb #93636503
 from pathlib import Path
 
-import keras
 import numpy as np
-from keras import layers as L
 
+from .process import needs
 from .weights import load_weights
+
+with needs("train"):
+    import keras
+    from keras import layers as L
 
 # %% ../nbs/05_transfer.ipynb #5f9f6d99
 # channels out of every convolution

@@ -128,7 +128,7 @@ def row_name(
     named: str,  # its weights, from `weights_name`; "" for a model that starts from none
 ) -> str:
     "Say in a row's own name that its weights are random; leave every other name alone."
-    return f"{name}, {_RANDOM_NAME}" if named == _RANDOM_NAME else name
+    return f"{name} ({_RANDOM_NAME})" if named == _RANDOM_NAME else name
 
 # %% ../nbs/76_weights.ipynb #fbccfa2e
 def _draw_weights(model) -> None:

@@ -1,11 +1,28 @@
-"""What several test files start from."""
+"""What several test files start from, and what keeps a test run to a screen."""
+
+import os
+
+# libraries say less: before any of them is imported, and in every process that a test starts
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "agg")
 
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tiny_cells import folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible():
+    "Let children stop at Ctrl-C, also where the tests are a background job that ignores it."
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

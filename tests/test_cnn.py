@@ -1,4 +1,4 @@
-"What would spoil chapter 03: shapes that don't fit, and a convolution that is wrong where the lesson does not look."
+"What would spoil chapter 03: shapes that don't fit, a convolution wrong where nobody looks."
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The compact network: its shape, its schedule, its exports; and a recipe that chooses its own size and length."""
+"""The compact network: its shape, its schedule, its exports, and its own size and length."""
 
 from dataclasses import replace
 
@@ -6,11 +6,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from malaria_nb.batches import Batches
 from malaria_nb.compact import compact_cnn, one_cycle
 from malaria_nb.export import PRECISIONS, export_litert, export_onnx, with_evidence
 from malaria_nb.fitting import fit
 from malaria_nb.golden import GOLDEN
-from malaria_nb.images import Batches
 from malaria_nb.predict import CompactModel
 from malaria_nb.run import run
 from malaria_nb.training import compile_model, set_seed
@@ -25,9 +25,8 @@ def tiny(seed=0):
     evidence = model.get_layer("evidence")
     kernel, _ = evidence.get_weights()
     raw = np.log(1 / model.predict(CELLS, verbose=0) - 1)
-    evidence.set_weights(
-        [kernel * 2 / raw.std(), 2 * np.array([raw.mean() / raw.std()])]
-    )  # scores from near 0 to near 1, so that a wrong one shows
+    # scores from near 0 to near 1, so that a wrong one shows
+    evidence.set_weights([kernel * 2 / raw.std(), 2 * np.array([raw.mean() / raw.std()])])
     return model
 
 
@@ -80,7 +79,7 @@ def test_exported_network_says_the_same(precision, close, tmp_path):
     assert [f.name for f in tmp_path.iterdir()] == ["a.tflite"]
     score = model.predict(CELLS, verbose=0)[:, 0]
     assert np.ptp(score) > 0.5
-    np.testing.assert_allclose(CompactModel(file, sha256=None).predict(CELLS)[0], score, atol=close)
+    np.testing.assert_allclose(CompactModel(file, sha256=None)(CELLS), score, atol=close)
 
 
 def test_int8_is_smaller_and_int8_inside(tmp_path):
@@ -126,8 +125,8 @@ def test_averaged_weights_survive_a_resumed_training(tmp_path):
         model = compile_model(compact_cnn(24, (4, 6), (2, 2)), "adamw", 1e-2, averaging=0.9)
         fit(
             model,
-            Batches(CELLS, label, batch=8, shuffle=True),
-            Batches(CELLS, label, batch=8),
+            Batches(CELLS, label, batch_size=8, shuffle=True),
+            Batches(CELLS, label, batch_size=8),
             epochs,
             folder,
             None,

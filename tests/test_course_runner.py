@@ -1,4 +1,4 @@
-"""`malaria-nb course` on throw-away chapters: what fails is named, what follows still runs, what is hidden stays hidden."""
+"""`malaria-nb course` on throw-away chapters: what fails is named, and what follows still runs."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from malaria_nb.notebooks import processed, run_chapter, store_outputs, to_html
 
-# as from a terminal: where the tests are a background job, Ctrl-C is ignored and every child inherits that
+# as from a terminal: a background job ignores Ctrl-C, and every child inherits that
 COMMAND = [
     sys.executable,
     "-c",
@@ -24,7 +24,8 @@ COMMAND = [
     "course",
 ]
 GOOD = [
-    "# Good & sound\n\n> A chapter.\n\nSee [the bad one](02_bad.ipynb#why) and [the start](index.ipynb).",
+    "# Good & sound\n\n> A chapter.\n\n"
+    "See [the bad one](02_bad.ipynb#why) and [the start](index.ipynb).",
     "#| default_exp good",
     "#| hide\nsecret = 'sesame'",
     "#| export\ndef twice(x): return 2*x",
@@ -34,8 +35,10 @@ GOOD = [
 ]
 PICTURE = """from base64 import b64decode
 from IPython.display import Image, display
-png = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGD4DwABBAEAX+XDSwAAAABJRU5ErkJggg==")
-display(Image(data=png, format="png"), metadata={"image/png": {"alt": "A \\"dot\\" <1 px wide>"}})"""
+png = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGD4DwABB"
+                "AEAX+XDSwAAAABJRU5ErkJggg==")
+about = {"image/png": {"alt": "A \\"dot\\" <1 px wide>"}}
+display(Image(data=png, format="png"), metadata=about)"""
 
 
 def chapter(path, *cells):
@@ -86,7 +89,9 @@ def ran(tmp_path_factory):
         nbs / "06_evaluation.ipynb",
         "# Last",
         "import os\nfrom pathlib import Path",
-        "Path(os.environ['MALARIA_NB_RESULTS'], 'comparison.csv').write_text('model,accuracy\\nbasic CNN,0.95 (0.93–0.96)\\n')",
+        "results = Path(os.environ['MALARIA_NB_RESULTS'])\n"
+        "table = 'model,accuracy\\nbasic CNN,0.95 (0.93–0.96)\\n'\n"
+        "(results / 'comparison.csv').write_text(table)",
         "os.environ['MALARIA_NB_CELLS'], os.environ['MALARIA_NB_SCALE'], Path.cwd().name",
     )
     (folder / "mine").mkdir()
@@ -228,7 +233,8 @@ def test_ctrl_c_stops_the_kernel_and_keeps_what_was_done(tmp_path):
         tmp_path / "nbs" / "02_long.ipynb",
         "# Long",
         "import os, time\nfrom pathlib import Path",
-        "Path('../pid.part').write_text(str(os.getpid())); os.rename('../pid.part', '../pid'); time.sleep(600)",
+        "Path('../pid.part').write_text(str(os.getpid()))\n"
+        "os.rename('../pid.part', '../pid'); time.sleep(600)",
     )
     running = subprocess.Popen(
         COMMAND,
@@ -306,7 +312,7 @@ def test_stored_outputs_are_clean(tmp_path, monkeypatch):
     [
         "import os\nos.getcwd()",
         "from pathlib import Path\nprint('a line'); print(Path.home())",
-        'from IPython.display import HTML\nHTML(f\'<a href="{__import__("sys").prefix}">here</a>\')',
+        "import sys\nfrom IPython.display import HTML\nHTML(f'<a href=\"{sys.prefix}\">here</a>')",
     ],
 )
 def test_an_output_that_shows_this_machine_is_refused(tmp_path, cell):

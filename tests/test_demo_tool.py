@@ -28,7 +28,7 @@ def test_a_package_that_is_not_the_pinned_one_is_refused_and_not_kept(demo, tmp_
     npm(tmp_path, "echo something else > package-1.0.tgz")
     for package in demo["PACKAGES"]:
         with pytest.raises(demo["CantBuild"], match="not what was pinned"):
-            demo["unpacked"](package)
+            demo["unpacked"](package, tmp_path / "home" / "npm")
     assert list((tmp_path / "home").rglob("*.tgz")) == []
 
 
@@ -40,10 +40,10 @@ def test_who_cannot_get_a_package_is_told_why(demo, tmp_path, script, says):
     if script:
         npm(tmp_path, script)
     with pytest.raises(demo["CantBuild"], match=says):
-        demo["unpacked"](next(iter(demo["PACKAGES"])))
+        demo["unpacked"](next(iter(demo["PACKAGES"])), tmp_path)
 
 
-def test_without_npm_the_named_registry_is_asked(demo, monkeypatch):
+def test_without_npm_the_named_registry_is_asked(demo, monkeypatch, tmp_path):
     asked = []
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9/")
     monkeypatch.setattr(
@@ -54,5 +54,5 @@ def test_without_npm_the_named_registry_is_asked(demo, monkeypatch):
         ),
     )
     with pytest.raises(demo["CantBuild"], match="nobody"):
-        demo["unpacked"](next(iter(demo["PACKAGES"])))
+        demo["unpacked"](next(iter(demo["PACKAGES"])), tmp_path)
     assert asked == ["http://127.0.0.1:9/@litertjs/core/-/core-2.5.3.tgz"]

@@ -84,9 +84,31 @@ def test_a_missing_or_old_package_fails_and_names_the_command(monkeypatch):
     assert (
         line("keras").status == "FAIL"
         and "2.0" in line("keras").found
-        and ">=3.11.3" in line("keras").mend
+        and "malaria_nb[course]" in line("keras").mend
     )
     assert main(["doctor"]) == 1
+
+
+def test_an_extra_that_nobody_installed_is_one_line_and_a_warning(monkeypatch):
+    real, core = module.metadata.version, {"numpy", "pandas", "scipy", "opencv-python", "tqdm"}
+    lines = [f"{name}>=1" for name in sorted(core)]
+    lines += ['keras>=3; extra == "train"', 'keras>=3; extra == "course"']
+    lines += ['nbdev>=2; extra == "course"', 'nbclient>=0.10; extra == "course"']
+
+    def version(name):
+        if name in core:
+            return real(name)
+        raise module.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(module.metadata, "requires", lambda name: lines)
+    monkeypatch.setattr(module.metadata, "version", version)
+    train, course = line("extra train"), line("extra course")
+    assert (train.status, train.found) == ("WARN", "not installed: keras")
+    assert (course.status, course.found) == ("WARN", "not installed: nbdev, nbclient")
+    assert train.mend == 'pip install "malaria_nb[train]"'
+    assert course.mend == 'pip install "malaria_nb[course]"'
+    core |= {"nbdev"}  # in part: the course is broken
+    assert line("nbclient").status == "FAIL"
 
 
 def test_a_check_that_breaks_is_a_finding(monkeypatch):

@@ -1,4 +1,4 @@
-"""Every exercise: made from its solution, and its check seen to pass and to fail. And what a grader must survive."""
+"""Exercises: made from solutions, each check seen to pass and to fail; what a grader survives."""
 
 import json
 import runpy
@@ -13,7 +13,10 @@ from malaria_nb.exercises import exercises, grade, learners, prove
 ROOT = Path(__file__).resolve().parents[1]
 SOLUTIONS = sorted((ROOT / "nbs" / "solutions").glob("*.ipynb"))
 CHAPTERS = sorted(p for p in (ROOT / "nbs").glob("[01]*.ipynb"))
-source = lambda notebook: ["".join(c["source"]) for c in notebook["cells"]]
+
+
+def source(notebook):
+    return ["".join(c["source"]) for c in notebook["cells"]]
 
 
 def test_every_chapter_of_the_parts_has_exercises_and_links_them():
@@ -35,11 +38,15 @@ def test_exercises_are_what_the_solutions_leave():
     )
 
 
-@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda p: p.stem)
+# the solutions of 05 train VGG-19 again and again
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=pytest.mark.slow if "05" in p.stem else ()) for p in SOLUTIONS],
+    ids=lambda p: p.stem,
+)
 def test_every_check_passes_the_solution_and_nothing_else(path, tmp_path, monkeypatch):
-    for name, value in dict(
-        HOME=tmp_path, CELLS="synthetic", SCALE="quick", WEIGHTS="random"
-    ).items():
+    chosen = {"HOME": tmp_path, "CELLS": "synthetic", "SCALE": "quick", "WEIGHTS": "random"}
+    for name, value in chosen.items():
         monkeypatch.setenv(f"MALARIA_NB_{name}", str(value))
     monkeypatch.setenv("MALARIA_NB_RECORDS", str(ROOT / "nbs" / "records"))
     monkeypatch.setenv("MPLBACKEND", "agg")
@@ -49,7 +56,7 @@ def test_every_check_passes_the_solution_and_nothing_else(path, tmp_path, monkey
     assert prove(notebook) == []
 
 
-# -- what a proof must notice ------------------------------------------------------------------------------------------
+# -- what a proof must notice
 
 SETUP = new_code_cell("from malaria_nb.checks import check_double")
 GOOD = [
@@ -62,12 +69,11 @@ GOOD = [
 
 
 def notebook(*cells):
-    fresh = lambda cell: (new_code_cell if cell.cell_type == "code" else new_markdown_cell)(
-        cell.source
-    )  # a cell used twice needs two ids
-    return new_notebook(
-        cells=[fresh(c) for c in (new_markdown_cell("# Solutions: twice"), SETUP, *cells)]
-    )
+    fresh = []  # a cell used twice needs two ids
+    for cell in (new_markdown_cell("# Solutions: twice"), SETUP, *cells):
+        new = new_code_cell if cell.cell_type == "code" else new_markdown_cell
+        fresh.append(new(cell.source))
+    return new_notebook(cells=fresh)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +111,7 @@ def test_proof_notices(cells, problem):
     assert any(problem in p for p in prove(notebook(*cells)))
 
 
-# -- grading -----------------------------------------------------------------------------------------------------------
+# -- grading
 
 ANSWERS = {
     "right": ("def double(x): return x + x", ""),

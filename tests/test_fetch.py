@@ -329,6 +329,7 @@ def test_416(tmp_path, data, asked):
         assert srv.asked == asked
 
 
+@pytest.mark.slow
 def test_killed_while_downloading(tmp_path):
     big = archive(12, 150)
     sha = hashlib.sha256(big).hexdigest()
@@ -350,6 +351,7 @@ def test_killed_while_downloading(tmp_path):
         assert srv.asked == [None, f"bytes={have}-"]
 
 
+@pytest.mark.slow
 def test_killed_while_unpacking(tmp_path):
     (tmp_path / "a.zip").write_bytes(WHOLE)
     code = (

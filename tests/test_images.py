@@ -1,4 +1,4 @@
-"""What would spoil chapter 02: bad pictures, a broken cache, two processes at once, batches that can't be repeated."""
+"""What would spoil chapter 02: bad pictures, a broken cache, two processes at once."""
 
 import os
 import resource
@@ -21,20 +21,18 @@ from tiny_cells import folder, png
 
 from malaria_nb import images
 from malaria_nb.dataset import index_cells
+from malaria_nb.gallery import show_cells
 from malaria_nb.images import (
-    Batches,
-    affine_layers,
     all_symmetries,
     cache_key,
     decode_cell,
     eight_symmetries,
     load_images,
     purple_excess,
-    show_cells,
     symmetry,
 )
 
-pytestmark = pytest.mark.usefixtures("home")
+CACHE = None  # a folder of its own for every test
 
 
 @pytest.fixture
@@ -42,15 +40,20 @@ def cells(root):
     return index_cells(root)
 
 
+@pytest.fixture(autouse=True)
+def cache(home, monkeypatch):
+    monkeypatch.setitem(globals(), "CACHE", home / "images")
+
+
 def load(cells, root, size=8, **kw):
-    return load_images(cells, root, size, progress=False, **kw)
+    return load_images(cells, root, size, CACHE, progress=False, **kw)
 
 
 def kept(home):
     return sorted(p.name for p in (home / "images").glob("*") if p.suffix != ".lock")
 
 
-# -- one picture ------------------------------------------------------------------------------------------------------
+# -- one picture ----------------------------------------------------------------------------------
 
 
 def flat(r, g, b, side=6):
@@ -142,7 +145,7 @@ def test_bad_picture_among_good_ones(kind, cells, root, home):
     assert (load(cells, root) == whole).all()
 
 
-# -- the cache --------------------------------------------------------------------------------------------------------
+# -- the cache ------------------------------------------------------------------------------------
 
 
 def test_row_i_is_cell_i(cells, root):
@@ -251,7 +254,7 @@ def test_missing_folder(cells, tmp_path):
         load(cells, tmp_path)
 
 
-# -- the disk ---------------------------------------------------------------------------------------------------------
+# -- the disk -------------------------------------------------------------------------------------
 
 
 def test_too_small_a_disk_is_known_beforehand(cells, root, home, monkeypatch):
@@ -298,7 +301,7 @@ def locked(tmp_path_factory):
 
 def test_no_permission(locked, monkeypatch, request):
     cells = index_cells(root := folder(locked / "cells"))
-    monkeypatch.setenv("MALARIA_NB_HOME", str(locked / "home"))
+    monkeypatch.setitem(globals(), "CACHE", locked / "home" / "images")
     (locked / "home").mkdir()
     os.chmod(locked / "home", 0o555)
     request.getfixturevalue("nobody")
@@ -308,7 +311,7 @@ def test_no_permission(locked, monkeypatch, request):
 
 def test_cache_that_may_only_be_read(locked, monkeypatch, request):
     cells = index_cells(root := folder(locked / "cells"))
-    monkeypatch.setenv("MALARIA_NB_HOME", str(locked / "home"))
+    monkeypatch.setitem(globals(), "CACHE", locked / "home" / "images")
     x = load(cells, root)
     for lock in (locked / "home/images").glob("*.lock"):
         lock.unlink()
@@ -317,12 +320,11 @@ def test_cache_that_may_only_be_read(locked, monkeypatch, request):
     assert (load(cells, root) == x).all()
 
 
-# -- other processes --------------------------------------------------------------------------------------------------
+# -- other processes ------------------------------------------------------------------------------
 
 SLOWLY = """
-import sys, time, types
+import sys, time
 from pathlib import Path
-sys.modules["keras"] = types.SimpleNamespace(utils=types.SimpleNamespace(PyDataset=object), Sequential=object)  # not needed to decode
 from malaria_nb import images
 from malaria_nb.dataset import index_cells
 root, go, fast = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
@@ -335,14 +337,16 @@ images.decode_cell = slowly
 cells = index_cells(root)
 print("ready", flush=True)
 while not go.exists(): time.sleep(.01)
-x = images.load_images(cells, root, 8, workers=1, progress=False)
+x = images.load_images(cells, root, 8, sys.argv[4], workers=1, progress=False)
 print(len(done), x.filename, int(x.sum()))
 """
 
 
 def slowly(root, go, fast=0):
     return subprocess.Popen(
-        [sys.executable, "-c", SLOWLY, root, go, str(fast)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", SLOWLY, root, go, str(fast), CACHE],
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -358,6 +362,7 @@ def test_two_processes_make_one_cache(root, cells, tmp_path, home):
     assert kept(home) == [Path(x.filename).name]
 
 
+@pytest.mark.slow
 def test_killed_process_leaves_no_bad_cache(tmp_path, home):
     root = folder(tmp_path / "many", patients=3, photos=10, each=10)
     cells = index_cells(root)
@@ -378,142 +383,9 @@ def test_killed_process_leaves_no_bad_cache(tmp_path, home):
     assert kept(home) == [Path(x.filename).name]
 
 
-# -- batches ----------------------------------------------------------------------------------------------------------
+# -- the eight symmetries -------------------------------------------------------------------------
 
-n = 100
-x = np.arange(n * 2 * 2 * 3, dtype=np.uint8).reshape(n, 2, 2, 3)
-numbered = np.tile(np.arange(n, dtype=np.uint8)[:, None, None, None], (1, 2, 2, 3))
-label = np.arange(n) % 2
-
-
-def seen(batches):
-    return np.concatenate([b[:, 0, 0, 0] for b, _ in batches])
-
-
-def test_every_row_once_and_the_last_batch_kept():
-    for shuffle in (False, True):
-        b = Batches(numbered, label, batch=32, shuffle=shuffle)
-        assert [len(y) for _, y in b] == [32, 32, 32, 4] and len(b) == 4
-        assert sorted(seen(b)) == list(range(n))
-        for images_, y in b:
-            assert (images_[:, 0, 0, 0] % 2 == y[:, 0]).all()
-
-
-def test_rows_as_numbers_or_mask():
-    mask = np.arange(n) % 3 == 0
-    assert (
-        list(seen(Batches(numbered, label, mask)))
-        == list(seen(Batches(numbered, label, np.flatnonzero(mask))))
-        == list(range(0, n, 3))
-    )
-    assert list(seen(Batches(numbered, label, pd.Series(mask)))) == list(range(0, n, 3))
-    assert list(seen(Batches(numbered, label, [7, 7, 3]))) == [7, 7, 3]
-
-
-def test_order_is_a_function_of_seed_and_epoch():
-    a, b = (Batches(numbered, label, shuffle=True, batch=batch, seed=1) for batch in (64, 32))
-    assert (seen(a) == seen(b)).all() and (seen(a) == seen(a)).all()
-    orders = []
-    for _ in range(4):
-        orders.append(seen(a))
-        a.on_epoch_end()
-    for epoch in (3, 0, 2):
-        b.set_epoch(epoch)
-        assert (seen(b) == orders[epoch]).all()
-    assert len({o.tobytes() for o in orders}) == 4
-    assert (seen(Batches(numbered, label, shuffle=True, seed=2)) != orders[0]).any()
-
-
-def test_chance_does_not_depend_on_which_batch_comes_first():
-    a, b = (Batches(x, label, batch=16, shuffle=True, augment=eight_symmetries) for _ in range(2))
-    forward, backward = (
-        [a[i][0] for i in range(len(a))],
-        [b[i][0] for i in reversed(range(len(b)))][::-1],
-    )
-    for f, g in zip(forward, backward):
-        assert (f == g).all()
-    still = Batches(
-        x, label, batch=16, augment=eight_symmetries
-    )  # the order stays, chance moves on
-    first = [still[i][0] for i in range(len(still))]
-    still.on_epoch_end()
-    assert all((still[i][0] != first[i]).any() for i in range(len(first)))
-
-
-def test_source_is_left_alone():
-    before = x.copy()
-    for _ in Batches(x, label, shuffle=True, augment=eight_symmetries):
-        pass
-    assert (x == before).all()
-
-
-@pytest.mark.parametrize(
-    "kw, says",
-    [
-        (dict(label=label[:-1]), "one label an image"),
-        (dict(label=label[:, None]), "one label an image"),
-        (dict(label=label + 0.5), "0 .uninfected. or 1"),
-        (dict(label=np.where(label == 0, np.nan, 1)), "none missing"),
-        (dict(label=["no"] * n), "0 .uninfected. or 1"),
-        (dict(rows=[n]), "count from 0 to 99"),
-        (dict(rows=[-1]), "count from 0"),
-        (dict(rows=[]), "no rows"),
-        (dict(rows=np.zeros(n, bool)), "no rows"),
-        (dict(rows=np.ones(n - 1, bool)), "mask"),
-        (dict(batch=0), "at least 1"),
-    ],
-)
-def test_bad_batches(kw, says):
-    with pytest.raises(ValueError, match=says):
-        Batches(**{"images": x, "label": label, **kw})
-
-
-def test_nan_features_do_not_reach_the_model():
-    features = np.ones((n, 5), np.float16)
-    features[70, 2] = np.nan
-    b = Batches(features, label)
-    assert b[0][0].shape == (64, 5)
-    with pytest.raises(ValueError, match="batch 1 holds NaN"):
-        b[1]
-    with pytest.raises(IndexError):
-        b[2]
-
-
-def test_fit_sees_the_epochs_it_is_told():
-    import keras
-
-    trained = []
-
-    class Recorder(keras.Model):
-        def train_step(self, data):
-            trained.append(np.asarray(data[0])[:, 0, 0, 0])
-            return super().train_step(data)
-
-    inputs = keras.Input((2, 2, 3))
-    model = Recorder(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(inputs)))
-    model.compile("sgd", "mse", run_eagerly=True)
-    batches, told = (Batches(numbered, label, batch=32, shuffle=True) for _ in range(2))
-    orders = []
-    for epoch in range(4):
-        told.set_epoch(epoch)
-        orders.append(seen(told))
-    tell = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: batches.set_epoch(epoch)
-    )
-    model.fit(batches, epochs=2, shuffle=False, callbacks=[tell], verbose=0)
-    assert (np.concatenate(trained) == np.concatenate(orders[:2])).all()
-    trained.clear()
-    model.fit(batches, initial_epoch=2, epochs=4, shuffle=False, callbacks=[tell], verbose=0)
-    assert (np.concatenate(trained) == np.concatenate(orders[2:])).all()
-    trained.clear()
-    model.fit(
-        batches, epochs=2, shuffle=False, verbose=0
-    )  # told nothing, it still deals anew every epoch
-    first, second = np.concatenate(trained)[:n], np.concatenate(trained)[n:]
-    assert sorted(first) == sorted(second) == list(range(n)) and (first != second).any()
-
-
-# -- augmentation -----------------------------------------------------------------------------------------------------
+x = np.arange(100 * 2 * 2 * 3, dtype=np.uint8).reshape(100, 2, 2, 3)
 
 
 def test_eight_symmetries_are_those_of_numpy():
@@ -544,76 +416,7 @@ def test_oblong_can_not_be_turned(shape):
         eight_symmetries(np.zeros(shape, np.uint8), np.random.default_rng(0))
 
 
-def test_affine_layers():
-    batch = np.random.default_rng(0).integers(0, 256, (6, 24, 24, 3), np.uint8)
-    out, again = (np.asarray(affine_layers(seed=3)(batch, training=True)) for _ in range(2))
-    assert (
-        out.shape == batch.shape
-        and out.dtype == np.float32
-        and 0 <= out.min()
-        and out.max() <= 255.01
-    )
-    assert (out == again).all() and (
-        np.asarray(affine_layers(seed=4)(batch, training=True)) != out
-    ).any()
-    assert (np.asarray(affine_layers(seed=3)(batch, training=False)) == batch).all()
-    same = np.asarray(affine_layers(seed=3)(np.stack([batch[0]] * 6), training=True))
-    assert len({s.tobytes() for s in same}) == 6  # every image of a batch is changed on its own
-
-
-class Drawn:
-    "Chance that was drawn beforehand: turn and shear, shift, zoom (each -1 to 1), and whether to flip."
-
-    def __init__(self, *moves, flip):
-        self.moves, self.flip = [np.array([m]) for m in moves], flip
-
-    def uniform(self, low, high, shape):
-        return ((low + high) / 2 + (high - low) / 2 * self.moves.pop(0)).reshape(shape)
-
-    def random(self, n):
-        return np.full(n, 0.0 if self.flip else 1.0)
-
-
-@pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize(
-    "turn, shift, zoom",
-    [
-        ((0.6, 0.9), (0.6, -0.4), (-0.8, 0.8)),
-        ((-0.9, -1), (-1, 0.2), (1, 0)),
-        ((0, 0), (1, 0), (0, 0)),
-    ],
-)
-def test_affine_is_what_image_data_generator_did(turn, shift, zoom, flip):
-    from keras.src.legacy.preprocessing.image import apply_affine_transform
-
-    image = cv2.GaussianBlur(
-        np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8), (0, 0), 2
-    )
-    ours = images.affine(image[None], Drawn(turn, shift, zoom, flip=flip))[0]
-    theirs = apply_affine_transform(
-        image.astype(float),
-        25 * turn[0],
-        *(40 * 0.05 * np.array(shift)),
-        0.05 * turn[1],
-        *(1 + 0.05 * np.array(zoom)),
-        row_axis=0,
-        col_axis=1,
-        channel_axis=2,
-        order=1,
-    )
-    if flip:
-        theirs = theirs[:, ::-1]
-    assert np.abs(ours - theirs).max() < 2  # OpenCV looks between pixels in steps of 1/32
-
-
-def test_affine_repeats_and_leaves_its_input_alone():
-    batch = np.random.default_rng(0).integers(0, 256, (3, 20, 20, 3), np.uint8)
-    before = batch.copy()
-    a, b, c = (images.affine(batch, np.random.default_rng(s)) for s in (1, 1, 2))
-    assert (a == b).all() and (a != c).any() and (batch == before).all() and a.dtype == np.uint8
-
-
-# -- what is shown and measured ---------------------------------------------------------------------------------------
+# -- what is measured and shown -------------------------------------------------------------------
 
 
 def test_purple_excess():
@@ -638,3 +441,9 @@ def test_grid():
         show_cells([x[0]] * 5, [0, 1, 0, 1])
     with pytest.raises(ValueError, match="5 images but 2 titles"):
         show_cells([x[0]] * 5, titles=["a", "b"])
+
+
+def test_images_need_no_keras():
+    code = "import sys, malaria_nb.images; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"tensorflow", "keras", "matplotlib"} & set(done.stdout.split())

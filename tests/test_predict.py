@@ -1,4 +1,4 @@
-"""The compact model and `malaria-nb predict`: right scores, nothing heavy, no file lost or half written."""
+"""The compact model and `malaria-nb predict`: right scores, nothing heavy, no file lost."""
 
 import csv
 import os
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from malaria_nb import cli, compact
+from malaria_nb import cli, predict
 from malaria_nb.cli import main
 from malaria_nb.predict import (
     MODEL,
@@ -114,7 +114,7 @@ def interpreter(images):  # the whole of LiteRT's own way, one image at a time
 @pytest.mark.parametrize("n", [1, 64, 65])
 def test_scores_are_the_interpreters_own_whatever_the_batch(n, model):
     images = [cell(*RNG.integers(20, 90, 2), dark=i % 2) for i in range(n)]
-    score, evidence = model.predict(images)
+    score, evidence = model.evidence(images)
     wanted, maps = interpreter(images)
     assert (
         score.shape == (n,)
@@ -127,21 +127,21 @@ def test_scores_are_the_interpreters_own_whatever_the_batch(n, model):
 
 
 def test_logit_is_the_mean_of_the_evidence(model):
-    score, evidence = model.predict([cell(), cell(dark=False), cell(30)])
+    score, evidence = model.evidence([cell(), cell(dark=False), cell(30)])
     np.testing.assert_allclose(1 / (1 + np.exp(-evidence.mean((1, 2)))), score, atol=1e-6)
 
 
 def test_more_threads_give_the_same(model):
     images = RNG.integers(0, 256, (70, 40, 40, 3), np.uint8)
-    for a, b in zip(model.predict(images), CompactModel(threads=2).predict(images)):
+    for a, b in zip(model.evidence(images), CompactModel(threads=2).evidence(images)):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 def test_colours_are_read_as_rgb(model, tmp_path):
-    score, evidence = model.predict([cell()])
+    score, evidence = model.evidence([cell()])
     (found,) = predict_files([save(tmp_path / "a.png", cell())], model)
     np.testing.assert_array_equal(found.evidence, evidence[0])
-    assert not np.array_equal(evidence, model.predict([cell()[..., ::-1]])[1]), (
+    assert not np.array_equal(evidence, model.evidence([cell()[..., ::-1]])[1]), (
         "the test must see a swap of channels"
     )
 
@@ -157,7 +157,7 @@ def test_colours_are_read_as_rgb(model, tmp_path):
 )
 def test_what_is_no_image_is_told(image, model):
     with pytest.raises(ValueError, match="give RGB uint8"):
-        model.predict([image])
+        model.evidence([image])
 
 
 @pytest.mark.parametrize("at", [0, 0.5, -1])
@@ -177,22 +177,58 @@ def test_a_missing_model_and_a_missing_interpreter_are_told(tmp_path, monkeypatc
         CompactModel()
 
 
+HEAVY = (
+    *("tensorflow", "keras", "pandas", "matplotlib", "sklearn", "scipy", "IPython", "requests"),
+)
+
+
 def test_start_is_light_and_quiet(tmp_path):
     save(tmp_path / "a.png", cell())
-    code = (
-        "import sys; from malaria_nb.cli import main\nstatus = main(['predict', 'a.png', '--csv', 's.csv', '--explain', 'out'])\n"
-        "print(*[m for m in ('tensorflow', 'keras', 'pandas', 'matplotlib', 'sklearn', 'scipy', 'IPython', 'requests') if m in sys.modules])\nsys.exit(status)"
-    )
+    code = f"""
+import sys
+from malaria_nb.cli import main
+
+status = main(["predict", "a.png", "--csv", "s.csv", "--explain", "out"])
+print(*[m for m in {HEAVY} if m in sys.modules])
+sys.exit(status)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr, done.stdout.splitlines()[-1]) == (0, "", "")
     assert "not a medical device" in done.stdout
+
+
+def test_the_module_scores_without_anything_heavy():
+    code = f"""
+import sys
+import numpy as np
+from malaria_nb.predict import CompactModel
+
+CompactModel()([np.zeros((9, 9, 3), np.uint8)])
+print(*[m for m in {HEAVY} if m in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stderr, done.stdout.strip()) == ("", "")
+
+
+def test_it_goes_where_a_function_or_a_keras_model_goes(model, tmp_path):
+    from malaria_nb.external import score_external
+
+    images = [cell(dark=i % 2) for i in range(4)]
+    score = model(images)
+    np.testing.assert_array_equal(model.predict(images, batch_size=2, verbose=0)[:, 0], score)
+    np.testing.assert_array_equal(model.predict_on_batch(images)[:, 0], score)
+    assert model.input_shape == (None, 48, 48, 3)
+    for i, picture in enumerate(images):
+        save(tmp_path / "in" / ("yes" if i % 2 else "no") / f"{i}.png", picture)
+    found = score_external(model, tmp_path / "in", {"yes": 1, "no": 0}, 0.5).predictions
+    np.testing.assert_allclose(np.sort(found["score"]), np.sort(score), atol=1e-6)
 
 
 # ---- pictures
 
 
 def test_kinds_of_pictures(tmp_path, model):
-    for suffix in compact.SUFFIXES:
+    for suffix in predict.SUFFIXES:
         assert read_picture(save(tmp_path / f"a{suffix}", cell())).shape == (60, 60, 3)
     np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), cell())
     grey = cv2.cvtColor(cell(), cv2.COLOR_RGB2GRAY)
@@ -241,15 +277,32 @@ def test_pictures_too_large_for_opencv_are_told(tmp_path):
     import struct
     import zlib
 
-    chunk = lambda kind, data: (
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    )
+    def chunk(kind, data):
+        checksum = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + checksum
+
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
     (tmp_path / "a.png").write_bytes(
         b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"0")) + chunk(b"IEND", b"")
     )
     with pytest.raises(ValueError, match="more pixels"):
         read_picture(tmp_path / "a.png")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")
+def test_a_pipe_or_a_device_named_like_a_picture_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    code = """
+import sys
+from malaria_nb.predict import predict_files
+
+print(*[p.problem for p in predict_files(sys.argv[1:])], sep="\\n")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.splitlines() == ["not a file: a folder, a pipe or a device"] * 2
 
 
 @pytest.mark.parametrize("side", [1, 5000])
@@ -277,14 +330,14 @@ def test_pictures_the_model_does_not_know(tmp_path, model):
         save(tmp_path / "cell.png", cell()),
         save(tmp_path / "grey.png", cv2.cvtColor(cell(), cv2.COLOR_RGB2GRAY)),
     )
-    problems = lambda cut_out: [
-        p.problem.split(",")[0] for p in predict_files([tmp_path], model, cut_out)
-    ]
-    assert problems(False) == ["not a cell on black ground", "", "no colour"] and problems(
-        True
-    ) == ["", "", "no colour"]
+
+    def problems(cut_out):
+        return [p.problem.split(",")[0] for p in predict_files([tmp_path], model, cut_out)]
+
+    assert problems(False) == ["not a cell on black ground", "", "no colour"]
+    assert problems(True) == ["", "", "no colour"]
     assert [p.score for p in predict_files([tmp_path / "cell.png"], model, True)] == [
-        model.predict([cell()])[0][0]
+        model([cell()])[0]
     ], "a cell on black must stay as it is"
 
 
@@ -311,7 +364,7 @@ def test_folders_are_searched_in_order_and_nothing_twice(folder):
 
 def test_thousands_are_not_held_in_memory(tmp_path, model, monkeypatch):
     files = [tmp_path / f"{i}.png" for i in range(400)]
-    monkeypatch.setattr(compact, "find_pictures", lambda paths: [(f, f.name, "") for f in files])
+    monkeypatch.setattr(predict, "find_pictures", lambda paths: [(f, f.name, "") for f in files])
     read, lock = [], threading.Lock()
 
     def picture(file, cut_out):
@@ -319,23 +372,23 @@ def test_thousands_are_not_held_in_memory(tmp_path, model, monkeypatch):
             read.append(file)
         return cell(20)
 
-    monkeypatch.setattr(compact, "cell_picture", picture)
+    monkeypatch.setattr(predict, "cell_picture", picture)
     found = predict_files([tmp_path], model)
     next(found)
     time.sleep(0.5)  # for threads that would read on
-    assert len(read) <= 4 * compact._BATCH
+    assert len(read) <= 4 * predict._BATCH
     assert [p.file for p in found] == files[1:]
 
 
 def test_who_stops_early_stops_the_reading(tmp_path, model, monkeypatch):
     monkeypatch.setattr(
-        compact,
+        predict,
         "find_pictures",
         lambda paths: [(tmp_path / f"{i}.png", "", "") for i in range(400)],
     )
     read = []
     monkeypatch.setattr(
-        compact,
+        predict,
         "cell_picture",
         lambda file, cut_out: (time.sleep(0.005), read.append(file), cell(20))[-1],
     )
@@ -387,7 +440,7 @@ def test_status_lines_and_csv(folder, capsys):
 
 
 def test_threshold_is_an_alarm_from_there_on(folder, model, capsys):
-    score = model.predict([cell()])[0][0]
+    score = model([cell()])[0]
     for threshold, called in (
         (score, "parasitized"),
         (np.nextafter(score, np.float32(1)), "uninfected"),
@@ -470,8 +523,8 @@ def test_drawings_tell_for_from_against_without_colour(model):
     signs = np.array([[4.0, -4], [-4, 4]])
     drawn = draw_evidence(cell(), signs, 0.5, side=200)
     grey = cv2.cvtColor(drawn, cv2.COLOR_RGB2GRAY)[:200, 212:]
-    middle = lambda i, j: grey[50 + 100 * i, 50 + 100 * j]
-    assert [middle(i, j) for i in (0, 1) for j in (0, 1)] == [0, 255, 255, 0]
+    middles = grey[50:200:100, 50:200:100]
+    assert middles.tolist() == [[0, 255], [255, 0]]
     assert (grey[20:80, 50] < 20).sum() > 30 > (grey[20:80, 150] > 240).sum(), (
         "+ has a stroke upwards, - has none"
     )
@@ -516,7 +569,18 @@ def test_bad_files_make_one_line_each(folder):
 def test_a_reader_who_leaves_is_no_error(tmp_path):
     for i in range(300):
         save(tmp_path / "in" / f"{i}.png", cell(20))
-    slow = "import sys, time; from malaria_nb import cli; one = cli._shown\ndef _(x): time.sleep(.01); return one(x)*200\ncli._shown = _; sys.exit(cli.main())"
+    slow = """
+import sys, time
+from malaria_nb import cli
+shown = cli._shown
+
+def slowly(x):
+    time.sleep(0.01)
+    return shown(x) * 200
+
+cli._shown = slowly
+sys.exit(cli.main())
+"""
     running = subprocess.Popen(
         [sys.executable, "-c", slow, "predict", "in", "--csv", "s.csv"],
         stdout=subprocess.PIPE,
@@ -534,7 +598,21 @@ def test_a_reader_who_leaves_is_no_error(tmp_path):
 def test_ctrl_c_is_one_line_and_no_csv(tmp_path):
     for i in range(100):
         save(tmp_path / "in" / f"{i}.png", cell(20))
-    slow = "import sys, time; from malaria_nb import cli; one = cli._shown\ndef _(x): print('.', flush=True); time.sleep(.1); return one(x)\ncli._shown = _; sys.exit(cli.main())"
+    # a job in the background ignores SIGINT, and so does its child unless it asks for it
+    slow = """
+import signal, sys, time
+from malaria_nb import cli
+signal.signal(signal.SIGINT, signal.default_int_handler)
+shown = cli._shown
+
+def slowly(x):
+    print(".", flush=True)
+    time.sleep(0.1)
+    return shown(x)
+
+cli._shown = slowly
+sys.exit(cli.main())
+"""
     running = subprocess.Popen(
         [sys.executable, "-c", slow, "predict", "in", "--csv", "s.csv"],
         stdout=subprocess.PIPE,

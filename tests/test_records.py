@@ -147,6 +147,7 @@ def child(home):
     )
 
 
+@pytest.mark.slow
 def test_ten_kills_change_nothing(tmp_path):
     began = time.monotonic()
     expected, error = child(tmp_path / "undisturbed").communicate(timeout=300)

@@ -1,4 +1,4 @@
-"""What would spoil chapter 90: cells that differ between runs, masks that lie, half-drawn folders."""
+"""What would spoil drawn cells: runs that differ, masks that lie, half-drawn folders."""
 
 import hashlib
 import json
@@ -24,6 +24,13 @@ def digest(root):
     ).hexdigest()
 
 
+def drawing(root):
+    "A command that draws the cells in a process of its own."
+    code = "import sys; from malaria_nb.synthetic import synthetic_cells; "
+    code += f"synthetic_cells(sys.argv[1], {N}, masks=True)"
+    return [sys.executable, "-c", code, root]
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     return synthetic_cells(tmp_path_factory.mktemp("drawn") / "cells", N, masks=True)
@@ -38,7 +45,7 @@ def drawn():
     ]
 
 
-# -- the same seed gives the same bytes -------------------------------------------------------------------------------
+# -- the same seed gives the same bytes -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -49,8 +56,7 @@ def test_same_seed_same_bytes(root, tmp_path, workers):
 
 
 def test_same_bytes_in_another_process(root, tmp_path):
-    code = f"from malaria_nb.synthetic import synthetic_cells; synthetic_cells({str(tmp_path / 'again')!r}, {N}, masks=True)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run(drawing(tmp_path / "again"), check=True)
     assert digest(tmp_path / "again") == digest(root)
 
 
@@ -70,20 +76,16 @@ def test_another_seed_gives_other_cells(root, tmp_path):
 
 
 def test_the_drawing_is_the_one_that_its_number_stands_for():
-    "If this fails, the same seed gives other pictures: raise DRAWING, so that caches are drawn anew, and renew the values."
+    "If this fails, the same seed gives other pictures: raise DRAWING, and renew the values."
     rgb, mask = draw_cell(7, True)
-    assert (synthetic.DRAWING, rgb.shape, int(mask.sum())) == (
-        DRAWING_7[0],
-        DRAWING_7[1],
-        DRAWING_7[2],
-    )
+    assert (synthetic.DRAWING, rgb.shape, int(mask.sum())) == DRAWING_7[:3]
     np.testing.assert_allclose(rgb.reshape(-1, 3).mean(0), DRAWING_7[3], atol=0.05)
 
 
 DRAWING_7 = (3, (123, 135, 3), 1303, (130.22, 95.61, 103.25))
 
 
-# -- like the official archive ----------------------------------------------------------------------------------------
+# -- like the official archive --------------------------------------------------------------------
 
 
 def test_archive_is_indexed_and_clean(root):
@@ -120,7 +122,7 @@ def test_cells_of_a_photograph_share_their_look():
     assert {len(x) for x in looks.values()} == {1}
 
 
-# -- one cell ---------------------------------------------------------------------------------------------------------
+# -- one cell -------------------------------------------------------------------------------------
 
 
 def test_sizes_are_those_of_the_archive(drawn):
@@ -170,7 +172,7 @@ def test_written_masks_are_those_of_the_cells(root):
         )
 
 
-# -- written whole or not at all --------------------------------------------------------------------------------------
+# -- written whole or not at all ------------------------------------------------------------------
 
 
 def test_a_second_call_draws_nothing(root, monkeypatch):
@@ -210,8 +212,7 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path, what):
 
 
 def test_two_processes_end_with_one_good_folder(root, tmp_path):
-    code = f"from malaria_nb.synthetic import synthetic_cells; synthetic_cells({str(tmp_path / 'cells')!r}, {N}, masks=True)"
-    both = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    both = [subprocess.Popen(drawing(tmp_path / "cells")) for _ in range(2)]
     assert [p.wait(60) for p in both] == [0, 0]
     assert digest(tmp_path / "cells") == digest(root)
 

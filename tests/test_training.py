@@ -1,246 +1,74 @@
-"What would spoil a training: a killed process, a cut file, a full disk, another training's folder, a loss that is NaN."
-
-import errno
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
+"What would spoil chapter 04: scores that belong to other cells, or that a new cell cannot have."
 
 import numpy as np
 import pandas as pd
 import pytest
 
-TINY = """
-import sys, numpy as np, keras
-from malaria_nb.images import Batches
-from malaria_nb.training import compile_model, fit, set_seed
-
-def batches():
-    rng = np.random.default_rng(0)
-    label = np.arange(640) % 2
-    x = (rng.integers(0, 200, (640, 12, 12, 3)) + 10*label[:, None, None, None]).astype("uint8")
-    augment = lambda x, rng: x[:, ::rng.choice([-1, 1])]
-    train = Batches(x, label, np.arange(512), 16, shuffle=True, augment=augment)
-    return train, Batches(x, label, np.arange(512, 640), 64)
-
-def model(optimizer="adam", units=8):
-    layers = keras.layers
-    m = keras.Sequential([keras.Input((12, 12, 3)), layers.Rescaling(1/255), layers.Conv2D(4, 3),
-                          layers.BatchNormalization(), layers.Flatten(), layers.Dropout(.3),
-                          layers.Dense(units, "relu"), layers.Dense(1, "sigmoid")])
-    return compile_model(m, optimizer, 3e-3)
-"""
-CHILD = (
-    TINY
-    + """
-set_seed(7, deterministic=True)
-m = model()
-history = fit(m, *batches(), 10, sys.argv[1] if sys.argv[1:] else None, patience=9, plateau=1, progress=False)
-sys.stdout.write(history.drop(columns="seconds").to_json(double_precision=15) + repr(history.attrs))
-sys.stdout.write("".join(w.tobytes().hex() for w in m.get_weights()))
-"""
-)
-
-
-def child(*args):
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD, *args], stdout=pipe, stderr=pipe, text=True
-    )
-
-
-def epochs_in(folder):
-    try:
-        return len((folder / "history.csv").read_text().splitlines()) - 1
-    except FileNotFoundError:
-        return 0
-
-
-def test_killed_training_ends_as_an_undisturbed_one(tmp_path):
-    undisturbed, folder, seed = child(), tmp_path / "fit", random.randrange(1000)
-    chance = random.Random(seed)
-    for after in (0, chance.randint(2, 6)):  # once before or in the first epochs' files, once later
-        p = child(str(folder))
-        while p.poll() is None and not (
-            (folder / "training.json").exists() and epochs_in(folder) >= after
-        ):
-            time.sleep(0.005)
-        time.sleep(chance.random() * 0.3)
-        p.send_signal(signal.SIGKILL)
-        p.communicate()
-    before = epochs_in(folder)
-    resumed, error = child(str(folder)).communicate(timeout=300)
-    expected, _ = undisturbed.communicate(timeout=300)
-    assert expected and resumed == expected, (
-        f"seed {seed}, resumed after epoch {before}\n{error[-2000:]}"
-    )
-    kept = {p.name for p in folder.iterdir()} - {"lock", "history.csv", "training.json"}
-    assert len(kept) <= 2 and all(n.startswith("epoch-") and ".part" not in n for n in kept)
+from malaria_nb.predict import CompactModel
+from malaria_nb.training import compile_model, predict_cells
 
 
 @pytest.fixture(scope="module")
-def tiny():
-    names = {}
-    exec(TINY, names)
-    return type("Tiny", (), {k: staticmethod(v) for k, v in names.items() if callable(v)})
-
-
-@pytest.fixture(scope="module")
-def finished(tiny, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("finished")
-    tiny.set_seed(7)
-    m = tiny.model()
-    return folder, m, tiny.fit(m, *tiny.batches(), 4, folder, patience=None, progress=False)
-
-
-def copy(folder, to):
-    import shutil
-
-    return shutil.copytree(folder, to / "copy")
-
-
-def test_finished_folder_reads_no_batch(tiny, finished):
-    folder, trained, history = finished
-    train, valid = tiny.batches()
-    train.images = valid.images = None  # any access fails
-    m = tiny.model()
-    again = tiny.fit(m, train, valid, 4, folder, patience=None, progress=False)
-    pd.testing.assert_frame_equal(again, history, check_exact=True)
-    assert again.attrs == history.attrs
-    for a, b in zip(m.get_weights(), trained.get_weights()):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_file_cut_short_is_noticed(tiny, finished, tmp_path):
-    folder, _, history = finished
-    folder = copy(folder, tmp_path)
-    last = folder / "epoch-004.npz"
-    last.write_bytes(last.read_bytes()[:1000])
-    again = tiny.fit(tiny.model(), *tiny.batches(), 4, folder, patience=None, progress=False)
-    assert len(again) == 4 and last.stat().st_size > 1000
-    np.testing.assert_allclose(again["loss"], history["loss"], rtol=1e-3)
-
-
-def test_full_disk_leaves_the_epochs_before(tiny, finished, tmp_path, monkeypatch):
-    folder = copy(finished[0], tmp_path)
-    before = sorted(p.name for p in folder.iterdir())
-
-    def full(file, *arrays):
-        file.write_bytes(b"PK half a file")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
-
-    with monkeypatch.context() as m:
-        m.setattr(np, "savez", full)
-        with pytest.raises(OSError, match="No space left"):
-            tiny.fit(tiny.model(), *tiny.batches(), 5, folder, patience=None, progress=False)
-    assert sorted(p.name for p in folder.iterdir()) == before
-
-
-@pytest.mark.parametrize(
-    "change, says",
-    [
-        (dict(optimizer="rmsprop"), "optimizer was Adam and is RMSprop"),
-        (dict(units=9), "weights was"),
-    ],
-)
-def test_another_training_is_refused(tiny, finished, change, says):
-    with pytest.raises(ValueError, match=f"another training.*{says}"):
-        tiny.fit(tiny.model(**change), *tiny.batches(), 4, finished[0])
-
-
-def test_other_cells_are_refused(tiny, finished):
-    train, valid = tiny.batches()
-    train.rows = train.rows[:500]
-    with pytest.raises(ValueError, match="another training.*cells was"):
-        tiny.fit(tiny.model(), train, valid, 4, finished[0])
-
-
-def test_folder_that_cannot_be_written(tiny, tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OSError, match="choose another folder"):
-        tiny.fit(tiny.model(), *tiny.batches(), 1, tmp_path / "file" / "fit")
-
-
-def test_loss_that_is_not_a_number_stops_and_is_not_kept(tiny, tmp_path):
-    m = tiny.model()
-    m.optimizer.learning_rate = 1e30
-    with pytest.raises(ValueError, match=r"epoch 1 .*nan.*learning rate below 1e\+30"):
-        tiny.fit(m, *tiny.batches(), 2, tmp_path / "fit", progress=False)
-    assert epochs_in(tmp_path / "fit") == 0
-
-
-@pytest.mark.parametrize(
-    "wrong", [dict(epochs=0), dict(epochs=1, patience=0), dict(epochs=1, plateau=0)]
-)
-def test_numbers_below_one(tiny, wrong):
-    with pytest.raises(ValueError, match="use 1 or more"):
-        tiny.fit(tiny.model(), *tiny.batches(), **wrong)
-
-
-def test_saved_model(tiny, finished, tmp_path):
-    from malaria_nb.fitting import load_model, save_model
-
-    _, m, _ = finished
-    save_model(m, tmp_path / "new" / "m.keras")
-    assert [p.name for p in (tmp_path / "new").iterdir()] == ["m.keras"]
-    x = tiny.batches()[1][0][0]
-    np.testing.assert_array_equal(
-        load_model(tmp_path / "new" / "m.keras").predict(x, verbose=0), m.predict(x, verbose=0)
-    )
-    (tmp_path / "cut.keras").write_bytes((tmp_path / "new" / "m.keras").read_bytes()[:500])
-    with pytest.raises(ValueError, match="isn't a whole .keras file"):
-        load_model(tmp_path / "cut.keras")
-
-
-def test_model_file_with_code_is_refused(tmp_path):
+def model():
     import keras
 
-    from malaria_nb.fitting import load_model, save_model
-
-    m = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: 2 * x)])
-    save_model(m, tmp_path / "code.keras")
-    with pytest.raises(ValueError, match="safe|unsafe"):
-        load_model(tmp_path / "code.keras")
+    keras.utils.set_random_seed(1)
+    return keras.Sequential([keras.Input((5,)), keras.layers.Dense(1, "sigmoid")])
 
 
-def test_predictions_keep_the_order_of_rows(tiny, finished):
-    from malaria_nb.training import predict_cells
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).normal(size=(40, 5)).astype("float32")
 
-    _, m, _ = finished
-    x, label = tiny.batches()[0].images, np.arange(640) % 2
-    cells = pd.DataFrame(
-        dict(
-            file=[f"{i:03d}.png" for i in range(640)],
-            label=label,
-            patient="C1",
-            smear="C1P1",
-            photo="p",
-            split="test",
-        )
+
+def table(n=40):
+    return pd.DataFrame(
+        {
+            "file": [f"{i:03d}.png" for i in range(n)],
+            "label": np.arange(n) % 2,
+            "patient": "C1",
+            "smear": "C1P1",
+            "photo": "p",
+            "split": "test",
+        }
     )
-    rows = np.array([630, 2, 300])
-    table = predict_cells(m, x, cells, rows, batch=2)
-    assert list(table) == ["file", "patient", "smear", "label", "score", "split"]
-    assert list(table["file"]) == ["630.png", "002.png", "300.png"]
-    np.testing.assert_allclose(table["score"], m.predict(x[rows], verbose=0)[:, 0], rtol=1e-5)
-    with pytest.raises(ValueError, match="640 images but 639 cells"):
-        predict_cells(m, x, cells[1:])
 
 
-def test_last_epoch_is_kept_when_asked_for(tiny, tmp_path):
-    fit = lambda m, keep: tiny.fit(
-        m, *tiny.batches(), 4, tmp_path / "fit", patience=None, progress=False, keep=keep
-    )
-    tiny.set_seed(7)
-    last = tiny.model()
-    history = fit(last, "last")
-    again, best = tiny.model(), tiny.model()
-    fit(again, "last")  # a finished folder, opened
-    fit(best, "best")
-    same = lambda a, b: all((x == y).all() for x, y in zip(a.get_weights(), b.get_weights()))
-    assert same(again, last)
-    assert same(best, last) == (history.attrs["best_epoch"] == 4)
-    with pytest.raises(ValueError, match="'best' or 'last'"):
-        fit(last, "first")
+def test_predictions_keep_the_order_of_rows(model, images):
+    rows = np.array([30, 2, 13])
+    found = predict_cells(model, images, table(), rows, batch_size=2)
+    assert list(found) == ["file", "patient", "smear", "label", "score", "split"]
+    assert list(found["file"]) == ["030.png", "002.png", "013.png"]
+    np.testing.assert_allclose(found["score"], model.predict(images[rows], verbose=0)[:, 0])
+
+
+@pytest.mark.parametrize("columns", [["file"], ["file", "label"], ["file", "split", "patient"]])
+def test_new_cells_need_nothing_but_a_file_name(model, images, columns):
+    found = predict_cells(model, images, table()[columns])
+    assert set(found) == {*columns, "score"} and found["score"].between(0, 1).all()
+    known = predict_cells(model, images, table())
+    pd.testing.assert_series_equal(found["score"], known["score"])
+
+
+def test_a_function_scores_as_well_as_a_network():
+    cells = np.random.default_rng(0).integers(0, 256, (3, 60, 60, 3), dtype="uint8")
+    compact = CompactModel()
+    found = predict_cells(compact, cells, table(3)[["file"]], [2, 0])
+    np.testing.assert_allclose(found["score"], compact(cells)[[2, 0]], atol=1e-6)
+
+
+def test_images_and_cells_that_do_not_pair_are_refused(model, images):
+    with pytest.raises(ValueError, match="40 images but 39 cells"):
+        predict_cells(model, images, table()[1:])
+    with pytest.raises(ValueError, match="its column `file`"):
+        predict_cells(model, images, table().drop(columns="file"))
+
+
+def test_scores_that_are_no_numbers_are_refused(images):
+    with pytest.raises(ValueError, match="2 of 3 scores are NaN"):
+        predict_cells(lambda x: [0.5, np.nan, np.nan], images[:3], table(3))
+
+
+def test_an_unknown_optimizer_is_refused(model):
+    with pytest.raises(ValueError, match="'adam', 'adamw', 'rmsprop'"):
+        compile_model(model, "adm")

@@ -95,9 +95,16 @@ def core(wheel, tmp_path_factory):
     folder = tmp_path_factory.mktemp("core")
     sh(sys.executable, "-m", "venv", folder / "env", cwd=folder)
     programs = folder / "env" / ("Scripts" if sys.platform == "win32" else "bin")
-    pip = (programs / "python", "-m", "pip", "install", "--quiet", "-c", ROOT / "requirements.lock")
-    sh(*pip, wheel, cwd=folder)
-    home = {"MALARIA_NB_HOME": str(folder / "home"), "HOME": str(folder), "PATH": "/usr/bin:/bin"}
+    # -I: a PYTHONPATH that leads to the clone would count as installed
+    pip = (programs / "python", "-I", "-m", "pip", "install", "--quiet")
+    sh(*pip, "-c", ROOT / "requirements.lock", wheel, cwd=folder)
+    (folder / "records").mkdir()
+    home = {
+        "MALARIA_NB_HOME": str(folder / "home"),
+        "MALARIA_NB_RECORDS": str(folder / "records"),
+        "HOME": str(folder),
+        "PATH": "/usr/bin:/bin",
+    }
     return programs, folder, home
 
 
@@ -159,14 +166,14 @@ def test_every_module_imports_or_names_its_extra(python):
 
 
 @pytest.mark.slow
-def test_use_the_library_works_in_the_core(core):
+def test_use_the_library_works_in_the_core(core, tmp_path):
     page = runpy.run_path(str(ROOT / "tests" / "test_use_the_library.py"))
-    programs, folder, home = core
+    programs, _, home = core
     blocks = {title: block + page["HOLDS"][title] for title, block in page["SECTIONS"].items()}
     done = subprocess.run(
         [programs / "python", "-c", page["RUNNER"]],
         input=json.dumps(blocks),
-        cwd=folder,
+        cwd=tmp_path,
         env=home,
         capture_output=True,
         text=True,

@@ -87,50 +87,51 @@ def reference(module: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _words(node) -> str:
+def _words(node, known: dict[str, ast.AST]) -> str:
     "Return a string in the code, with … for what is filled in."
+    if isinstance(node, ast.Name) and node.id in known:
+        return _words(known[node.id], {})
     if isinstance(node, ast.Constant):
         return str(node.value)
     if isinstance(node, ast.JoinedStr):
-        return "".join(_words(v) if isinstance(v, ast.Constant) else "…" for v in node.values)
+        parts = (v if isinstance(v, ast.Constant) else None for v in node.values)
+        return "".join("…" if v is None else str(v.value) for v in parts)
     if isinstance(node, ast.IfExp):
-        return " or ".join(filter(None, (_words(node.body), _words(node.orelse))))
+        return " or ".join(filter(None, (_words(n, known) for n in (node.body, node.orelse))))
     if isinstance(node, ast.BinOp):
-        return _words(node.left) + _words(node.right)
+        return _words(node.left, known) + _words(node.right, known)
     return "…"
+
+
+def _complaints(function: ast.FunctionDef) -> list[list[str]]:  # topic, status, found, mend
+    "Read from one of the doctor's checks what it can complain of."
+    topic, known, rows = "a package", {}, []
+    nodes = [n for n in ast.walk(function) if isinstance(n, (ast.Assign, ast.Call))]
+    for node in sorted(nodes, key=lambda n: (n.lineno, n.col_offset)):
+        if isinstance(node, ast.Assign):
+            if isinstance(node.targets[0], ast.Name):
+                known[node.targets[0].id] = node.value
+            continue
+        name, args = getattr(node.func, "id", ""), node.args
+        if name not in ("Check", "say", "partial"):
+            continue
+        if name != "say" and isinstance(args[name == "partial"], ast.Constant):
+            topic = args[name == "partial"].value
+        if name != "partial":
+            says = [_words(a, known) for a in args][name == "Check" :]
+            if len(says) == 3 and says[0] != "OK" and re.search(r"\w{4}", says[2]):
+                rows.append([topic, *says])
+    return rows
 
 
 def doctor_says() -> str:
     "Return a table of all that `malaria-nb doctor` can complain of, read from its code."
-    rows = []
-    for function in ast.parse((ROOT / "malaria_nb" / "cli.py").read_text("utf-8")).body:
-        if not (isinstance(function, ast.FunctionDef) and function.name.startswith("_check_")):
-            continue
-        calls = [
-            n
-            for n in ast.walk(function)
-            if isinstance(n, ast.Call) and getattr(n.func, "id", "") in ("Check", "say")
-        ]
-        topic = next(
-            (
-                _words(c.args[0])
-                for c in calls
-                if c.func.id == "Check" and isinstance(c.args[0], ast.Constant)
-            ),
-            "a package",
-        )
-        for c in calls:
-            args = [_words(a) for a in c.args][c.func.id == "Check" :]
-            if len(args) == 3 and args[0] != "OK" and re.search(r"\w{4}", args[2]):
-                rows.append([topic, args[0], *args[1:]])
     lines = ["| what | | it says | what mends it |", "|---|---|---|---|"]
-    return (
-        "\n".join(
-            lines
-            + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-        )
-        + "\n"
-    )
+    for function in ast.parse((ROOT / "malaria_nb" / "doctor.py").read_text("utf-8")).body:
+        if isinstance(function, ast.FunctionDef) and function.name.startswith("_check_"):
+            for row in _complaints(function):
+                lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def tree(*entries: str, caption: str) -> str:

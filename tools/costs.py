@@ -19,7 +19,7 @@ from pathlib import Path
 
 from malaria_nb.archive import SIZE
 from malaria_nb.notebooks import find_chapters
-from malaria_nb.settings import home
+from malaria_nb.settings import read_settings
 
 NBS = Path(__file__).resolve().parents[1] / "nbs"
 COSTS = re.compile(r"(?<=^COSTS = \{\n).*?(?=^\})", re.M | re.S)
@@ -99,13 +99,11 @@ def main(weights: str, only: list[str]):
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         (folder / "home").mkdir()
-        (folder / "home" / "nih").symlink_to(home() / "nih")
-        measured = {
-            path.stem: timed(path.stem, folder, weights)
-            if path.stem in (only or [path.stem])
-            else known[path.stem]
-            for path in find_chapters(NBS)
-        }
+        (folder / "home" / "nih").symlink_to(read_settings().home / "nih")
+        measured = {}
+        for name in (path.stem for path in find_chapters(NBS)):
+            again = not only or name in only or name not in known
+            measured[name] = timed(name, folder, weights) if again else known[name]
     rewrite("93_course", COSTS, table(measured))
     subprocess.run([Path(sys.executable).parent / "nbdev_export"], cwd=NBS.parent, check=True)
     says = (

@@ -25,17 +25,21 @@ import numpy as np
 import requests
 from filelock import FileLock
 
-from malaria_nb.settings import home
+from malaria_nb.settings import read_settings
 from malaria_nb.synthetic import draw_cell, draw_field
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, OUT = ROOT / "docs" / "demo", ROOT / "_docs" / "html" / "demo"
 MODEL = ROOT / "malaria_nb" / "compact.tflite"
-PACKAGES = {  # exact versions, with the registry's SHA-512; the wasm is too large for the repository
-    "@litertjs/core@2.5.3": "PlGmbMOq9WitX7FO0jhbdJw9GthatsyuCQXjTt/wJZo0FLaw48q4tz8IwqgqCIkviYGr9OFDL1kCnN4nzWoyJQ==",
-    "@techstark/opencv-js@5.0.0-release.1": "PIm+eB0MFtieXoNC2GRao0dv/02sehG+Nv2nSW5D6pQm6J/4WqvDHm0RyoqOmGYQm67jdGiaOdIeTShCY3PIUg==",
+# exact versions, with the registry's SHA-512; the wasm is too large for the repository
+PACKAGES = {
+    "@litertjs/core@2.5.3": "PlGmbMOq9WitX7FO0jhbdJw9GthatsyuCQXjTt/wJZo0FLaw48q4tz8IwqgqCIkviYGr"
+    "9OFDL1kCnN4nzWoyJQ==",
+    "@techstark/opencv-js@5.0.0-release.1": "PIm+eB0MFtieXoNC2GRao0dv/02sehG+Nv2nSW5D6pQm6J/4WqvD"
+    "Hm0RyoqOmGYQm67jdGiaOdIeTShCY3PIUg==",
 }
-WASM = "package/wasm/litert_wasm_compat_internal"  # one thread and no relaxed SIMD: every browser, and the same sums in each
+# one thread and no relaxed SIMD: every browser, and the same sums in each
+WASM = "package/wasm/litert_wasm_compat_internal"
 
 
 class CantBuild(Exception):
@@ -43,12 +47,13 @@ class CantBuild(Exception):
 
 
 def pack(package: str) -> bytes:  # the tarball
-    "Get a package from the npm registry that is set up here, by npm, or without it from the one npm_config_registry names."
+    "Get a package by npm, or without it from the registry that npm_config_registry names."
     name, _, version = package.rpartition("@")
     registry, npm = os.environ.get("npm_config_registry"), shutil.which("npm")
     if not npm and not registry:
         raise CantBuild(
-            f"{package} comes from an npm registry: install npm (apt-get install npm), or let npm_config_registry name a registry"
+            f"{package} comes from an npm registry: install npm (apt-get install npm), "
+            "or let npm_config_registry name a registry"
         )
     try:
         if not npm:
@@ -78,18 +83,20 @@ def pack(package: str) -> bytes:  # the tarball
         ) from None
 
 
-def unpacked(package: str) -> dict[str, bytes]:  # file in the package: its bytes
-    "Return a pinned package's files; it is fetched once, and checked each time."
-    file = home() / "npm" / f"{package.replace('/', '-')}.tgz"
-    good = lambda data: (
-        base64.b64encode(hashlib.sha512(data).digest()).decode() == PACKAGES[package]
-    )
+def pinned(package: str, data: bytes) -> bool:
+    "Tell whether these bytes are the package that was pinned."
+    return base64.b64encode(hashlib.sha512(data).digest()).decode() == PACKAGES[package]
+
+
+def unpacked(package: str, folder: Path) -> dict[str, bytes]:  # file in the package: its bytes
+    "Return a pinned package's files; it is fetched once into `folder`, and checked each time."
+    file = folder / f"{package.replace('/', '-')}.tgz"
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{file}.lock"):
         data = file.read_bytes() if file.exists() else b""
-        if not good(data):
+        if not pinned(package, data):
             data = pack(package)
-            if not good(data):
+            if not pinned(package, data):
                 raise CantBuild(
                     f"{package}: what came is not what was pinned (SHA-512); nothing of it was kept"
                 )
@@ -101,7 +108,7 @@ def unpacked(package: str) -> dict[str, bytes]:  # file in the package: its byte
 
 
 def classic(module: bytes) -> str:
-    "Turn LiteRT's module into a plain script, which a page opened from disk may load, and let it take the wasm from memory."
+    "Turn LiteRT's module into a plain script, which a page on disk may load, wasm from memory."
     text = module.decode().partition("//# sourceMappingURL")[0]
     for old, new in (
         ('import { createWasmLib } from "@litertjs/wasm-utils";', ""),
@@ -112,7 +119,10 @@ def classic(module: bytes) -> str:
         )
         text = text.replace(old, new)
     body, _, names = text.rpartition("\nexport {")
-    made = "const createWasmLib = async lib => new lib(await ModuleFactory({wasmBinary: self.LITERT_WASM, printErr: console.debug}));"
+    made = (
+        "const createWasmLib = async lib => new lib(await ModuleFactory("
+        "{wasmBinary: self.LITERT_WASM, printErr: console.debug}));"
+    )
     return f"(() => {{\n{made}\n{body}\nself.LiteRT = {{{names.strip().rstrip(';')};\n}})();\n"
 
 
@@ -141,7 +151,8 @@ def build(out: Path):
     "Write the page and everything it needs into `out`; raise `CantBuild` when a part can't be had."
     if not MODEL.exists():
         raise CantBuild(f"{MODEL.relative_to(ROOT)} is missing: the page has no model to run")
-    litert, opencv = map(unpacked, PACKAGES)
+    npm = read_settings().home / "npm"
+    litert, opencv = (unpacked(package, npm) for package in PACKAGES)
     out.mkdir(parents=True, exist_ok=True)
     for file in PAGE.iterdir():
         shutil.copy(file, out)
@@ -150,14 +161,14 @@ def build(out: Path):
     )
     (out / "opencv.js").write_bytes(opencv["package/dist/opencv.js"])
     (out / "LICENSE.txt").write_bytes(opencv["package/LICENSE"])  # Apache 2.0, LiteRT's as well
-    colours = (
-        (matplotlib.colormaps["cividis"](range(256))[:, :3] * 255).round().astype(int).tolist()
-    )
+    cividis = matplotlib.colormaps["cividis"](range(256))[:, :3]
+    digest = hashlib.sha256(MODEL.read_bytes()).hexdigest()[:12]
     parts = {
         "wasm": encoded(gzip.compress(litert[f"{WASM}.wasm"], mtime=0)),
         "model": encoded(MODEL.read_bytes()),
-        "colours": colours,
-        "about": f"{MODEL.name}, {MODEL.stat().st_size / 1000:.0f} kB, SHA-256 {hashlib.sha256(MODEL.read_bytes()).hexdigest()[:12]}; {' and '.join(PACKAGES)}",
+        "colours": (cividis * 255).round().astype(int).tolist(),
+        "about": f"{MODEL.name}, {MODEL.stat().st_size / 1000:.0f} kB, SHA-256 {digest}; "
+        + " and ".join(PACKAGES),
     }
     for name, value in {"PARTS": parts, "SAMPLES": samples()}.items():
         (out / f"{name.lower()}.js").write_text(

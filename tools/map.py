@@ -17,7 +17,18 @@ LIBRARY = ROOT / "malaria_nb"
 LAYERS = {
     "settings": ("settings", "files", "process", "figures"),
     "data": (
-        *("fetch", "archive", "png", "audit", "dealing", "dataset", "sample", "cells", "arrays"),
+        *(
+            "fetch",
+            "archive",
+            "png",
+            "audit",
+            "gallery",
+            "dealing",
+            "dataset",
+            "sample",
+            "cells",
+            "arrays",
+        ),
         *("images", "synthetic", "fields"),
     ),
     "models": (
@@ -37,7 +48,9 @@ LAYERS = {
     "evaluation": (
         *("screening", "stats", "evaluation", "charts", "leakage", "calibration", "labels"),
         *("brier", "temperature", "decisions", "conformal", "corrections", "article"),
-        *("explain", "smear", "external"),
+        *("pixels", "shortcuts", "dissect", "attribution", "explain"),
+        *("smear", "quality", "counting", "parasitaemia", "patients"),
+        *("shifts", "doses", "stains", "annotations", "recalibration", "external"),
     ),
     "experiments": (
         *("kinds", "recipes", "device", "plan", "run", "golden", "records", "report", "check"),

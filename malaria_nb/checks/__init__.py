@@ -45,7 +45,7 @@ def called(function: Callable, *args, **kwargs):
 
 
 def array_of(value, shape: tuple, name: str = "your function") -> np.ndarray:
-    "Return a learner's value as an array of floats; raise `Wrong` where it has another shape or isn't of numbers."
+    "Return a learner's value as an array of floats; raise `Wrong` unless it is one, of that shape."
     wanted = "an array of numbers" if shape else "a number"
     try:
         a = np.asarray(value, float)

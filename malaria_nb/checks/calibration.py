@@ -53,21 +53,98 @@ def check_halved(
     extra, missing = set(changing) - truth, truth - set(changing)
     expect(
         not extra,
-        f"{len(extra)} of those that you name cannot change: which ask only for the order of scores, or on which side of 0.5 they are? "
-        "And does something that is found anew move along?",
+        f"{len(extra)} of those that you name cannot change: which ask only for the order of "
+        "scores, or on which side of 0.5 they are? And does something that is found anew move "
+        "along?",
     )
     expect(
         not missing,
-        "of those that you name every one does change, but not all that change are named: look for formulas in which the score stands as a number",
+        "of those that you name every one does change, but not all that change are named: look "
+        "for formulas in which the score stands as a number",
     )
     say_right()
 
 # %% ../../nbs/checks/11_calibration.ipynb #4ba9feb5
+def _fit_two_case_fitted(z, y):
+    from sklearn.linear_model import LogisticRegression
+
+    m = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(z[:, None], y)
+    return np.array([m.coef_[0, 0], m.intercept_[0]])
+
+
+def _fit_two_hint(what, rounded, label, score, mine, logits, truth, inside):
+    "Say what a wrong pair comes from."
+    where = f"{what} fit_two gives a slope of {mine[0]:.3f} and a shift of {mine[1]:.3f}"
+    expect(
+        not rounded or not np.allclose(mine, [1, 0]),
+        f"{where}: the minimum was not found, for the logits of scores 0 and 1 are infinite; "
+        "clip first",
+    )
+    expect(
+        not np.allclose(mine, truth[::-1], atol=0.01),
+        f"{where}: return them in this order: slope, shift",
+    )
+    for away in (1e-2, 1e-3, 1e-4, 1e-5, 1e-9, 1e-10, 1e-12, 1e-15) * rounded:
+        clipped = np.clip(score, away, 1 - away)
+        expect(
+            not np.allclose(
+                mine, _fit_two_case_fitted(np.log(clipped / (1 - clipped)), label), atol=0.001
+            ),
+            f"{where}: that is what scores kept {away:g} away from 0 and 1 give; clip at 1e-7",
+        )
+    expect(
+        not np.allclose(mine, [1 / truth[0], truth[1]], atol=0.01),
+        f"{where}: the slope is what a logit is multiplied by, a temperature is what it is "
+        "divided by",
+    )
+    expect(
+        mine[1] != 0 or abs(truth[1]) < 0.05,
+        f"{where}: with the shift held at 0, that is one number; let both move",
+    )
+    expect(
+        not rounded
+        or not np.allclose(mine, _fit_two_case_fitted(logits[inside], label[inside]), atol=0.01),
+        f"{where}: cells scored exactly 0 or 1 are left out, and they count, too",
+    )
+    expect(
+        False,
+        f"{where}, and another pair has less cross-entropy: is it the cross-entropy that is "
+        "made least, of a line through *logits*? (scikit-learn's penalty must be off: "
+        "C=np.inf)",
+    )
+
+
+def _fit_two_case(fit_two, rng, what, slope, shift, rounded):
+
+    z = rng.normal(0, 3, 1500)
+    label = (rng.random(1500) < 1 / (1 + np.exp(-(slope * z + shift)))).astype(int)
+    score = 1 / (1 + np.exp(-z))
+    if rounded:
+        score = score.round(2)
+    value = called(fit_two, label.copy(), score.copy())
+    expect(
+        isinstance(value, (tuple, list, np.ndarray)) and len(value) == 2,
+        "fit_two returns two numbers, the slope and the shift, in this order",
+    )
+    mine = array_of(value, (2,), "fit_two")
+    expect(
+        np.isfinite(mine).all(),
+        f"{what} fit_two gives {mine[0]:g} and {mine[1]:g}: keep scores away from 0 and 1 "
+        "before you take logits",
+    )
+
+    kept = np.clip(score, 1e-7, 1 - 1e-7)
+    logits = np.log(kept / (1 - kept))
+    truth, inside = _fit_two_case_fitted(logits, label), (score > 0) & (score < 1)
+    if np.allclose(mine, truth, atol=0.01):
+        return
+    _fit_two_hint(what, rounded, label, score, mine, logits, truth, inside)
+
+
 def check_fit_two(
     fit_two: Callable,  # (label, score) -> slope, shift
 ):
     "Check a slope and a shift of logits against scikit-learn's logistic regression."
-    from sklearn.linear_model import LogisticRegression
 
     rng = np.random.default_rng(11)
     for what, slope, shift, rounded in (
@@ -76,62 +153,7 @@ def check_fit_two(
         ("for scores that are not sure enough and lean", 2, -0.7, False),
         ("where some scores are exactly 0 or 1", 0.6, 0.5, True),
     ):
-        z = rng.normal(0, 3, 1500)
-        label = (rng.random(1500) < 1 / (1 + np.exp(-(slope * z + shift)))).astype(int)
-        score = 1 / (1 + np.exp(-z))
-        if rounded:
-            score = score.round(2)
-        value = called(fit_two, label.copy(), score.copy())
-        expect(
-            isinstance(value, (tuple, list, np.ndarray)) and len(value) == 2,
-            "fit_two returns two numbers, the slope and the shift, in this order",
-        )
-        mine = array_of(value, (2,), "fit_two")
-        expect(
-            np.isfinite(mine).all(),
-            f"{what} fit_two gives {mine[0]:g} and {mine[1]:g}: keep scores away from 0 and 1 before you take logits",
-        )
-
-        def fitted(z, y):
-            m = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(z[:, None], y)
-            return np.array([m.coef_[0, 0], m.intercept_[0]])
-
-        kept = np.clip(score, 1e-7, 1 - 1e-7)
-        logits = np.log(kept / (1 - kept))
-        truth, inside = fitted(logits, label), (score > 0) & (score < 1)
-        if np.allclose(mine, truth, atol=0.01):
-            continue
-        where = f"{what} fit_two gives a slope of {mine[0]:.3f} and a shift of {mine[1]:.3f}"
-        expect(
-            not rounded or not np.allclose(mine, [1, 0]),
-            f"{where}: the minimum was not found, for the logits of scores 0 and 1 are infinite; clip first",
-        )
-        expect(
-            not np.allclose(mine, truth[::-1], atol=0.01),
-            f"{where}: return them in this order: slope, shift",
-        )
-        for away in (1e-2, 1e-3, 1e-4, 1e-5, 1e-9, 1e-10, 1e-12, 1e-15) * rounded:
-            clipped = np.clip(score, away, 1 - away)
-            expect(
-                not np.allclose(mine, fitted(np.log(clipped / (1 - clipped)), label), atol=0.001),
-                f"{where}: that is what scores kept {away:g} away from 0 and 1 give; clip at 1e-7",
-            )
-        expect(
-            not np.allclose(mine, [1 / truth[0], truth[1]], atol=0.01),
-            f"{where}: the slope is what a logit is multiplied by, a temperature is what it is divided by",
-        )
-        expect(
-            mine[1] != 0 or abs(truth[1]) < 0.05,
-            f"{where}: with the shift held at 0, that is one number; let both move",
-        )
-        expect(
-            not rounded or not np.allclose(mine, fitted(logits[inside], label[inside]), atol=0.01),
-            f"{where}: cells scored exactly 0 or 1 are left out, and they count, too",
-        )
-        expect(
-            False,
-            f"{where}, and another pair has less cross-entropy: is it the cross-entropy that is made least, of a line through *logits*? (scikit-learn's penalty must be off: C=np.inf)",
-        )
+        _fit_two_case(fit_two, rng, what, slope, shift, rounded)
     say_right()
 
 # %% ../../nbs/checks/11_calibration.ipynb #dedc37fc
@@ -164,7 +186,8 @@ def check_decide(
         case = f"{what} (miss {miss:g}, alarm {alarm:g}, look {look:g})"
         expect(
             not least(cost(alarm, miss)),
-            f"{case} the two mistakes have each other's price: who calls a cell uninfected risks to miss a parasite",
+            f"{case} the two mistakes have each other's price: who calls a cell uninfected risks "
+            "to miss a parasite",
         )
         bad = np.flatnonzero(
             cost(miss, alarm)[done, np.arange(len(p))] > cost(miss, alarm).min(0) + 1e-9
@@ -176,8 +199,9 @@ def check_decide(
         i = bad[len(bad) // 2]
         expect(
             False,
-            f"{case} a cell with p = {p[i]:g} gets {done[i]}, which costs {cost(miss, alarm)[done[i], i]:.3g} on average, and something else costs less: "
-            "work out all three expected costs",
+            f"{case} a cell with p = {p[i]:g} gets {done[i]}, which costs "
+            f"{cost(miss, alarm)[done[i], i]:.3g} on average, and something else costs less: work "
+            "out all three expected costs",
         )
     say_right()
 
@@ -185,7 +209,7 @@ def check_decide(
 def check_one_each(
     one_each: Callable,  # (strange, patient, alpha, seed) -> limit
 ):
-    "Check a limit from one cell a patient, where it must be sure and in how many draws where it is chance."
+    "Check a limit from one cell a patient: where it must be sure, and where it is chance."
     from scipy.stats import binom
 
     rng = np.random.default_rng(11)
@@ -200,8 +224,9 @@ def check_one_each(
         found = limit(strange, names, alpha)
         expect(
             np.isclose(found, (k - 1) / 30),
-            f"for 30 patients of one cell each and alpha = {alpha:g}, the limit is the {k}th smallest value, and one_each gives the value "
-            f"{found:.4g}: is the new cell counted among its fellows, and is the limit one of the values?",
+            f"for 30 patients of one cell each and alpha = {alpha:g}, the limit is the {k}th "
+            f"smallest value, and one_each gives the value {found:.4g}: is the new cell counted "
+            "among its fellows, and is the limit one of the values?",
         )
     expect(
         np.isinf(limit(strange[:8], names[:8], 0.1)),
@@ -213,8 +238,8 @@ def check_one_each(
     found = limit(np.r_[one, many][mixed], patient[mixed], 0.1)
     expect(
         np.isclose(found, 0.2),
-        f"of 20 patients one has 400 cells that all look strange (0.9), the others one ordinary cell each: one_each gives {found:.3g}. "
-        "Does every patient count once?",
+        "of 20 patients one has 400 cells that all look strange (0.9), the others one ordinary "
+        f"cell each: one_each gives {found:.3g}. Does every patient count once?",
     )
     half, patient = (
         np.tile([0.1, 0.1, 0.1, 0.8], 12),
@@ -229,13 +254,15 @@ def check_one_each(
     )
     expect(
         len(np.unique(found)) > 1,
-        "another seed gives the same limit: the cell of each patient has to be drawn at random, from a generator with that seed",
+        "another seed gives the same limit: the cell of each patient has to be drawn at random, "
+        "from a generator with that seed",
     )
     truth = 1 - binom.cdf(2, 12, 0.25)
     expect(
         abs((found == 0.8).mean() - truth) < 5 * (truth * (1 - truth) / 400) ** 0.5,
-        f"of 12 patients with one strange cell in four each, the limit is the strange value in {(found == 0.8).mean():.0%} "
-        f"of 400 draws, and should be in {truth:.0%}: is one cell drawn for each patient, all cells of the patient with the same chance?",
+        "of 12 patients with one strange cell in four each, the limit is the strange value in "
+        f"{(found == 0.8).mean():.0%} of 400 draws, and should be in {truth:.0%}: is one cell "
+        "drawn for each patient, all cells of the patient with the same chance?",
     )
     say_right()
 
@@ -269,7 +296,10 @@ def check_estimate_prevalence(
         ).x
         if abs(value - best) < 2e-3:
             continue
-        case = f"where {true:.1%} are parasitized and the scores were calibrated at {here:.0%}, estimate_prevalence gives {value:.4f}"
+        case = (
+            f"where {true:.1%} are parasitized and the scores were calibrated at {here:.0%}, "
+            f"estimate_prevalence gives {value:.4f}"
+        )
         expect(
             not np.isclose(value, score.mean()),
             f"{case}, the mean of the scores as they are: they still believe in {here:.0%}",
@@ -281,6 +311,7 @@ def check_estimate_prevalence(
         expect(here == 0.5, f"{case}: from which share are the scores shifted?")
         expect(
             False,
-            f"{case}: is the shift always made from the scores as they were given, and repeated until the share stays?",
+            f"{case}: is the shift always made from the scores as they were given, and repeated "
+            "until the share stays?",
         )
     say_right()

@@ -6,6 +6,8 @@
 __all__ = ['check_twice_the_side', 'check_sees_cell', 'check_kernel_gradient', 'check_learn_filter']
 
 # %% ../../nbs/checks/03_cnn.ipynb #c318221e
+from functools import partial
+
 import numpy as np
 
 from . import Wrong, array_of, called, expect, given, say_right
@@ -50,6 +52,21 @@ def check_twice_the_side(
     say_right()
 
 # %% ../../nbs/checks/03_cnn.ipynb #5bd2554a
+def _sees_cell_test(sees, right, name, image, what):
+    found, wanted = sees(image), right(image)
+    expect(
+        not (found & ~wanted).any(),
+        f"{name}, for {what}: {(found & ~wanted).sum()} of {wanted.size} places are True that "
+        "see no pixel of the cell: where does the window of a place begin and end?",
+    )
+    expect(
+        not (~found & wanted).any(),
+        f"{name}, for {what}: {(~found & wanted).sum()} of {wanted.size} places are False "
+        "that see a pixel of the cell: how far does each layer look, and does the smallest "
+        "part of the cell count?",
+    )
+
+
 def check_sees_cell(function):
     "Check which places see a cell, pixel by pixel against the window of each place."
     rng, name = np.random.default_rng(0), getattr(function, "__name__", "your function")
@@ -71,18 +88,7 @@ def check_sees_cell(function):
             [[inside[max(0, i) : i + 22, max(0, j) : j + 22].any() for j in starts] for i in starts]
         )
 
-    def test(image, what):
-        found, wanted = sees(image), right(image)
-        expect(
-            not (found & ~wanted).any(),
-            f"{name}, for {what}: {(found & ~wanted).sum()} of {wanted.size} places are True that "
-            "see no pixel of the cell: where does the window of a place begin and end?",
-        )
-        expect(
-            not (~found & wanted).any(),
-            f"{name}, for {what}: {(~found & wanted).sum()} of {wanted.size} places are False that "
-            "see a pixel of the cell: how far does each layer look, and does the smallest part of the cell count?",
-        )
+    test = partial(_sees_cell_test, sees, right, name)
 
     def one(side, row, column, colour):
         image = np.zeros((side, side, 3), np.uint8)
@@ -114,24 +120,29 @@ def check_sees_cell(function):
     say_right()
 
 # %% ../../nbs/checks/03_cnn.ipynb #9ee227d7
+def _kernel_gradient_slopes(rng, image, above, small=1e-3):
+    from scipy.signal import correlate2d
+
+    shape = (image.shape[0] - above.shape[0] + 1, image.shape[1] - above.shape[1] + 1)
+    found, kernel = np.zeros(shape), rng.normal(size=shape)
+
+    def loss(kernel):
+        return (correlate2d(image, kernel, mode="valid") * above).sum()
+
+    for place in np.ndindex(shape):
+        step = np.zeros(shape)
+        step[place] = small
+        found[place] = (loss(kernel + step) - loss(kernel - step)) / (2 * small)
+    return found
+
+
 def check_kernel_gradient(function):
     "Check a loss's slope for a filter's weights, against small differences."
-    from scipy.signal import convolve2d, correlate2d
+    from scipy.signal import convolve2d
 
     rng, name = np.random.default_rng(0), getattr(function, "__name__", "your function")
 
-    def slopes(image, above, small=1e-3):
-        shape = (image.shape[0] - above.shape[0] + 1, image.shape[1] - above.shape[1] + 1)
-        found, kernel = np.zeros(shape), rng.normal(size=shape)
-
-        def loss(kernel):
-            return (correlate2d(image, kernel, mode="valid") * above).sum()
-
-        for place in np.ndindex(shape):
-            step = np.zeros(shape)
-            step[place] = small
-            found[place] = (loss(kernel + step) - loss(kernel - step)) / (2 * small)
-        return found
+    slopes = partial(_kernel_gradient_slopes, rng)
 
     for (h, w), (a, b) in (
         ((3, 3), (2, 2)),
@@ -166,18 +177,19 @@ def check_kernel_gradient(function):
                 close(found[::-1, ::-1])
                 or np.allclose(found, convolve2d(image, above, mode="valid"))
             ),
-            f"{name} turns something by half a turn ({what}): which pixel does the first weight meet at the first place?",
+            f"{name} turns something by half a turn ({what}): which pixel does the first weight "
+            "meet at the first place?",
         )
         ratio = (found * wanted).sum() / (wanted**2).sum()
         expect(
             close(found) or not np.allclose(found, ratio * wanted, atol=1e-4),
-            f"{name} is off by one factor everywhere "
-            f"({what}): every place adds its share to the loss",
+            f"{name} is off by one factor everywhere ({what}): every place adds its share to the "
+            "loss",
         )
         expect(
             close(found),
-            f"{name} is wrong for {what}: nudge one weight of a filter by .001 and see how much (answers × "
-            "above) summed up changes",
+            f"{name} is wrong for {what}: nudge one weight of a filter by .001 and see how much "
+            "(answers × above) summed up changes",
         )
     say_right()
 
@@ -222,13 +234,13 @@ def check_learn_filter(function):
         fit = np.sqrt(((answers(images, k, b) - seen) ** 2).mean()) / seen.std()
         expect(
             got.any(),
-            f"{name} finds a filter that answers 0 everywhere, for {what}: where the relu lets nothing through, "
-            "no slope comes back. Where do you start?",
+            f"{name} finds a filter that answers 0 everywhere, for {what}: where the relu lets "
+            "nothing through, no slope comes back. Where do you start?",
         )
         expect(
             error < 0.05,
-            f"{name} has an error of {error:.0%} of the spread on new pictures and of {fit:.0%} on those it "
-            f"learnt from, for {what}: does the error still fall when you stop, is the bias learnt, too, and do you treat places "
-            "without an answer as what they are?",
+            f"{name} has an error of {error:.0%} of the spread on new pictures and of {fit:.0%} "
+            f"on those it learnt from, for {what}: does the error still fall when you stop, is "
+            "the bias learnt, too, and do you treat places without an answer as what they are?",
         )
     say_right()

@@ -24,16 +24,19 @@ def check_seen_by_one(
     )
     expect(
         side != 31,
-        "the last convolution's step says how far away the next number is; it doesn't widen what this one sees",
+        "the last convolution's step says how far away the next number is; it doesn't widen what "
+        "this one sees",
     )
     expect(
         side != 9,
-        "a convolution behind one with a step of 2 reads every second pixel: its neighbours are farther apart",
+        "a convolution behind one with a step of 2 reads every second pixel: its neighbours are "
+        "farther apart",
     )
     expect(side != 8, "that is how far apart two numbers of the map are: what they see overlaps")
     expect(
         side == 23,
-        f"{side} pixels it isn't: begin with 1, and let each convolution add twice the distance of the pixels that it reads",
+        f"{side} pixels it isn't: begin with 1, and let each convolution add twice the distance "
+        "of the pixels that it reads",
     )
     say_right()
 
@@ -79,7 +82,8 @@ def check_folded(
     )
     expect(
         False,
-        "the kernel is right and the bias isn't: what becomes of the mean when all is multiplied by the factor?",
+        "the kernel is right and the bias isn't: what becomes of the mean when all is multiplied "
+        "by the factor?",
     )
 
 # %% ../../nbs/checks/16_compact.ipynb #03275796
@@ -103,7 +107,8 @@ def check_eight_bits(
         q, scale = found
         expect(
             isinstance(q, np.ndarray) and q.dtype == np.int8 and q.shape == w.shape,
-            f"the whole numbers come as {getattr(q, 'dtype', type(q).__name__)} of shape {getattr(q, 'shape', '?')}: an int8 array of the weights' shape, please",
+            f"the whole numbers come as {getattr(q, 'dtype', type(q).__name__)} of shape "
+            f"{getattr(q, 'shape', '?')}: an int8 array of the weights' shape, please",
         )
         expect(
             np.isfinite(scale) and scale > 0,
@@ -122,7 +127,8 @@ def check_eight_bits(
         worst = np.abs(q * scale - w).max() / scale
         expect(
             worst < 0.5 + 1e-6,
-            f"a weight moves by {worst:.2f} of the scale: rounding to the nearest keeps it within a half",
+            f"a weight moves by {worst:.2f} of the scale: rounding to the nearest keeps it within "
+            "a half",
         )
     say_right()
 

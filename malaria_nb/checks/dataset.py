@@ -6,6 +6,8 @@
 __all__ = ['check_cells_until_met', 'check_orientation_key', 'check_patient_scores', 'check_whole_groups']
 
 # %% ../../nbs/checks/01_dataset.ipynb #9dcfa47a
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -34,39 +36,40 @@ def check_cells_until_met(
     expect(
         met(int(enough)) >= 0.99,
         f"with {enough:g} cells in the set, training has met {met(int(enough)):.0%} of such "
-        "patients, and 99 % are asked for: how many of these cells can lie in the training, when one lies in the test?",
+        "patients, and 99 % are asked for: how many of these cells can lie in the training, when "
+        "one lies in the test?",
     )
     expect(
         enough == 1 or met(int(enough) - 1) < 0.99,
-        f"{enough:g} cells are enough, and so are fewer: how likely is it that "
-        "none of n cells is drawn, when each is drawn with 63 %?",
+        f"{enough:g} cells are enough, and so are fewer: how likely is it that none of n cells is "
+        "drawn, when each is drawn with 63 %?",
     )
     say_right()
 
 # %% ../../nbs/checks/01_dataset.ipynb #d89ba099
+def _orientation_key_key(function, name, image):
+    before = image.copy()
+    found = called(function, image)
+    expect(np.array_equal(image, before), f"{name} changes the picture it is given: work on a copy")
+    expect(
+        not isinstance(found, np.ndarray),
+        f"{name} returns an array, which can't be a key of a dictionary: return its bytes, for one",
+    )
+    try:
+        hash(found)
+    except TypeError:
+        raise Wrong(
+            f"{name} returns a {type(found).__name__}, which can't be a key of a dictionary: "
+            "return bytes, a number or a tuple"
+        ) from None
+    return found
+
+
 def check_orientation_key(function):
     "Check a key that is the same for the eight orientations of a picture and for no other picture."
     rng, name = np.random.default_rng(0), getattr(function, "__name__", "your function")
 
-    def key(image):
-        before = image.copy()
-        found = called(function, image)
-        expect(
-            np.array_equal(image, before), f"{name} changes the picture it is given: work on a copy"
-        )
-        expect(
-            not isinstance(found, np.ndarray),
-            f"{name} returns an array, which can't be a key of a dictionary: return its "
-            "bytes, for one",
-        )
-        try:
-            hash(found)
-        except TypeError:
-            raise Wrong(
-                f"{name} returns a {type(found).__name__}, which can't be a key of a dictionary: "
-                "return bytes, a number or a tuple"
-            ) from None
-        return found
+    key = partial(_orientation_key_key, function, name)
 
     def orientations(x):
         return {
@@ -88,8 +91,8 @@ def check_orientation_key(function):
         for how, y in orientations(x).items():
             expect(
                 key(y.copy()) == key(x.copy()),
-                f"{name} gives another key for a picture of {x.shape[0]} × {x.shape[1]} "
-                f"pixels {how}",
+                f"{name} gives another key for a picture of {x.shape[0]} × {x.shape[1]} pixels "
+                f"{how}",
             )
             expect(
                 key(y) == key(y.copy()),
@@ -114,12 +117,22 @@ def check_orientation_key(function):
     flat = np.full((4, 4, 3), 7, np.uint8)
     expect(
         key(flat) != key(flat.reshape(2, 8, 3)),
-        f"{name} gives the same key for pictures of 4 × 4 and of 2 × 8 pixels: "
-        "bytes say nothing about the shape",
+        f"{name} gives the same key for pictures of 4 × 4 and of 2 × 8 pixels: bytes say nothing "
+        "about the shape",
     )
     say_right()
 
 # %% ../../nbs/checks/01_dataset.ipynb #27f3fba1
+def _patient_scores_some(rng, n, start):
+    return pd.DataFrame(
+        {
+            "patient": rng.choice([f"C{i}" for i in range(40)], n),
+            "label": rng.integers(0, 2, n),
+        },
+        index=rng.permutation(n) + start,
+    )
+
+
 def check_patient_scores(function):
     "Check scores that come from the patient alone, against a loop over the rows."
     name = getattr(function, "__name__", "your function")
@@ -146,14 +159,14 @@ def check_patient_scores(function):
     flipped = met.assign(label=1 - met.label)
     expect(
         np.allclose(value(train, met), value(train, flipped)),
-        f"{name} changes when the test's labels change: these are the "
-        "answers, and no score may know them",
+        f"{name} changes when the test's labels change: these are the answers, and no score may "
+        "know them",
     )
     unlabelled = met.drop(columns="label")
     expect(
         np.allclose(value(train, unlabelled), by_hand(train, met)),
-        f"{name} is wrong for patients that training has met: is "
-        "each score the share of that row's patient, in the order of the rows?",
+        f"{name} is wrong for patients that training has met: is each score the share of that "
+        "row's patient, in the order of the rows?",
     )
     new = table([("C77", 0), ("C9", 1), ("C1", 1), ("C10", 0)], start=7)
     found = value(train, new.drop(columns="label"))
@@ -165,28 +178,54 @@ def check_patient_scores(function):
     few = table([("C1", 1)] + [("C5", 0)] * 9)
     expect(
         np.allclose(found, by_hand(train, new)) and np.allclose(value(few, new), by_hand(few, new)),
-        f"{name} gives a wrong score to a patient that training has never met: all training cells together are the best guess",
+        f"{name} gives a wrong score to a patient that training has never met: all training cells "
+        "together are the best guess",
     )
     rng = np.random.default_rng(0)
 
-    def some(n, start):
-        return pd.DataFrame(
-            {
-                "patient": rng.choice([f"C{i}" for i in range(40)], n),
-                "label": rng.integers(0, 2, n),
-            },
-            index=rng.permutation(n) + start,
-        )
+    some = partial(_patient_scores_some, rng)
 
     train, test = some(100, 0), some(60, 100)
     expect(
         np.allclose(value(train, test), by_hand(train, test)),
-        f"{name} is wrong on 100 training and 60 test cells whose "
-        "rows are in no order: does each score stand where its row stands?",
+        f"{name} is wrong on 100 training and 60 test cells whose rows are in no order: does each "
+        "score stand where its row stands?",
     )
     say_right()
 
 # %% ../../nbs/checks/01_dataset.ipynb #94f83625
+def _whole_groups_test(function, name, oracle, table, columns, what):
+    found = called(function, table.copy(), list(columns))
+    try:
+        found = np.asarray(found)
+    except ValueError:
+        raise Wrong(
+            f"{name} gives rows of different lengths: one number for each row is expected"
+        ) from None
+    expect(
+        found.shape == (len(table),),
+        f"{name} gives the shape {found.shape} for {len(table)} rows: one number for each row "
+        "is expected",
+    )
+    expect(not pd.isna(found).any(), f"{name} leaves rows without a group {what}")
+    right, found = oracle(table, columns), pd.factorize(found)[0]
+    for column in columns:
+        apart = pd.Series(found).groupby(table[column].to_numpy()).nunique() > 1
+        expect(
+            not apart.any(),
+            f"{name} puts rows with {column} {apart.idxmax()} into different groups {what}",
+        )
+    expect(
+        len(set(found)) == len(set(right)),
+        f"{name} makes {len(set(found))} group{'s' * (len(set(found)) != 1)} {what}: some of "
+        "them share nothing and could be smaller",
+    )
+    expect(
+        len(set(zip(found, right))) == len(set(right)),
+        f"{name} makes as many groups as there should be {what}, but not of the right rows",
+    )
+
+
 def check_whole_groups(function):
     "Check the smallest groups that share no value, against SciPy's connected components."
     from scipy.sparse import coo_matrix
@@ -206,36 +245,7 @@ def check_whole_groups(function):
             coo_matrix((np.ones(len(rows)), (rows, cols)), (at, at)), directed=False
         )[1][:n]
 
-    def test(table, columns, what):
-        found = called(function, table.copy(), list(columns))
-        try:
-            found = np.asarray(found)
-        except ValueError:
-            raise Wrong(
-                f"{name} gives rows of different lengths: one number for each row is expected"
-            ) from None
-        expect(
-            found.shape == (len(table),),
-            f"{name} gives the shape {found.shape} for {len(table)} rows: one number for each "
-            "row is expected",
-        )
-        expect(not pd.isna(found).any(), f"{name} leaves rows without a group {what}")
-        right, found = oracle(table, columns), pd.factorize(found)[0]
-        for column in columns:
-            apart = pd.Series(found).groupby(table[column].to_numpy()).nunique() > 1
-            expect(
-                not apart.any(),
-                f"{name} puts rows with {column} {apart.idxmax()} into different groups {what}",
-            )
-        expect(
-            len(set(found)) == len(set(right)),
-            f"{name} makes {len(set(found))} group{'s' * (len(set(found)) != 1)} {what}: "
-            "some of them share nothing and could be smaller",
-        )
-        expect(
-            len(set(zip(found, right))) == len(set(right)),
-            f"{name} makes as many groups as there should be {what}, but not of the right rows",
-        )
+    test = partial(_whole_groups_test, function, name, oracle)
 
     one = pd.DataFrame({"patient": list("AABBC"), "day": [1, 1, 2, 2, 3]})
     test(one, ["patient"], "by one column")

@@ -8,6 +8,7 @@ __all__ = ['check_changing', 'check_cheapest', 'check_without_each', 'check_most
 
 # %% ../../nbs/checks/06_evaluation.ipynb #9dc3cd3e
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -41,25 +42,84 @@ def check_changing(
     extra, missing = set(changing) - truth, truth - set(changing)
     expect(
         not extra,
-        f"{len(extra)} of the metrics that you name cannot change: look for those computed within one row of the confusion matrix, "
-        "or from pairs with one cell of either class",
+        f"{len(extra)} of the metrics that you name cannot change: look for those computed within "
+        "one row of the confusion matrix, or from pairs with one cell of either class",
     )
     expect(
         not missing,
-        "of those that you name every one does change, but not all that change are named: look for formulas with counts of both rows in them",
+        "of those that you name every one does change, but not all that change are named: look "
+        "for formulas with counts of both rows in them",
     )
     say_right()
 
 # %% ../../nbs/checks/06_evaluation.ipynb #278365b1
+def _cheapest_scored(rng, n, sharp, every=2):  # one cell of `every` is parasitized
+    label = rng.permutation((np.arange(n) % every == every - 1).astype(int))
+    return label, 1 / (1 + np.exp(-sharp * rng.normal(label - 0.5, 0.6)))
+
+
+def _cheapest_case(cheapest, what, label, score, price, prevalence):
+    def cost(t):
+        return (
+            prevalence * price * (score[label == 1] < t).mean()
+            + (1 - prevalence) * (score[label == 0] >= t).mean()
+        )
+
+    t = float(
+        array_of(called(cheapest, label.copy(), score.copy(), price, prevalence), (), "cheapest")
+    )
+    expect(not np.isnan(t), f"{what} cheapest gives NaN")
+    least = min(map(cost, [*score, np.inf]))
+    if cost(t) <= least + 1e-12:
+        return
+
+    def costs(parasitized, uninfected):  # least with these weights of the two mistakes?
+        def other(t):
+            return (
+                parasitized * ((score < t) & (label == 1)).sum()
+                + uninfected * ((score >= t) & (label == 0)).sum()
+            )
+
+        return other(t) <= min(map(other, [*score, np.inf])) * (1 + 1e-9)
+
+    n1, n0 = (label == 1).sum(), (label == 0).sum()
+    expect(
+        not costs(prevalence / n1, (1 - prevalence) * price / n0),
+        f"{what} (price {price:g}) your threshold {t:g} costs {cost(t):.4f} a cell, and "
+        "another one less: which mistake does the price belong to?",
+    )
+    expect(
+        n1 == n0 or not costs(prevalence * price, 1 - prevalence),
+        f"{what} your threshold {t:g} costs {cost(t):.4f} a cell, and another one less: "
+        "sensitivity is a share of the parasitized cells, not of all, and specificity of the "
+        "uninfected ones",
+    )
+    expect(
+        cost(np.inf) > least + 1e-12,
+        f"{what} your threshold {t:g} costs {cost(t):.4f} a cell: what would it cost to call "
+        "nothing at all?",
+    )
+    expect(
+        min(cost(np.nextafter(t, 2)), cost(np.nextafter(t, -1))) > least + 1e-12,
+        f"{what} a threshold a hair away from your {t:g} is cheaper: a score of at least the "
+        "threshold is a call",
+    )
+    expect(
+        False,
+        f"{what} (price {price:g}, prevalence {prevalence:g}) your threshold {t:g} costs "
+        f"{cost(t):.4f} a cell, and another one less: are all thresholds tried at which a "
+        "cell changes sides, and does the prevalence come from the place and not from the "
+        "cells?",
+    )
+
+
 def check_cheapest(
     cheapest: Callable,  # (label, score, price, prevalence) -> threshold
 ):
     "Check thresholds by what they cost, against all other thresholds."
     rng = np.random.default_rng(6)
 
-    def scored(n, sharp, every=2):  # one cell of `every` is parasitized
-        label = rng.permutation((np.arange(n) % every == every - 1).astype(int))
-        return label, 1 / (1 + np.exp(-sharp * rng.normal(label - 0.5, 0.6)))
+    scored = partial(_cheapest_scored, rng)
 
     cases = [
         ("where scores overlap", *scored(300, 3), 5.0, 0.2),
@@ -85,133 +145,97 @@ def check_cheapest(
         ("where every score is 1", np.array([0, 1, 1]), np.ones(3), 1.0, 0.2),
     ]
     for what, label, score, price, prevalence in cases:
-
-        def cost(t):
-            return (
-                prevalence * price * (score[label == 1] < t).mean()
-                + (1 - prevalence) * (score[label == 0] >= t).mean()
-            )
-
-        t = float(
-            array_of(
-                called(cheapest, label.copy(), score.copy(), price, prevalence), (), "cheapest"
-            )
-        )
-        expect(not np.isnan(t), f"{what} cheapest gives NaN")
-        least = min(map(cost, [*score, np.inf]))
-        if cost(t) <= least + 1e-12:
-            continue
-
-        def costs(parasitized, uninfected):  # least with these weights of the two mistakes?
-            def other(t):
-                return (
-                    parasitized * ((score < t) & (label == 1)).sum()
-                    + uninfected * ((score >= t) & (label == 0)).sum()
-                )
-
-            return other(t) <= min(map(other, [*score, np.inf])) * (1 + 1e-9)
-
-        n1, n0 = (label == 1).sum(), (label == 0).sum()
-        expect(
-            not costs(prevalence / n1, (1 - prevalence) * price / n0),
-            f"{what} (price {price:g}) your threshold {t:g} costs {cost(t):.4f} a cell, and another one less: "
-            "which mistake does the price belong to?",
-        )
-        expect(
-            n1 == n0 or not costs(prevalence * price, 1 - prevalence),
-            f"{what} your threshold {t:g} costs {cost(t):.4f} a cell, and another one less: "
-            "sensitivity is a share of the parasitized cells, not of all, and specificity of the uninfected ones",
-        )
-        expect(
-            cost(np.inf) > least + 1e-12,
-            f"{what} your threshold {t:g} costs {cost(t):.4f} a cell: what would it cost to call nothing at all?",
-        )
-        expect(
-            min(cost(np.nextafter(t, 2)), cost(np.nextafter(t, -1))) > least + 1e-12,
-            f"{what} a threshold a hair away from your {t:g} is cheaper: a score of at least the threshold is a call",
-        )
-        expect(
-            False,
-            f"{what} (price {price:g}, prevalence {prevalence:g}) your threshold {t:g} costs {cost(t):.4f} a cell, and another one less: "
-            "are all thresholds tried at which a cell changes sides, and does the prevalence come from the place and not from the cells?",
-        )
+        _cheapest_case(cheapest, what, label, score, price, prevalence)
     say_right()
 
 # %% ../../nbs/checks/06_evaluation.ipynb #b61b94b2
+def _without_each_mistakes(label, score):
+    return float(((score >= 0.5) != label).sum())
+
+
+def _without_each_middle(label, score):
+    return float(np.median(score))
+
+
+def _without_each_found(label, score):
+    return float((score[label == 1] >= 0.5).mean()) if (label == 1).any() else np.nan
+
+
+def _without_each_metric(without_each, n, patients, names, patient, label, score, table, metric):
+    value = called(without_each, label.copy(), score.copy(), patient.copy(), metric)
+    expect(
+        isinstance(value, (pd.Series, dict)),
+        f"without_each returns a {type(value).__name__}: a Series with the patients as "
+        "index is expected",
+    )
+    value = pd.Series(value)
+    expect(
+        value.index.is_unique and set(value.index) == set(names),
+        f"without_each has {len(value)} entries, {', '.join(map(str, value.index[:3]))} "
+        f"…: give one for each of {patients} patients, by name",
+    )
+    parts = {p: t for p, t in table.groupby("patient")}
+    truth, turned, accuracy = {}, [], []
+    for p in names:
+        rest = pd.concat([t for q, t in parts.items() if q != p])
+        truth[p] = metric(rest["label"].to_numpy(), rest["score"].to_numpy())
+        turned.append(metric(rest["score"].to_numpy(), rest["label"].to_numpy()))
+        accuracy.append(((rest["score"] >= 0.5) == rest["label"]).mean())
+    mine = array_of(value.loc[names].to_numpy(), (patients,), "without_each")
+    alone = [metric(parts[p]["label"].to_numpy(), parts[p]["score"].to_numpy()) for p in names]
+    right = np.allclose(mine, list(truth.values()), equal_nan=True)
+    expect(
+        right or not np.allclose(mine, alone, equal_nan=True),
+        "this is the metric of each patient alone: leave the patient out instead",
+    )
+
+    def instead(values):
+        return not right and np.allclose(mine, values, equal_nan=True)
+
+    expect(
+        not instead(np.array(list(truth.values())) - metric(label, score)),
+        "this is how far the metric moves: give the metric of all the others' cells itself",
+    )
+    expect(not instead(turned), "a metric takes the labels first and then the scores")
+    expect(
+        not instead(accuracy),
+        f"this is the accuracy, and the metric given was {metric.__name__!r}: call the "
+        "function that you are given",
+    )
+    expect(
+        right or (np.isnan(list(truth.values())) <= np.isnan(mine)).all(),
+        "where the metric of the others' cells is NaN, without_each must say so: put "
+        "nothing in its place",
+    )
+    expect(
+        right,
+        f"with {n} cells of {patients} patients in no order, the metric "
+        f"{metric.__name__!r} isn't that of all the others' cells: is every cell of the "
+        "patient gone, and no one else's?",
+    )
+
+
+def _without_each_case(without_each, rng, n, patients):
+    names = np.array([f"C{k}" for k in rng.permutation(90)[:patients]])
+    patient = names[np.r_[np.arange(patients), rng.integers(patients, size=n - patients)]][
+        rng.permutation(n)
+    ]
+    label, score = rng.integers(2, size=n), rng.random(n)
+    if patients == 2:
+        label = (patient == names[0]).astype(int)  # without her, no parasitized cell is left
+    table = pd.DataFrame({"label": label, "score": score, "patient": patient})
+    for metric in (_without_each_mistakes, _without_each_middle, _without_each_found):
+        _without_each_metric(without_each, n, patients, names, patient, label, score, table, metric)
+
+
 def check_without_each(
     without_each: Callable,  # (label, score, patient, metric) -> Series
 ):
     "Check a metric with each patient left out."
     rng = np.random.default_rng(6)
 
-    def mistakes(label, score):
-        return float(((score >= 0.5) != label).sum())
-
-    def middle(label, score):
-        return float(np.median(score))
-
-    def found(label, score):
-        return float((score[label == 1] >= 0.5).mean()) if (label == 1).any() else np.nan
-
     for n, patients in ((40, 5), (12, 12), (9, 2)):
-        names = np.array([f"C{k}" for k in rng.permutation(90)[:patients]])
-        patient = names[np.r_[np.arange(patients), rng.integers(patients, size=n - patients)]][
-            rng.permutation(n)
-        ]
-        label, score = rng.integers(2, size=n), rng.random(n)
-        if patients == 2:
-            label = (patient == names[0]).astype(int)  # without her, no parasitized cell is left
-        table = pd.DataFrame({"label": label, "score": score, "patient": patient})
-        for metric in (mistakes, middle, found):
-            value = called(without_each, label.copy(), score.copy(), patient.copy(), metric)
-            expect(
-                isinstance(value, (pd.Series, dict)),
-                f"without_each returns a {type(value).__name__}: a Series with the patients as index is expected",
-            )
-            value = pd.Series(value)
-            expect(
-                value.index.is_unique and set(value.index) == set(names),
-                f"without_each has {len(value)} entries, {', '.join(map(str, value.index[:3]))} …: give one for each of {patients} patients, by name",
-            )
-            parts = {p: t for p, t in table.groupby("patient")}
-            truth, turned, accuracy = {}, [], []
-            for p in names:
-                rest = pd.concat([t for q, t in parts.items() if q != p])
-                truth[p] = metric(rest["label"].to_numpy(), rest["score"].to_numpy())
-                turned.append(metric(rest["score"].to_numpy(), rest["label"].to_numpy()))
-                accuracy.append(((rest["score"] >= 0.5) == rest["label"]).mean())
-            mine = array_of(value.loc[names].to_numpy(), (patients,), "without_each")
-            alone = [
-                metric(parts[p]["label"].to_numpy(), parts[p]["score"].to_numpy()) for p in names
-            ]
-            right = np.allclose(mine, list(truth.values()), equal_nan=True)
-            expect(
-                right or not np.allclose(mine, alone, equal_nan=True),
-                "this is the metric of each patient alone: leave the patient out instead",
-            )
-
-            def instead(values):
-                return not right and np.allclose(mine, values, equal_nan=True)
-
-            expect(
-                not instead(np.array(list(truth.values())) - metric(label, score)),
-                "this is how far the metric moves: give the metric of all the others' cells itself",
-            )
-            expect(not instead(turned), "a metric takes the labels first and then the scores")
-            expect(
-                not instead(accuracy),
-                f"this is the accuracy, and the metric given was {metric.__name__!r}: call the function that you are given",
-            )
-            expect(
-                right or (np.isnan(list(truth.values())) <= np.isnan(mine)).all(),
-                "where the metric of the others' cells is NaN, without_each must say so: "
-                "put nothing in its place",
-            )
-            expect(
-                right,
-                f"with {n} cells of {patients} patients in no order, the metric {metric.__name__!r} isn't that of all the others' cells: "
-                "is every cell of the patient gone, and no one else's?",
-            )
+        _without_each_case(without_each, rng, n, patients)
     say_right()
 
 # %% ../../nbs/checks/06_evaluation.ipynb #07004e67
@@ -261,7 +285,8 @@ def check_most_moving(
             + (
                 "are both directions looked at?"
                 if one_way
-                else "it takes many cells and an unusual share of mistakes at once; let without_each find out"
+                else "it takes many cells and an unusual share of mistakes at once; let "
+                "without_each find out"
             ),
         )
     say_right()
@@ -297,34 +322,88 @@ def check_jackknife(
         expect(error, f"for the mean of {g} different numbers the standard error isn't 0")
         expect(
             False,
-            f"for the mean of {g} numbers the standard error is {truth:.4g}, and jackknife gives {error:.4g}, "
-            f"{'too small' if error < truth else 'too large'} by a factor of {max(error, truth) / max(min(error, truth), 1e-12):.4g}: "
-            "compare such factors for several numbers of patients",
+            f"for the mean of {g} numbers the standard error is {truth:.4g}, and jackknife gives "
+            f"{error:.4g}, {'too small' if error < truth else 'too large'} by a factor of "
+            f"{max(error, truth) / max(min(error, truth), 1e-12):.4g}: compare such factors for "
+            "several numbers of patients",
         )
     say_right()
 
 # %% ../../nbs/checks/06_evaluation.ipynb #a22893a9
+def _swap_test_cells(rng, patients, each, lead, by_patient):
+    patient = np.repeat(np.arange(patients), each)
+    mixed = rng.permutation(len(patient))
+    tilt = by_patient * rng.normal(size=patients)[patient]
+    a, b = (
+        rng.random(len(patient)) < 1 / (1 + np.exp(-(1 + way * (lead + tilt)))) for way in (1, -1)
+    )
+    return (
+        a[mixed],
+        b[mixed],
+        np.array([f"C{p}" for p in rng.permutation(80)[:patients]])[patient][mixed],
+    )
+
+
+def _swap_test_case(swap_test, rng, a, b, patient, what):
+    from scipy.stats import permutation_test
+
+    p = float(array_of(called(swap_test, a.copy(), b.copy(), patient.copy()), (), "swap_test"))
+    expect(0 <= p <= 1, f"{what} swap_test gives {p:g}: p is a share, 0 to 1")
+    each = [pd.Series(right.astype(int)).groupby(patient).sum().to_numpy() for right in (a, b)]
+
+    def gap(x, y, axis):
+        return (x - y).sum(axis)
+
+    truth = min(
+        1.0,
+        permutation_test(
+            each, gap, permutation_type="samples", vectorized=True, n_resamples=10_000
+        ).pvalue,
+    )
+    near = 5 * np.sqrt(max(truth * (1 - truth), 1e-4) / 4000) + 5e-4
+    if abs(p - truth) <= near:
+        return
+    expect(
+        truth < 1,
+        f"{what} no exchange gives a smaller difference than the observed one, so p can't be "
+        f"{p:g}: count those that are as large, too",
+    )
+    expect(
+        min(abs(p - truth / 2), abs(p - 1 + truth / 2)) > near,
+        f"{what} p is {p:.3f}, which looks in one direction only: differences count in both",
+    )
+    tossed = np.abs(rng.choice([-1, 1], (2000, len(a))) @ (a.astype(int) - b)) >= abs(
+        a.sum() - b.sum()
+    )
+    expect(
+        abs(p - tossed.mean()) > 0.03 or abs(p - truth) < 0.06,
+        f"{what} p is {p:.3f}, as if every cell were exchanged by itself: exchange all cells "
+        "of a patient or none",
+    )
+    shares = np.subtract(
+        *(pd.Series(right.astype(int)).groupby(patient).mean().to_numpy() for right in (a, b))
+    )
+    tossed = np.abs(rng.choice([-1, 1], (4000, len(shares))) @ shares) >= abs(shares.sum())
+    expect(
+        abs(p - tossed.mean()) > 5 * np.sqrt(max(p * (1 - p), 1e-3) / 2000),
+        f"{what} p is {p:.3f}, as if each patient's result were a share: take numbers of "
+        "cells, not shares",
+    )
+    expect(
+        False,
+        f"{what} p is {p:.3f}, too {'small' if p < truth else 'large'}: try it by hand for "
+        "three patients, whose eight exchanges you can write down",
+    )
+
+
 def check_swap_test(
     swap_test: Callable,  # (right_a, right_b, patient) -> p
 ):
     "Check p by exchange of whole patients against SciPy, which tries every exchange."
-    from scipy.stats import permutation_test
 
     rng = np.random.default_rng(6)
 
-    def cells(patients, each, lead, by_patient):
-        patient = np.repeat(np.arange(patients), each)
-        mixed = rng.permutation(len(patient))
-        tilt = by_patient * rng.normal(size=patients)[patient]
-        a, b = (
-            rng.random(len(patient)) < 1 / (1 + np.exp(-(1 + way * (lead + tilt))))
-            for way in (1, -1)
-        )
-        return (
-            a[mixed],
-            b[mixed],
-            np.array([f"C{p}" for p in rng.permutation(80)[:patients]])[patient][mixed],
-        )
+    cells = partial(_swap_test_cells, rng)
 
     same = cells(8, 10, 0, 0)
     cases = [
@@ -340,57 +419,86 @@ def check_swap_test(
     keep = rng.random(len(a)) < np.where(patient <= np.sort(np.unique(patient))[4], 0.9, 0.2)
     cases[-1] = (cases[-1][0], (a[keep], b[keep], patient[keep]))
     for what, (a, b, patient) in cases:
-        p = float(array_of(called(swap_test, a.copy(), b.copy(), patient.copy()), (), "swap_test"))
-        expect(0 <= p <= 1, f"{what} swap_test gives {p:g}: p is a share, 0 to 1")
-        each = [pd.Series(right.astype(int)).groupby(patient).sum().to_numpy() for right in (a, b)]
-
-        def gap(x, y, axis):
-            return (x - y).sum(axis)
-
-        truth = min(
-            1.0,
-            permutation_test(
-                each, gap, permutation_type="samples", vectorized=True, n_resamples=10_000
-            ).pvalue,
-        )
-        near = 5 * np.sqrt(max(truth * (1 - truth), 1e-4) / 4000) + 5e-4
-        if abs(p - truth) <= near:
-            continue
-        expect(
-            truth < 1,
-            f"{what} no exchange gives a smaller difference than the observed one, so p can't be {p:g}: count those that are as large, too",
-        )
-        expect(
-            min(abs(p - truth / 2), abs(p - 1 + truth / 2)) > near,
-            f"{what} p is {p:.3f}, which looks in one direction only: differences count in both",
-        )
-        tossed = np.abs(rng.choice([-1, 1], (2000, len(a))) @ (a.astype(int) - b)) >= abs(
-            a.sum() - b.sum()
-        )
-        expect(
-            abs(p - tossed.mean()) > 0.03 or abs(p - truth) < 0.06,
-            f"{what} p is {p:.3f}, as if every cell were exchanged by itself: exchange all cells of a patient or none",
-        )
-        shares = np.subtract(
-            *(pd.Series(right.astype(int)).groupby(patient).mean().to_numpy() for right in (a, b))
-        )
-        tossed = np.abs(rng.choice([-1, 1], (4000, len(shares))) @ shares) >= abs(shares.sum())
-        expect(
-            abs(p - tossed.mean()) > 5 * np.sqrt(max(p * (1 - p), 1e-3) / 2000),
-            f"{what} p is {p:.3f}, as if each patient's result were a share: take numbers of cells, not shares",
-        )
-        expect(
-            False,
-            f"{what} p is {p:.3f}, too {'small' if p < truth else 'large'}: try it by hand for three patients, whose eight exchanges you can write down",
-        )
+        _swap_test_case(swap_test, rng, a, b, patient, what)
     say_right()
 
 # %% ../../nbs/checks/06_evaluation.ipynb #8f75322d
+def _power_hint(patients, gap, mean, scatter, share, t, truth, near):
+    "Say what a wrong power comes from."
+    from scipy.stats import norm
+
+    case = (
+        f"for {patients} patients, a true difference of {gap:g} and observed ones around "
+        f"{mean:g} ± {scatter:g}"
+    )
+    if patients == 5:
+        hints = {
+            2
+            * norm.sf(
+                1.96
+            ): "each study knows only its own patients: from whose scatter is its standard "
+            "error, and is the interval 1.96 of them to either side?",
+            2
+            * t.sf(
+                1.96 * 0.8**0.5
+            ): "a study's few patients scatter less around their own mean than around the "
+            "true one: by what does one divide?",
+            2 * t.sf(norm.isf(0.05)): "that is an interval narrower than 95 %",
+            2 * t.sf(1.96 * 5**0.5): "is the interval that of a mean, or that of single patients?",
+        }
+        closest = min(hints, key=lambda p: abs(p - share))
+        expect(abs(closest - share) > near, f"{case} power is {share:.3f}: {hints[closest]}")
+    expect(
+        gap or share > 0.5 * truth,
+        f"{case} power is {share:.2f}: where nothing differs, a 95 % interval still leaves "
+        "out zero now and then",
+    )
+    expect(
+        gap,
+        f"{case} power is {share:.2f}, although nothing differs in that world: is its mean "
+        "the gap, and what does a study have to show?",
+    )
+    expect(gap > 0, f"{case} power is {share:.2f}: a difference can be shown in either direction")
+    expect(
+        False,
+        f"{case} power is {share:.2f}, too {'low' if share < truth else 'high'}: is the mean "
+        "of the imagined world the gap, and is the interval that of a mean?",
+    )
+
+
+def _power_case(power, world, patients, gap, mean, scatter):
+    from scipy.stats import nct
+
+    differences = mean + scatter * (
+        world if patients != 70 else world[40::80]
+    )  # 50 patients, fewer than a study has
+    given_differences = differences.copy()
+    studies = 20_000 if patients == 5 else 2000
+    share = float(
+        array_of(
+            called(power, given_differences, patients, gap, studies=studies, seed=6),
+            (),
+            "power",
+        )
+    )
+    expect(
+        np.array_equal(differences, given_differences),
+        "power changes the differences that it is given: make new ones",
+    )
+    expect(0 <= share <= 1, f"power gives {share:g}: a share lies between 0 and 1")
+    t = nct(patients - 1, gap / differences.std() * np.sqrt(patients))
+    truth = t.sf(1.96) + t.cdf(-1.96)
+    near = 5 * np.sqrt(max(truth * (1 - truth), 0.01) / studies)
+    if abs(share - truth) <= near:
+        return
+    _power_hint(patients, gap, mean, scatter, share, t, truth, near)
+
+
 def check_power(
     power: Callable,  # (differences, patients, gap, studies, seed) -> share
 ):
     "Check a simulated power on normal differences, against the noncentral t distribution."
-    from scipy.stats import nct, norm
+    from scipy.stats import norm
 
     world = norm.ppf((np.arange(4000) + 0.5) / 4000)
     for patients, gap, mean, scatter in (
@@ -403,61 +511,5 @@ def check_power(
         (200, -0.01, 0.02, 0.06),
         (30, 0.2, 0.0, 0.1),
     ):
-        differences = mean + scatter * (
-            world if patients != 70 else world[40::80]
-        )  # 50 patients, fewer than a study has
-        given_differences = differences.copy()
-        studies = 20_000 if patients == 5 else 2000
-        share = float(
-            array_of(
-                called(power, given_differences, patients, gap, studies=studies, seed=6),
-                (),
-                "power",
-            )
-        )
-        expect(
-            np.array_equal(differences, given_differences),
-            "power changes the differences that it is given: make new ones",
-        )
-        expect(0 <= share <= 1, f"power gives {share:g}: a share lies between 0 and 1")
-        t = nct(patients - 1, gap / differences.std() * np.sqrt(patients))
-        truth = t.sf(1.96) + t.cdf(-1.96)
-        near = 5 * np.sqrt(max(truth * (1 - truth), 0.01) / studies)
-        if abs(share - truth) <= near:
-            continue
-        case = f"for {patients} patients, a true difference of {gap:g} and observed ones around {mean:g} ± {scatter:g}"
-        if patients == 5:
-            hints = {
-                2
-                * norm.sf(
-                    1.96
-                ): "each study knows only its own patients: from whose scatter is its standard error, and is the interval 1.96 of them to either side?",
-                2
-                * t.sf(
-                    1.96 * 0.8**0.5
-                ): "a study's few patients scatter less around their own mean than around the true one: by what does one divide?",
-                2 * t.sf(norm.isf(0.05)): "that is an interval narrower than 95 %",
-                2
-                * t.sf(
-                    1.96 * 5**0.5
-                ): "is the interval that of a mean, or that of single patients?",
-            }
-            closest = min(hints, key=lambda p: abs(p - share))
-            expect(abs(closest - share) > near, f"{case} power is {share:.3f}: {hints[closest]}")
-        expect(
-            gap or share > 0.5 * truth,
-            f"{case} power is {share:.2f}: where nothing differs, a 95 % interval still leaves out zero now and then",
-        )
-        expect(
-            gap,
-            f"{case} power is {share:.2f}, although nothing differs in that world: is its mean the gap, and what does a study have to show?",
-        )
-        expect(
-            gap > 0, f"{case} power is {share:.2f}: a difference can be shown in either direction"
-        )
-        expect(
-            False,
-            f"{case} power is {share:.2f}, too {'low' if share < truth else 'high'}: is the mean of the imagined world the gap, "
-            "and is the interval that of a mean?",
-        )
+        _power_case(power, world, patients, gap, mean, scatter)
     say_right()

@@ -32,11 +32,13 @@ def check_cloud(
         }  # reached by one patch from the middle
         expect(
             pixels >= len(fits),
-            f"cloud[{side}] is {pixels:g}: there are more. Put your finger on a pixel beside the one that matters: does a patch cover both?",
+            f"cloud[{side}] is {pixels:g}: there are more. Put your finger on a pixel beside the "
+            "one that matters: does a patch cover both?",
         )
         expect(
             pixels <= len(fits),
-            f"cloud[{side}] is {pixels:g}: there are fewer. How far can a pixel be from the one that matters, if one patch covers both?",
+            f"cloud[{side}] is {pixels:g}: there are fewer. How far can a pixel be from the one "
+            "that matters, if one patch covers both?",
         )
     say_right()
 
@@ -58,7 +60,8 @@ def check_only_between(
     both = table.groupby("patient")["label"].nunique() == 2
     expect(
         both.sum() >= 4,
-        f"{both.sum()} patients have cells of both classes: make it at least four, or there is little to compare within",
+        f"{both.sum()} patients have cells of both classes: make it at least four, or there is "
+        "little to compare within",
     )
     sick, well = np.flatnonzero(label == 1), np.flatnonzero(label == 0)
     wins = (score[sick][:, None] > score[well]) + 0.5 * (score[sick][:, None] == score[well])
@@ -66,11 +69,13 @@ def check_only_between(
     same = patient[sick][:, None] == patient[well]
     expect(
         wins.mean() >= 0.9,
-        f"over all pairs the AUC is {wins.mean():.2f}: what must most cells of a patient with a high score be, for the patient's score to help?",
+        f"over all pairs the AUC is {wins.mean():.2f}: what must most cells of a patient with a "
+        "high score be, for the patient's score to help?",
     )
     expect(
         0.45 <= wins[same].mean() <= 0.55,
-        f"within patients the AUC is {wins[same].mean():.2f}: there the score must not tell a parasitized cell from another",
+        f"within patients the AUC is {wins[same].mean():.2f}: there the score must not tell a "
+        "parasitized cell from another",
     )
     say_right()
 
@@ -88,7 +93,8 @@ def check_deletion(
         def score(images):
             expect(
                 np.shape(images)[1:] == (h, w, 3),
-                f"deletion gives score the shape {np.shape(images)}: it takes a stack (n, {h}, {w}, 3), one image as image[None]",
+                f"deletion gives score the shape {np.shape(images)}: it takes a stack (n, {h}, "
+                f"{w}, 3), one image as image[None]",
             )
             return (np.asarray(images, float) @ tone * weight).sum((1, 2))
 
@@ -114,7 +120,8 @@ def check_deletion(
         )
         expect(
             np.isclose(curve[-1], (fill @ tone * weight).sum()),
-            "at the end every pixel has the colour fill, and the score is that of such an image: yours is another",
+            "at the end every pixel has the colour fill, and the score is that of such an image: "
+            "yours is another",
         )
         mine = -np.diff(curve)
         expect(
@@ -123,8 +130,10 @@ def check_deletion(
         )
         expect(
             np.allclose(mine, each[::-1]),
-            f"with {h * w} pixels and {steps} steps, step {int(np.argmin(np.isclose(mine, each[::-1]))) + 1} changes the score by another amount "
-            "than its pixels hold: does each step paint the same number of pixels, and do those before stay painted?",
+            f"with {h * w} pixels and {steps} steps, step "
+            f"{int(np.argmin(np.isclose(mine, each[::-1]))) + 1} changes the score by another "
+            "amount than its pixels hold: does each step paint the same number of pixels, and do "
+            "those before stay painted?",
         )
     say_right()
 
@@ -161,7 +170,10 @@ def check_reliance(
         )
         low = [i for i, p in enumerate(before) if p < 0.5]
         turned = [i for i in low if after[i] >= 0.5]
-        case = f"of {len(before)} images {len(low)} are called uninfected, and the mark turns {len(turned)} of these"
+        case = (
+            f"of {len(before)} images {len(low)} are called uninfected, and the mark turns "
+            f"{len(turned)} of these"
+        )
         if not low:
             expect(
                 np.isnan(found), f"{case}: a share of nothing is NaN, and reliance gives {found:g}"

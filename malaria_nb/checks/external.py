@@ -7,6 +7,7 @@ __all__ = ['check_staying', 'check_grey_world', 'check_coco_box', 'check_copies'
 
 # %% ../../nbs/checks/15_external.ipynb #346c63b9
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -39,20 +40,37 @@ def check_staying(
     for name in METRICS:
         expect(
             name not in staying or moved[name] < 1e-9,
-            f"{name} does change: on 42 made-up cells it moved by {moved[name]:.2f} when all scores were multiplied by 0.7",
+            f"{name} does change: on 42 made-up cells it moved by {moved[name]:.2f} when all "
+            "scores were multiplied by 0.7",
         )
     rest = [name for name in METRICS if moved[name] < 1e-9 and name not in staying]
     expect(
         not rest,
-        "something else cannot change: which of the eight would you still know, were you told only how the cells are ranked?",
+        "something else cannot change: which of the eight would you still know, were you told "
+        "only how the cells are ranked?",
     )
     say_right()
 
 # %% ../../nbs/checks/15_external.ipynb #00d2f7b8
+def _grey_world_asked(grey_world, images, target):
+    kept = images.copy()
+    found = called(grey_world, images, np.array(target, float))
+    expect(
+        isinstance(found, np.ndarray) and found.dtype == np.uint8 and found.shape == images.shape,
+        f"grey_world gives {getattr(found, 'dtype', type(found).__name__)} of shape "
+        f"{getattr(found, 'shape', '?')}: bytes of the shape that came in, please",
+    )
+    expect(
+        np.array_equal(images, kept),
+        "grey_world changes the pictures that it is given: make a new array",
+    )
+    return found
+
+
 def check_grey_world(
     grey_world: Callable,  # (images, target) -> images
 ):
-    "Check a normalisation of colour: its means, its ratios, its black, and that one factor serves all pictures."
+    "Check a normalisation of colour: its means, ratios, black, and one factor for all pictures."
     rng = np.random.default_rng(15)
     images = (
         rng.integers(40, 120, (6, 20, 20, 3)).astype(np.uint8)
@@ -62,20 +80,7 @@ def check_grey_world(
         x[:, : 3 + i] = 0
     inside = images.max(-1) > 0
 
-    def asked(images, target):
-        kept = images.copy()
-        found = called(grey_world, images, np.array(target, float))
-        expect(
-            isinstance(found, np.ndarray)
-            and found.dtype == np.uint8
-            and found.shape == images.shape,
-            f"grey_world gives {getattr(found, 'dtype', type(found).__name__)} of shape {getattr(found, 'shape', '?')}: bytes of the shape that came in, please",
-        )
-        expect(
-            np.array_equal(images, kept),
-            "grey_world changes the pictures that it is given: make a new array",
-        )
-        return found
+    asked = partial(_grey_world_asked, grey_world)
 
     target = np.array([150.0, 90.0, 120.0])
     found = asked(images, target)
@@ -89,12 +94,15 @@ def check_grey_world(
     ratio = found[inside] / images[inside]
     expect(
         (np.abs(ratio - np.median(ratio, axis=0)) < 0.02).all(),
-        "pixels of one channel were multiplied by different factors: one factor a channel, the same for all pictures",
+        "pixels of one channel were multiplied by different factors: one factor a channel, the "
+        "same for all pictures",
     )
     off = (found[inside] - images[inside] * (target / images[inside].mean(0))).mean(0)
     expect(
         np.abs(off).max() < 0.25,
-        f"the levels lie {np.abs(off).max():.1f} {'below' if off[np.abs(off).argmax()] < 0 else 'above'} what the factor gives, on average: round them to the nearest, don't cut them off",
+        f"the levels lie {np.abs(off).max():.1f} "
+        f"{'below' if off[np.abs(off).argmax()] < 0 else 'above'} what the factor gives, on "
+        "average: round them to the nearest, don't cut them off",
     )
     bright = asked(images, [240.0, 90.0, 120.0])[inside]
     factor = 240 / images[inside].mean(0)[0]
@@ -119,18 +127,23 @@ def check_coco_box(
         ("1", 480, 640, (0, 0, 480, 640)),
         ("12", 1280, 960, (1000.5, 10.25, 99.5, 200)),
     ):
-        line = f"{word} {(x + w / 2) / width:.8f} {(y + h / 2) / height:.8f} {w / width:.8f} {h / height:.8f}"
+        line = (
+            f"{word} {(x + w / 2) / width:.8f} {(y + h / 2) / height:.8f} {w / width:.8f} "
+            f"{h / height:.8f}"
+        )
         found = array_of(called(coco_box, line, width, height), (4,), "coco_box")
         if np.allclose(found, (x, y, w, h), atol=0.01):
             continue
         where = f"for the line {line!r} and a picture of {width} × {height} pixels"
         expect(
             np.allclose(found[2:], (w, h), atol=0.01),
-            f"{where} the box comes out {found[2]:g} wide and {found[3]:g} high: of what are the last two numbers a share?",
+            f"{where} the box comes out {found[2]:g} wide and {found[3]:g} high: of what are the "
+            "last two numbers a share?",
         )
         expect(
             False,
-            f"{where} the box begins at ({found[0]:g}, {found[1]:g}): which point of the box do the first two numbers name, and which one does COCO want?",
+            f"{where} the box begins at ({found[0]:g}, {found[1]:g}): which point of the box do "
+            "the first two numbers name, and which one does COCO want?",
         )
     say_right()
 
@@ -138,7 +151,7 @@ def check_coco_box(
 def check_copies(
     copies: Callable,  # (new, old) -> number of the old picture, or -1
 ):
-    "Check a search for copies on drawn cells, resized and compressed, among cells that are no copies."
+    "Check a search for copies: drawn cells, resized and compressed, among others."
     import cv2
 
     from malaria_nb.synthetic import draw_cell
@@ -167,16 +180,20 @@ def check_copies(
         )
         expect(
             np.isin(found, np.arange(-1, 40)).all(),
-            f"copies gives {sorted(set(found.tolist()) - set(range(-1, 40)))[:3]}: numbers of old pictures, counted from 0, or -1",
+            f"copies gives {sorted(set(found.tolist()) - set(range(-1, 40)))[:3]}: numbers of old "
+            "pictures, counted from 0, or -1",
         )
         false = int((found[truth < 0] >= 0).sum())
         expect(
             false == 0,
-            f"{false} of 20 pictures that are made from none of the old ones are called copies: what would your distance be between two cells that have nothing to do with each other?",
+            f"{false} of 20 pictures that are made from none of the old ones are called copies: "
+            "what would your distance be between two cells that have nothing to do with each "
+            "other?",
         )
         right = int((found == truth)[truth >= 0].sum())
         expect(
             right >= 27,
-            f"{right} of 30 copies are found: what do a resize and JPEG change in a picture, and what do they leave?",
+            f"{right} of 30 copies are found: what do a resize and JPEG change in a picture, and "
+            "what do they leave?",
         )
     say_right()

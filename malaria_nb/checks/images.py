@@ -6,6 +6,8 @@
 __all__ = ['check_how_many_pictures', 'check_same_stain', 'check_parasite_mask', 'check_stain_jitter']
 
 # %% ../../nbs/checks/02_images.ipynb #64a36391
+from functools import partial
+
 import numpy as np
 
 from . import Wrong, array_of, called, expect, given, say_right
@@ -37,19 +39,19 @@ def check_how_many_pictures(
         }[name]
         expect(
             n <= len(different),
-            f"{name}: there are fewer different ones. Take {draw}, draw all eight, and cross out those "
-            "that are the same",
+            f"{name}: there are fewer different ones. Take {draw}, draw all eight, and cross out "
+            "those that are the same",
         )
         expect(
             n >= len(different),
-            f"{name}: there are more different ones. Take {draw}, draw all eight, and cross out those "
-            "that are the same",
+            f"{name}: there are more different ones. Take {draw}, draw all eight, and cross out "
+            "those that are the same",
         )
     say_right()
 
 # %% ../../nbs/checks/02_images.ipynb #9b2fbdfc
 def _same_picture(value, image, name):
-    "Return a learner's picture; raise `Wrong` unless it is of bytes and has the shape of the one handed in."
+    "Return a learner's picture; raise `Wrong` unless it is bytes of the shape handed in."
     expect(
         isinstance(value, np.ndarray), f"{name} gives {type(value).__name__}; an array is expected"
     )
@@ -59,6 +61,49 @@ def _same_picture(value, image, name):
     )
     expect(value.dtype == np.uint8, f"{name} gives {value.dtype}; bytes (uint8) are expected")
     return value
+
+
+def _same_stain_case(function, name, image, colour, what):
+    before = image.copy()
+    found = _same_picture(called(function, image, colour), image, name)
+    expect(
+        np.array_equal(image, before),
+        f"{name} changes the picture that was handed in: make a new one",
+    )
+    outside = ~image.any(-1)
+    expect(
+        not found[outside].any(),
+        f"{name} doesn't leave the black around the cell black ({what})",
+    )
+    masked = np.ma.masked_array(image.astype(float), np.repeat(outside[..., None], 3, -1))
+    right = np.minimum(
+        masked * (np.array(colour) / np.ma.median(masked.reshape(-1, 3), axis=0)), 255
+    ).filled(0)
+    wrapped = (right > 254) & (found < 200)
+    expect(
+        not wrapped.any(),
+        f"{name}: {wrapped.any(-1).sum()} pixels that should be as bright as can be are not; "
+        "what does a byte do with 256?",
+    )
+    got, wanted = (
+        np.median(found[~outside], axis=0),
+        np.median(np.round(right)[~outside], axis=0),
+    )
+    expect(
+        np.abs(got - wanted).max() <= 1.5,
+        f"{name} gives the median colour {got.round().astype(int).tolist()} where "
+        f"{list(colour)} was asked for ({what})",
+    )
+    off = np.abs(found - right)
+    expect(
+        off.max() < 1.01,
+        f"{name} gets the median right and other pixels wrong, by up to {off.max():.0f} "
+        f"levels ({what}): is each channel multiplied by one factor?",
+    )
+    expect(
+        off.max() < 0.51,
+        f"{name} is a level off in some pixels ({what}): round before you make bytes of it",
+    )
 
 
 def check_same_stain(function):
@@ -80,46 +125,7 @@ def check_same_stain(function):
             for seed in range(3)
         ],
     ]:
-        before = image.copy()
-        found = _same_picture(called(function, image, colour), image, name)
-        expect(
-            np.array_equal(image, before),
-            f"{name} changes the picture that was handed in: make a new one",
-        )
-        outside = ~image.any(-1)
-        expect(
-            not found[outside].any(),
-            f"{name} doesn't leave the black around the cell black ({what})",
-        )
-        masked = np.ma.masked_array(image.astype(float), np.repeat(outside[..., None], 3, -1))
-        right = np.minimum(
-            masked * (np.array(colour) / np.ma.median(masked.reshape(-1, 3), axis=0)), 255
-        ).filled(0)
-        wrapped = (right > 254) & (found < 200)
-        expect(
-            not wrapped.any(),
-            f"{name}: {wrapped.any(-1).sum()} pixels that should be as bright as can be are not; what "
-            "does a byte do with 256?",
-        )
-        got, wanted = (
-            np.median(found[~outside], axis=0),
-            np.median(np.round(right)[~outside], axis=0),
-        )
-        expect(
-            np.abs(got - wanted).max() <= 1.5,
-            f"{name} gives the median colour {got.round().astype(int).tolist()} where "
-            f"{list(colour)} was asked for ({what})",
-        )
-        off = np.abs(found - right)
-        expect(
-            off.max() < 1.01,
-            f"{name} gets the median right and other pixels wrong, by up to {off.max():.0f} levels "
-            f"({what}): is each channel multiplied by one factor?",
-        )
-        expect(
-            off.max() < 0.51,
-            f"{name} is a level off in some pixels ({what}): round before you make bytes of it",
-        )
+        _same_stain_case(function, name, image, colour, what)
     empty = np.zeros((5, 6, 3), np.uint8)
     expect(
         np.array_equal(_same_picture(called(function, empty, (190, 150, 150)), empty, name), empty),
@@ -128,35 +134,38 @@ def check_same_stain(function):
     say_right()
 
 # %% ../../nbs/checks/02_images.ipynb #02a71823
+def _parasite_mask_mask(function, name, image):
+    before = image.copy()
+    found = called(function, image)
+    expect(
+        np.array_equal(image, before),
+        f"{name} changes the picture that was handed in: work on a copy",
+    )
+    try:
+        found = np.asarray(found)
+    except ValueError:
+        raise Wrong(
+            f"{name} gives rows of different lengths: one value a pixel is expected"
+        ) from None
+    expect(
+        found.shape == image.shape[:2],
+        f"{name} gives the shape {found.shape} for a picture of {image.shape[:2]}: one value "
+        "a pixel is expected",
+    )
+    expect(
+        found.dtype == bool,
+        f"{name} gives {found.dtype}; an array of True and False is expected",
+    )
+    return found
+
+
 def check_parasite_mask(function):
     "Check masks of parasites against the truth of synthetic cells."
     from malaria_nb.synthetic import draw_cell
 
     name = getattr(function, "__name__", "your function")
 
-    def mask(image):
-        before = image.copy()
-        found = called(function, image)
-        expect(
-            np.array_equal(image, before),
-            f"{name} changes the picture that was handed in: work on a copy",
-        )
-        try:
-            found = np.asarray(found)
-        except ValueError:
-            raise Wrong(
-                f"{name} gives rows of different lengths: one value a pixel is expected"
-            ) from None
-        expect(
-            found.shape == image.shape[:2],
-            f"{name} gives the shape {found.shape} for a picture of {image.shape[:2]}: one "
-            "value a pixel is expected",
-        )
-        expect(
-            found.dtype == bool,
-            f"{name} gives {found.dtype}; an array of True and False is expected",
-        )
-        return found
+    mask = partial(_parasite_mask_mask, function, name)
 
     cells = [(*draw_cell(seed, seed % 2 == 0), seed) for seed in range(9_000, 9_080)]
     dice, marked = [], []
@@ -173,78 +182,72 @@ def check_parasite_mask(function):
     )
     expect(
         np.mean(marked) <= 0.3,
-        f"{name} marks {np.mean(marked):.0%} of uninfected cells: can what you compute with bytes be "
-        "less than 0?",
+        f"{name} marks {np.mean(marked):.0%} of uninfected cells: can what you compute with bytes "
+        "be less than 0?",
     )
     expect(
         np.mean(marked) <= 0.01,
-        f"{name} marks {np.mean(marked):.1%} of uninfected cells, in {np.mean(np.array(marked) > 0.1):.0%} "
-        f"of them more than a tenth of the cell, and has a Dice of {np.mean(dice):.2f} on parasitized ones: what is usual "
-        "for a cell depends on its stain",
+        f"{name} marks {np.mean(marked):.1%} of uninfected cells, in "
+        f"{np.mean(np.array(marked) > 0.1):.0%} of them more than a tenth of the cell, and has a "
+        f"Dice of {np.mean(dice):.2f} on parasitized ones: what is usual for a cell depends on "
+        "its stain",
     )
     expect(
         np.mean(dice) >= 0.75,
-        f"{name} has a mean Dice of {np.mean(dice):.2f} on 40 parasitized synthetic cells, and .75 is "
-        f"asked for; in {np.mean(np.array(dice) < 0.5):.0%} of them it is below .5. Look at these: is too much marked, or too "
-        "little?",
+        f"{name} has a mean Dice of {np.mean(dice):.2f} on 40 parasitized synthetic cells, and "
+        f".75 is asked for; in {np.mean(np.array(dice) < 0.5):.0%} of them it is below .5. Look "
+        "at these: is too much marked, or too little?",
     )
     say_right()
 
 # %% ../../nbs/checks/02_images.ipynb #c1f1db46
-def check_stain_jitter(function):
-    "Check an augmentation of colour: what it keeps, what it changes, and where its chance comes from."
-    from sklearn.metrics import roc_auc_score
+def _stain_jitter_jitter(function, name, batch, seed):
+    before = batch.copy()
+    found = _same_picture(called(function, batch, np.random.default_rng(seed)), batch, name)
+    expect(
+        np.array_equal(batch, before),
+        f"{name} changes the batch that was handed in, which may be the cache on disk: make a "
+        "new array",
+    )
+    return found
 
+
+def _stain_jitter_square(image, side=100):
+    out = np.zeros((side, side, 3), np.uint8)
+    image = image[:side, :side]
+    out[: image.shape[0], : image.shape[1]] = image
+    return out
+
+
+def _stain_jitter_excess(x):
+    purple = (x[..., 2].astype(int) - x[..., 1])[x.any(-1)]
+    return np.percentile(purple, 99) - np.median(purple)
+
+
+def _stain_jitter_drawn(first, last):
     from malaria_nb.synthetic import draw_cell
 
-    name = getattr(function, "__name__", "your function")
-
-    def square(image, side=100):
-        out = np.zeros((side, side, 3), np.uint8)
-        image = image[:side, :side]
-        out[: image.shape[0], : image.shape[1]] = image
-        return out
-
-    def drawn(first, last):
-        return np.stack([square(draw_cell(seed, seed % 2 == 1)[0]) for seed in range(first, last)])
-
-    def jitter(batch, seed):
-        before = batch.copy()
-        found = _same_picture(called(function, batch, np.random.default_rng(seed)), batch, name)
-        expect(
-            np.array_equal(batch, before),
-            f"{name} changes the batch that was handed in, which may be the cache on disk: "
-            "make a new array",
-        )
-        return found
-
-    few = drawn(7_000, 7_008)
-    expect(
-        np.array_equal(jitter(few, 1), jitter(few, 1)),
-        f"{name} gives two results for the same batch and generators with "
-        "the same seed: take all chance from `rng`",
+    return np.stack(
+        [_stain_jitter_square(draw_cell(seed, seed % 2 == 1)[0]) for seed in range(first, last)]
     )
-    expect(
-        not np.array_equal(jitter(few, 1), jitter(few, 2)),
-        f"{name} gives the same for generators with different seeds: does it use `rng`?",
-    )
-    expect(jitter(few[:1], 3).shape == few[:1].shape, f"{name} fails for a batch of one")
-    outside = ~few.any(-1)
-    expect(not jitter(few, 4)[outside].any(), f"{name} colours the black around the cells")
+
+
+def _stain_jitter_levels(name, jitter):
+    "Look at a ramp of greys; return what becomes of each level in each of 24 pictures."
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, -1).repeat(
         256, 1
     )  # every level, in every column
     many = jitter(np.stack([ramp] * 24), 5).astype(int)
     expect(
         (many == many[:, :, :1]).all(),
-        f"{name} gives different colours to pixels of an image that were the same colour: "
-        "draw once an image, not once a pixel",
+        f"{name} gives different colours to pixels of an image that were the same colour: draw "
+        "once an image, not once a pixel",
     )
     levels = many[:, :, 0]  # (24, 256, 3)
     expect(
         (np.diff(levels, axis=1) >= 0).all(),
-        f"{name} makes bright pixels darker than ones that were less bright: what "
-        "becomes of values above 255, and of those below 0?",
+        f"{name} makes bright pixels darker than ones that were less bright: what becomes of "
+        "values above 255, and of those below 0?",
     )
     expect(
         (np.abs(levels - ramp[:, 0]) > 1).any(),
@@ -254,7 +257,32 @@ def check_stain_jitter(function):
         len({x.tobytes() for x in levels}) > 12,
         f"{name} changes all images of a batch alike: draw for each of them",
     )
-    cells = drawn(7_000, 7_080)
+    return levels
+
+
+def check_stain_jitter(function):
+    "Check an augmentation of colour: what it keeps and changes, and where its chance comes from."
+    from sklearn.metrics import roc_auc_score
+
+    name = getattr(function, "__name__", "your function")
+
+    jitter = partial(_stain_jitter_jitter, function, name)
+
+    few = _stain_jitter_drawn(7_000, 7_008)
+    expect(
+        np.array_equal(jitter(few, 1), jitter(few, 1)),
+        f"{name} gives two results for the same batch and generators with the same seed: take all "
+        "chance from `rng`",
+    )
+    expect(
+        not np.array_equal(jitter(few, 1), jitter(few, 2)),
+        f"{name} gives the same for generators with different seeds: does it use `rng`?",
+    )
+    expect(jitter(few[:1], 3).shape == few[:1].shape, f"{name} fails for a batch of one")
+    outside = ~few.any(-1)
+    expect(not jitter(few, 4)[outside].any(), f"{name} colours the black around the cells")
+    levels = _stain_jitter_levels(name, jitter)
+    cells = _stain_jitter_drawn(7_000, 7_080)
     changed, inside = [jitter(cells, seed) for seed in (6, 7, 8)], cells.any(-1)
     moved = np.mean([np.abs(x.astype(int) - cells)[inside].mean() for x in changed])
     expect(
@@ -267,22 +295,20 @@ def check_stain_jitter(function):
     )
     expect(
         (np.ptp(levels[:, 128], axis=1) > 2).mean() > 0.5,
-        f"{name} turns grey into grey: that changes the lamp. A stain has "
-        "a colour, so the channels must change by different amounts",
+        f"{name} turns grey into grey: that changes the lamp. A stain has a colour, so the "
+        "channels must change by different amounts",
     )
-
-    def excess(x):
-        purple = (x[..., 2].astype(int) - x[..., 1])[x.any(-1)]
-        return np.percentile(purple, 99) - np.median(purple)
 
     label = np.arange(7_000, 7_080) % 2
     before, *after = (
-        roc_auc_score(label, [excess(x) for x in batch]) for batch in (cells, *changed)
+        roc_auc_score(label, [_stain_jitter_excess(x) for x in batch])
+        for batch in (cells, *changed)
     )
     after = min(after)
     expect(
         after > before - 0.05,
-        f"{name}: by the purple that stands out, {before:.0%} of pairs of synthetic cells were ranked "
-        f"rightly before and {after:.0%} are after. Make the changes smaller, or keep the channels' order",
+        f"{name}: by the purple that stands out, {before:.0%} of pairs of synthetic cells were "
+        f"ranked rightly before and {after:.0%} are after. Make the changes smaller, or keep the "
+        "channels' order",
     )
     say_right()

@@ -7,6 +7,7 @@ __all__ = ['check_at_most_right', 'check_from_told', 'check_out_of_fold', 'check
 
 # %% ../../nbs/checks/12_labels.ipynb #781d1b33
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,11 @@ from . import array_of, called, expect, given, say_right
 def check_at_most_right(
     at_most_right: int,  # cells
 ):
-    "Check how many cells a model can be right about, by going through every way its agreements can fall."
+    "Check how many cells a model can be right about, by trying every way to agree."
     found = array_of(given(at_most_right), (), "at_most_right")
     n, wrong, agrees = 2000, 100, 1990
-    # x of the wrong labels are agreed with; the others of the wrong ones are where it is right against the label
+    # x of the wrong labels are agreed with; for the other wrong ones the model is right
+    # against the label
     ways = [agrees - x + wrong - x for x in range(wrong + 1) if 0 <= agrees - x <= n - wrong]
     expect(found > 1, f"{found:g}: give a number of cells, not a share")
     expect(
@@ -29,7 +31,8 @@ def check_at_most_right(
     )
     expect(
         found <= max(ways),
-        f"about {found:g} cells it can't be right: count the wrong labels with which it must have agreed",
+        f"about {found:g} cells it can't be right: count the wrong labels with which it must have "
+        "agreed",
     )
     expect(
         found != min(ways),
@@ -57,13 +60,15 @@ def check_from_told(
             again = found * (1 - wrong) + (1 - found) * wrong
             expect(
                 abs(again - told) < 1e-6,
-                f"from_told({told:.3g}, {wrong}) gives {found:.4g}, and a model that is right so often would be told {again:.4g}",
+                f"from_told({told:.3g}, {wrong}) gives {found:.4g}, and a model that is right so "
+                f"often would be told {again:.4g}",
             )
     for told, wrong in ((0.97, 0.05), (0.03, 0.05), (0.85, 0.2), (0.1, 0.8)):
         found = float(array_of(called(from_told, told, wrong), (), "from_told"))
         expect(
             np.isnan(found),
-            f"from_told({told}, {wrong}) gives {found:.4g}: what is the most, and the least, that any model can be told on such labels?",
+            f"from_told({told}, {wrong}) gives {found:.4g}: what is the most, and the least, that "
+            "any model can be told on such labels?",
         )
     expect(
         np.isnan(float(array_of(called(from_told, 0.5, 0.5), (), "from_told"))),
@@ -101,7 +106,8 @@ def check_out_of_fold(
                 met = np.isin(new[:, 0], list(fits[-1])) if len(new) else np.zeros(0, bool)
                 expect(
                     not met.any(),
-                    f"{met.sum()} of {len(new)} cells are scored by a model that has been trained on cells of their patients",
+                    f"{met.sum()} of {len(new)} cells are scored by a model that has been trained "
+                    "on cells of their patients",
                 )
                 return new[:, 1] / len(code)  # the row's own number, so that its place can be told
 
@@ -124,30 +130,105 @@ def check_out_of_fold(
         least = min(map(len, fits))
         expect(
             least >= patients - patients / n - 2,
-            f"a model was trained on {least} of {patients} patients only: train on all folds but the one that is scored",
+            f"a model was trained on {least} of {patients} patients only: train on all folds but "
+            "the one that is scored",
         )
     say_right()
 
 # %% ../../nbs/checks/12_labels.ipynb #82ed60c4
+def _control_table(seed, with_cells, without_cells, rate, extra, spread):
+    rng, rows = np.random.default_rng(seed), []
+    for group, sizes in ((1, with_cells), (0, without_cells)):
+        own = np.clip((rate + extra * group) * rng.gamma(1 / spread, spread, len(sizes)), 0, 1)
+        rows += [
+            (group * int(rng.integers(1, 90)), u, rng.binomial(u, p)) for u, p in zip(sizes, own)
+        ]
+    t = pd.DataFrame(
+        rows,
+        columns=["parasitized", "uninfected", "disputed uninfected"],
+        index=[f"C{i}" for i in rng.permutation(999)[: len(rows)]],
+    )
+    return t.sample(frac=1, random_state=seed)
+
+
+def _control_case_variance(d, u, g, total):  # of a ratio of sums over patients
+    r = d[g].sum() / u[g].sum()
+    return (total / u[g].sum()) ** 2 * len(d[g]) * np.var(d[g] - r * u[g])
+
+
+def _control_hint(excess, low, high, case, half, other, cells, got):
+    "Say what a wrong interval comes from."
+    expect(
+        low < excess < high,
+        f"{case} the interval from {low:.1f} to {high:.1f} doesn't hold the excess {excess:.1f}",
+    )
+    expect(
+        abs(got - other) > 0.05 * half,
+        f"{case} the interval is too narrow: the control's rate comes from few patients and "
+        "isn't known for certain",
+    )
+    expect(
+        abs(got - cells) > 0.05 * half,
+        f"{case} the interval is that of cells drawn one by one: draw patients, with all "
+        "their cells",
+    )
+    expect(
+        False,
+        f"{case} the interval is {got:.1f} to either side, too "
+        f"{'narrow' if got < half else 'wide'}: are both groups of patients drawn with "
+        "replacement, each as large as it is?",
+    )
+
+
+def _control_case(control, seed, args):
+    t = _control_table(seed, *args)
+    (a, b), d, u = (
+        (t["parasitized"] > 0, t["parasitized"] == 0),
+        t["disputed uninfected"],
+        t["uninfected"],
+    )
+    value = d[a].sum() - u[a].sum() * d[b].sum() / u[b].sum()
+    found = called(control, t.copy(), 2000, 12)
+    expect(
+        isinstance(found, (tuple, list, np.ndarray)) and len(found) == 3,
+        "control should give three numbers: the excess, and the low and the high end of its "
+        "interval",
+    )
+    excess, low, high = array_of(found, (3,), "control")
+    case = (
+        f"for {a.sum()} patients with {u[a].sum()} uninfected cells, {d[a].sum()} of them "
+        f"disputed, and {b.sum()} controls with {u[b].sum()} and {d[b].sum()}"
+    )
+    expect(
+        not np.isclose(excess, d[a].sum() - d[b].sum()) or np.isclose(excess, value),
+        f"{case} the excess isn't the difference of the counts: the groups differ in size",
+    )
+    expect(
+        np.isclose(excess, value),
+        f"{case} your excess is {excess:.1f}: is the control's rate that of all its cells "
+        "together, and is it applied to the other group's uninfected cells?",
+    )
+
+    variance = partial(_control_case_variance, d, u)
+
+    own = len(d[a]) * np.var(
+        d[a] - d[b].sum() / u[b].sum() * u[a]
+    )  # how many cells the patients drawn have varies, too
+    half, other = 1.96 * np.sqrt(own + variance(b, u[a].sum())), 1.96 * np.sqrt(own)
+    cells = 1.96 * np.sqrt(
+        u[a].sum() * (p := d[a].sum() / u[a].sum()) * (1 - p)
+        + u[a].sum() ** 2 / u[b].sum() * (q := d[b].sum() / u[b].sum()) * (1 - q)
+    )
+    got = (high - low) / 2
+    if 0.88 * half < got < 1.12 * half and low < excess < high:
+        return
+    _control_hint(excess, low, high, case, half, other, cells, got)
+
+
 def check_control(
     control: Callable,  # (counts, n, seed) -> excess, low, high
 ):
     "Check the excess over a control group and its interval, against the delta method."
-
-    def table(seed, with_cells, without_cells, rate, extra, spread):
-        rng, rows = np.random.default_rng(seed), []
-        for group, sizes in ((1, with_cells), (0, without_cells)):
-            own = np.clip((rate + extra * group) * rng.gamma(1 / spread, spread, len(sizes)), 0, 1)
-            rows += [
-                (group * int(rng.integers(1, 90)), u, rng.binomial(u, p))
-                for u, p in zip(sizes, own)
-            ]
-        t = pd.DataFrame(
-            rows,
-            columns=["parasitized", "uninfected", "disputed uninfected"],
-            index=[f"C{i}" for i in rng.permutation(999)[: len(rows)]],
-        )
-        return t.sample(frac=1, random_state=seed)
 
     uneven = np.random.default_rng(1).integers(10, 300, size=60)
     for seed, args in enumerate(
@@ -158,58 +239,5 @@ def check_control(
             ([66] * 140, [69] * 50, 0.05, 0.01, 0.6),
         ]
     ):
-        t = table(seed, *args)
-        (a, b), d, u = (
-            (t["parasitized"] > 0, t["parasitized"] == 0),
-            t["disputed uninfected"],
-            t["uninfected"],
-        )
-        value = d[a].sum() - u[a].sum() * d[b].sum() / u[b].sum()
-        found = called(control, t.copy(), 2000, 12)
-        expect(
-            isinstance(found, (tuple, list, np.ndarray)) and len(found) == 3,
-            "control should give three numbers: the excess, and the low and the high end of its interval",
-        )
-        excess, low, high = array_of(found, (3,), "control")
-        case = f"for {a.sum()} patients with {u[a].sum()} uninfected cells, {d[a].sum()} of them disputed, and {b.sum()} controls with {u[b].sum()} and {d[b].sum()}"
-        expect(
-            not np.isclose(excess, d[a].sum() - d[b].sum()) or np.isclose(excess, value),
-            f"{case} the excess isn't the difference of the counts: the groups differ in size",
-        )
-        expect(
-            np.isclose(excess, value),
-            f"{case} your excess is {excess:.1f}: is the control's rate that of all its cells together, and is it applied to the other group's uninfected cells?",
-        )
-
-        def variance(g, total):  # of a ratio of sums over patients
-            r = d[g].sum() / u[g].sum()
-            return (total / u[g].sum()) ** 2 * len(d[g]) * np.var(d[g] - r * u[g])
-
-        own = len(d[a]) * np.var(
-            d[a] - d[b].sum() / u[b].sum() * u[a]
-        )  # how many cells the patients drawn have varies, too
-        half, other = 1.96 * np.sqrt(own + variance(b, u[a].sum())), 1.96 * np.sqrt(own)
-        cells = 1.96 * np.sqrt(
-            u[a].sum() * (p := d[a].sum() / u[a].sum()) * (1 - p)
-            + u[a].sum() ** 2 / u[b].sum() * (q := d[b].sum() / u[b].sum()) * (1 - q)
-        )
-        got = (high - low) / 2
-        if 0.88 * half < got < 1.12 * half and low < excess < high:
-            continue
-        expect(
-            low < excess < high,
-            f"{case} the interval from {low:.1f} to {high:.1f} doesn't hold the excess {excess:.1f}",
-        )
-        expect(
-            abs(got - other) > 0.05 * half,
-            f"{case} the interval is too narrow: the control's rate comes from few patients and isn't known for certain",
-        )
-        expect(
-            abs(got - cells) > 0.05 * half,
-            f"{case} the interval is that of cells drawn one by one: draw patients, with all their cells",
-        )
-        expect(
-            False,
-            f"{case} the interval is {got:.1f} to either side, too {'narrow' if got < half else 'wide'}: are both groups of patients drawn with replacement, each as large as it is?",
-        )
+        _control_case(control, seed, args)
     say_right()

@@ -27,10 +27,14 @@ def check_closing(
     closing = set(closing)
     expect(
         closing <= names,
-        f"{', '.join(map(repr, sorted(map(str, closing - names))))}: no such change; the names stand in the table",
+        f"{', '.join(map(repr, sorted(map(str, closing - names))))}: no such change; the names "
+        "stand in the table",
     )
     wrong = {
-        "half and half": "a patient who was met in training brings a stain that was met, too, whatever share of his cells is parasitized",
+        "half and half": (
+            "a patient who was met in training brings a stain that was met, too, whatever share "
+            "of his cells is parasitized"
+        ),
         "more cells": "with more cells of a patient, is he recognised less, or better?",
         "by photograph": "whose other photographs are in training?",
     }
@@ -38,7 +42,8 @@ def check_closing(
         expect(False, f"{name!r} doesn't close it: {wrong[name]}")
     expect(
         len(closing) == 2,
-        "a change is missing: a leak needs something to be recognised by, and somebody who can use it",
+        "a change is missing: a leak needs something to be recognised by, and somebody who can "
+        "use it",
     )
     say_right()
 
@@ -126,13 +131,15 @@ def check_sibling_score(
             truth = others.mean() if len(others) else 0.5
             expect(
                 np.isfinite(value) and 0 <= value <= 1,
-                f"{case} gets {value:g}, which is no share: who is counted above the line, and who below?",
+                f"{case} gets {value:g}, which is no share: who is counted above the line, and "
+                "who below?",
             )
             expect(
                 not len(others)
                 or abs(value - truth) < 1e-9
                 or abs(value - truth * len(others) / (len(others) + 1)) > 1e-9,
-                f"{case} gets {value:.3g}: divide by the number of its siblings; it isn't one of them",
+                f"{case} gets {value:.3g}: divide by the number of its siblings; it isn't one of "
+                "them",
             )
             expect(
                 abs(value - truth) < 1e-9,
@@ -177,11 +184,13 @@ def check_joined(
         if (i := np.argwhere(reach & ~together)).size:
             expect(
                 False,
-                f"{case}: rows {i[0][0]} and {i[0][1]} are linked through others and get different groups: follow the chain to its end",
+                f"{case}: rows {i[0][0]} and {i[0][1]} are linked through others and get "
+                "different groups: follow the chain to its end",
             )
         if (i := np.argwhere(together & ~reach)).size:
             expect(
                 False,
-                f"{case}: rows {i[0][0]} and {i[0][1]} get one group and nothing links them: the same text in two arguments is not the same name",
+                f"{case}: rows {i[0][0]} and {i[0][1]} get one group and nothing links them: the "
+                "same text in two arguments is not the same name",
             )
     say_right()

@@ -6,6 +6,8 @@
 __all__ = ['check_cells_for_half', 'check_true_parasitaemia', 'check_unevenness', 'check_stop_early']
 
 # %% ../../nbs/checks/00_motivation.ipynb #8b9bfbdd
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -31,13 +33,14 @@ def check_cells_for_half(
         )
         expect(
             left < 0.54,
-            f"{name}: with {times:g} times the cells, {left:.0%} of the limit is left: more cells are needed. "
-            "Does this reader wait for one parasite, or for more than the usual number of false ones?",
+            f"{name}: with {times:g} times the cells, {left:.0%} of the limit is left: more cells "
+            "are needed. Does this reader wait for one parasite, or for more than the usual "
+            "number of false ones?",
         )
         expect(
             left > 0.46,
-            f"{name}: with {times:g} times the cells, only {left:.0%} of the limit is left: fewer will do. What "
-            "grows with the cells here, and what with their square root?",
+            f"{name}: with {times:g} times the cells, only {left:.0%} of the limit is left: fewer "
+            "will do. What grows with the cells here, and what with their square root?",
         )
     say_right()
 
@@ -53,18 +56,19 @@ def check_true_parasitaemia(function):
         found = array_of(called(function, counted, 1_000, sens, spec), (), name)
         expect(
             not np.isnan(found),
-            f"{name} gives NaN for a reader with sensitivity {sens:.2f} and specificity {spec:.2f}, who "
-            "does tell something",
+            f"{name} gives NaN for a reader with sensitivity {sens:.2f} and specificity "
+            f"{spec:.2f}, who does tell something",
         )
         expect(
             np.isclose(found, p),
-            f"{name} gives {found:.4f} for {counted:.1f} of 1,000 cells, sensitivity {sens:.2f} and "
-            f"specificity {spec:.2f}. Put that into apparent_parasitaemia: the count doesn't come out again",
+            f"{name} gives {found:.4f} for {counted:.1f} of 1,000 cells, sensitivity {sens:.2f} "
+            f"and specificity {spec:.2f}. Put that into apparent_parasitaemia: the count doesn't "
+            "come out again",
         )
     expect(
         array_of(called(function, 3, 1_000, 0.95, 0.98), (), name) >= 0,
-        f"{name} gives less than no parasites when a slide "
-        "shows fewer than the false ones expected: a share can't be negative",
+        f"{name} gives less than no parasites when a slide shows fewer than the false ones "
+        "expected: a share can't be negative",
     )
     expect(
         np.isclose(array_of(called(function, 3, 1_000, 0.95, 0.98), (), name), 0),
@@ -72,20 +76,21 @@ def check_true_parasitaemia(function):
     )
     expect(
         np.isclose(array_of(called(function, 990, 1_000, 0.95, 0.98), (), name), 1),
-        f"{name} should give 1, and no other number, when a slide shows more than a fully infected one would",
+        f"{name} should give 1, and no other number, when a slide shows more than a fully "
+        "infected one would",
     )
     for sens, spec in ((0.5, 0.5), (0, 1), (0.25, 0.5)):
         try:
             found = called(function, 100, 1_000, sens, spec)
         except Wrong as e:
             raise Wrong(
-                f"for sensitivity {sens} and specificity {spec}, {e}: what should come back when they add up to "
-                f"{sens + spec:g}?"
+                f"for sensitivity {sens} and specificity {spec}, {e}: what should come back when "
+                f"they add up to {sens + spec:g}?"
             ) from None
         expect(
             np.isnan(array_of(found, (), name)),
-            f"{name} should give NaN for sensitivity {sens} and specificity {spec}: "
-            "this reader calls parasitized cells no more often than uninfected ones",
+            f"{name} should give NaN for sensitivity {sens} and specificity {spec}: this reader "
+            "calls parasitized cells no more often than uninfected ones",
         )
     counts = np.array([0, 20, 200, 500, 1_000])
     many = array_of(called(function, counts, 1_000, 0.9, 0.95), (5,), f"{name}, given five counts,")
@@ -97,26 +102,27 @@ def check_true_parasitaemia(function):
     say_right()
 
 # %% ../../nbs/checks/00_motivation.ipynb #b602f841
+def _unevenness_table(seed, cells, rates, infected):
+    rng, rows = np.random.default_rng(seed), []
+    for i, (n, rate, m) in enumerate(zip(cells, rates, infected)):
+        false = np.arange(n) < round(n * rate)
+        score = np.r_[
+            np.where(false, rng.uniform(0.6, 1, n), rng.uniform(0, 0.4, n)),
+            rng.uniform(0.3, 1, m),
+        ]
+        rows.append(
+            pd.DataFrame(
+                {"patient": f"C{90 + i}", "label": np.repeat([0, 1], [n, m]), "score": score}
+            )
+        )
+    return pd.concat(rows, ignore_index=True).sample(frac=1, random_state=seed)
+
+
 def check_unevenness(function):
-    "Check how uneven patients' false parasites are, against the chi-squared statistic of a contingency table."
+    "Check how uneven patients' false parasites are, against a table's chi-squared statistic."
     from scipy.stats import chi2_contingency
 
     name = getattr(function, "__name__", "your function")
-
-    def table(seed, cells, rates, infected):
-        rng, rows = np.random.default_rng(seed), []
-        for i, (n, rate, m) in enumerate(zip(cells, rates, infected)):
-            false = np.arange(n) < round(n * rate)
-            score = np.r_[
-                np.where(false, rng.uniform(0.6, 1, n), rng.uniform(0, 0.4, n)),
-                rng.uniform(0.3, 1, m),
-            ]
-            rows.append(
-                pd.DataFrame(
-                    {"patient": f"C{90 + i}", "label": np.repeat([0, 1], [n, m]), "score": score}
-                )
-            )
-        return pd.concat(rows, ignore_index=True).sample(frac=1, random_state=seed)
 
     def oracle(t):
         t = t[t.label == 0]
@@ -126,77 +132,78 @@ def check_unevenness(function):
     def value(t):
         return float(array_of(called(function, t.copy()), (), name))
 
-    even = table(0, [50] * 6, [0.1, 0.2, 0.1, 0.2, 0.1, 0.1], [0] * 6)
+    even = _unevenness_table(0, [50] * 6, [0.1, 0.2, 0.1, 0.2, 0.1, 0.1], [0] * 6)
     expect(
         np.isclose(value(even), oracle(even)),
-        f"{name} gives {value(even):.3f} for six patients with fifty uninfected cells "
-        "each, and a wrong one: is the variance that of a binomial, and the sum divided by one less than the patients?",
+        f"{name} gives {value(even):.3f} for six patients with fifty uninfected cells each, and a "
+        "wrong one: is the variance that of a binomial, and the sum divided by one less than the "
+        "patients?",
     )
-    spared = table(5, [50] * 6, [0.1, 0.2, 0, 0.2, 0.1, 0], [0] * 6)
+    spared = _unevenness_table(5, [50] * 6, [0.1, 0.2, 0, 0.2, 0.1, 0], [0] * 6)
     expect(
         np.isclose(value(spared), oracle(spared)),
-        f"{name} is right as long as every patient has a false parasite, and wrong "
-        "when two have none: it leaves out patients without a false parasite, and they count too",
+        f"{name} is right as long as every patient has a false parasite, and wrong when two have "
+        "none: it leaves out patients without a false parasite, and they count too",
     )
-    mixed = table(1, [50] * 6, [0.1, 0.2, 0.1, 0.2, 0.1, 0.1], [30, 0, 10, 60, 0, 5])
+    mixed = _unevenness_table(1, [50] * 6, [0.1, 0.2, 0.1, 0.2, 0.1, 0.1], [30, 0, 10, 60, 0, 5])
     expect(
         np.isclose(value(mixed), oracle(mixed)),
-        f"{name} is right as long as all cells are uninfected, and changes when "
-        "parasitized ones are added: can they be false parasites?",
+        f"{name} is right as long as all cells are uninfected, and changes when parasitized ones "
+        "are added: can they be false parasites?",
     )
-    sizes = table(2, [200, 20, 100, 40, 10], [0.05, 0.3, 0.1, 0.02, 0.5], [0] * 5)
+    sizes = _unevenness_table(2, [200, 20, 100, 40, 10], [0.05, 0.3, 0.1, 0.02, 0.5], [0] * 5)
     expect(
         np.isclose(value(sizes), oracle(sizes)),
-        f"{name} is right as long as all patients have as many cells, and wrong "
-        "when they don't: the common rate is that of all cells together, and what is expected depends on a patient's cells",
+        f"{name} is right as long as all patients have as many cells, and wrong when they don't: "
+        "the common rate is that of all cells together, and what is expected depends on a "
+        "patient's cells",
     )
     for t in (
-        table(3, [60, 15, 30, 80], [0.2, 0.1, 0.4, 0.02], [5, 40, 0, 9]),
-        table(4, [30, 90], [0.1, 0.3], [3, 0]),
+        _unevenness_table(3, [60, 15, 30, 80], [0.2, 0.1, 0.4, 0.02], [5, 40, 0, 9]),
+        _unevenness_table(4, [30, 90], [0.1, 0.3], [3, 0]),
     ):
         expect(
             np.isclose(value(t), oracle(t)),
-            f"{name} gives {value(t):.3f} for {t.patient.nunique()} patients, and a wrong "
-            "one: go through it by hand for the first patient",
+            f"{name} gives {value(t):.3f} for {t.patient.nunique()} patients, and a wrong one: go "
+            "through it by hand for the first patient",
         )
     say_right()
 
 # %% ../../nbs/checks/00_motivation.ipynb #92630dd8
-def check_stop_early(function):
-    "Check a rule for stopping on simulated slides: its errors, its length, and that it doesn't look ahead."
+def _stop_early_answer(function, name, calls):
+    n = len(calls)
+    short = "" if n == 5_000 else f"for a slide of only {n} cell{'s' * (n > 1)}, "
+    try:
+        found = called(function, calls.copy())
+    except Wrong as e:
+        raise Wrong(f"{short}{e}") from None
+    expect(
+        isinstance(found, (tuple, list, np.ndarray)) and len(found) == 2,
+        f"{short}{name} should return two things: called positive or not, and how many cells "
+        "were read",
+    )
+    positive, read = found
+    expect(
+        np.ndim(positive) == 0 and positive in (True, False),
+        f"{name} should first return True or False, not {positive!r}",
+    )
+    expect(
+        isinstance(read, (int, float, np.number)) and read == np.floor(read) and 1 <= read <= n,
+        f"{short}{name} says that it read {read!r} cells: expected a whole number, 1 or more, "
+        "and no more than there are",
+    )
+    return bool(positive), int(read)
+
+
+def _stop_early_slides(rng, sens, spec, share, n):
+    from malaria_nb.screening import apparent_parasitaemia
+
+    return (rng.random((n, 5_000)) < apparent_parasitaemia(share, sens, spec)).astype(int)
+
+
+def _stop_early_honest(name, answer, slides):
+    "Check that a rule doesn't look ahead, and that it is quick."
     import time
-
-    from malaria_nb.screening import apparent_parasitaemia, limit_of_detection
-
-    name, sens, spec = getattr(function, "__name__", "your function"), 3933 / 4193, 4004 / 4075
-    fixed = next(n for n in range(100, 5_000, 10) if limit_of_detection(spec, sens, n) <= 0.01)
-    rng = np.random.default_rng(0)
-
-    def answer(calls):
-        n = len(calls)
-        short = "" if n == 5_000 else f"for a slide of only {n} cell{'s' * (n > 1)}, "
-        try:
-            found = called(function, calls.copy())
-        except Wrong as e:
-            raise Wrong(f"{short}{e}") from None
-        expect(
-            isinstance(found, (tuple, list, np.ndarray)) and len(found) == 2,
-            f"{short}{name} should return two things: called "
-            "positive or not, and how many cells were read",
-        )
-        positive, read = found
-        expect(
-            np.ndim(positive) == 0 and positive in (True, False),
-            f"{name} should first return True or False, not {positive!r}",
-        )
-        expect(
-            isinstance(read, (int, float, np.number)) and read == np.floor(read) and 1 <= read <= n,
-            f"{short}{name} says that it read {read!r} cells: expected a whole number, 1 or more, and no more than there are",
-        )
-        return bool(positive), int(read)
-
-    def slides(share, n):
-        return (rng.random((n, 5_000)) < apparent_parasitaemia(share, sens, spec)).astype(int)
 
     began = time.perf_counter()
     for calls in (
@@ -210,14 +217,31 @@ def check_stop_early(function):
         calls[read:] = 1 - calls[read:]
         expect(
             answer(calls) == (positive, read),
-            f"{name} read {read:,} cells, and gives another answer when cells behind "
-            "those are changed: it looks ahead",
+            f"{name} read {read:,} cells, and gives another answer when cells behind those are "
+            "changed: it looks ahead",
         )
     expect(
         time.perf_counter() - began < 3,
-        f"{name} takes more than a tenth of a second a slide: compute what doesn't depend "
-        "on the slide once, outside",
+        f"{name} takes more than a tenth of a second a slide: compute what doesn't depend on the "
+        "slide once, outside",
     )
+    return calls, read
+
+
+def check_stop_early(function):
+    "Check a rule for stopping: its errors, its length, and that it doesn't look ahead."
+
+    from malaria_nb.screening import limit_of_detection
+
+    name, sens, spec = getattr(function, "__name__", "your function"), 3933 / 4193, 4004 / 4075
+    fixed = next(n for n in range(100, 5_000, 10) if limit_of_detection(spec, sens, n) <= 0.01)
+    rng = np.random.default_rng(0)
+
+    answer = partial(_stop_early_answer, function, name)
+
+    slides = partial(_stop_early_slides, rng, sens, spec)
+
+    calls, read = _stop_early_honest(name, answer, slides)
     expect(
         answer(np.ones(5_000, int))[0],
         f"{name} calls a slide negative on which every cell is called parasitized",
@@ -233,17 +257,17 @@ def check_stop_early(function):
     read = np.mean([r for _, r in healthy + ill])
     expect(
         false < 0.08,
-        f"{name} calls {false:.0%} of 400 healthy slides positive. Every look is one more chance to be fooled: "
-        "ask for more before you stop",
+        f"{name} calls {false:.0%} of 400 healthy slides positive. Every look is one more chance "
+        "to be fooled: ask for more before you stop",
     )
     expect(
         missed < 0.08,
-        f"{name} calls {missed:.0%} of 400 slides with 1 % parasitaemia negative. Ask for more before you stop "
-        "on that side",
+        f"{name} calls {missed:.0%} of 400 slides with 1 % parasitaemia negative. Ask for more "
+        "before you stop on that side",
     )
     expect(
         read <= 2 / 3 * fixed,
-        f"{name} keeps its promises and reads {read:,.0f} cells on average; a count fixed in advance "
-        f"needs {fixed:,}. Which slides could have been stopped sooner?",
+        f"{name} keeps its promises and reads {read:,.0f} cells on average; a count fixed in "
+        f"advance needs {fixed:,}. Which slides could have been stopped sooner?",
     )
     say_right()

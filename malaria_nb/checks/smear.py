@@ -21,14 +21,15 @@ def check_three_fields(
     expect(0 <= share <= 1, f"{share:g} is no share: it lies between 0 and 1")
     expect(
         share > 0.03,
-        f"{share:.4f} is too low: does the field that was refused count for cells or parasites that nobody saw?",
+        f"{share:.4f} is too low: does the field that was refused count for cells or parasites "
+        "that nobody saw?",
     )
     expect(share > 0.04, f"{share:.4f} is too low: do 120 cells count for more than 40?")
     expect(share != 0.044, "0.044 is rounded to three digits: give the fraction, or four digits")
     expect(
         abs((share - 1 / 40) * 40 - (6 / 120 - share) * 120) < 0.02,
-        f"{share:.4f} doesn't lie three times nearer to the share of the field with three times the cells: "
-        "how many cells were read?",
+        f"{share:.4f} doesn't lie three times nearer to the share of the field with three times "
+        "the cells: how many cells were read?",
     )
     say_right()
 
@@ -64,35 +65,85 @@ def check_cells_needed(
         def high(n):
             return binomtest(0, int(n)).proportion_ci(confidence, "exact").high if n else 1.0
 
-        case = f"with none of {n} cells parasitized, the {confidence:.0%} interval ends at {high(n):.5f}"
+        case = (
+            f"with none of {n} cells parasitized, the {confidence:.0%} interval ends at "
+            f"{high(n):.5f}"
+        )
         expect(
             high(n) < limit,
-            f"{case}, which is not below {limit:g}: read more, and mind that the interval has two sides",
+            f"{case}, which is not below {limit:g}: read more, and mind that the interval has two "
+            "sides",
         )
         expect(high(n - 1) >= limit, f"{case}; fewer cells would do for {limit:g}, too")
     say_right()
 
 # %% ../../nbs/checks/14_smear.ipynb #0fea51c8
+def _corrected_interval_truth(
+    k, cells, tn, fp, fn, tp
+):  # half of the width that the delta method gives
+    from malaria_nb.parasitaemia import rogan_gladen
+
+    q, sick, well = k / cells, tp + fn, tn + fp
+    sens, spec = tp / sick, tn / well
+    p = rogan_gladen(q, sens, spec)
+    parts = np.array(
+        [
+            q * (1 - q) / cells,
+            p * p * sens * (1 - sens) / sick,
+            (1 - p) ** 2 * spec * (1 - spec) / well,
+        ]
+    )
+    return p, 1.96 * np.sqrt(parts) / (sens + spec - 1)
+
+
+def _corrected_interval_case(corrected_interval, counts):
+    ends = array_of(called(corrected_interval, *counts), (2,), "corrected_interval")
+    expect(
+        ends.max() <= 1,
+        f"the ends are {ends[0]:g} and {ends[1]:g}: shares are expected, from 0 to 1, and no "
+        "per cent",
+    )
+    p, reach = _corrected_interval_truth(*counts)
+    mine, wanted = (ends[1] - ends[0]) / 2, np.sqrt((reach**2).sum())
+    case = (
+        f"for {counts[0]} of {counts[1]} cells called, and tn, fp, fn, tp = "
+        f"{', '.join(map(str, counts[2:]))}"
+    )
+    expect(
+        abs(ends.mean() - p) < 0.15 * wanted,
+        f"{case} the interval lies around {ends.mean():.4f}, and the corrected share is "
+        f"{p:.4f}: what does each rate divide by?",
+    )
+    for part, name in zip(
+        reach,
+        (
+            "the patient's cells",
+            "the parasitized cells of known label",
+            "the uninfected cells of known label",
+        ),
+    ):
+        expect(
+            mine > 0.5 * part,
+            f"{case} the interval is too narrow: the luck of {name} is missing",
+        )
+    expect(
+        abs(mine / wanted - 1) < 0.06,
+        f"{case} the interval is {mine / wanted:.2f} times as wide as it should be: "
+        + (
+            "are the three counts drawn independently of each other?"
+            if counts[0] == 600
+            else "do all three counts vary, and do 95 % of the draws lie inside?"
+        ),
+    )
+
+
 def check_corrected_interval(
     corrected_interval: Callable,  # (parasitized, cells, tn, fp, fn, tp, n, seed) -> low, high
 ):
-    "Check a simulated interval against the delta method, one source of luck at a time, and where it is clipped."
-    from malaria_nb.smear import rogan_gladen
+    "Check a simulated interval against the delta method, one source of luck at a time."
 
-    def truth(k, cells, tn, fp, fn, tp):  # half of the width that the delta method gives
-        q, sick, well = k / cells, tp + fn, tn + fp
-        sens, spec = tp / sick, tn / well
-        p = rogan_gladen(q, sens, spec)
-        parts = np.array(
-            [
-                q * (1 - q) / cells,
-                p * p * sens * (1 - sens) / sick,
-                (1 - p) ** 2 * spec * (1 - spec) / well,
-            ]
-        )
-        return p, 1.96 * np.sqrt(parts) / (sens + spec - 1)
-
-    # in the first three one source of luck outweighs the others; in the last, counts drawn from one seed would be alike
+    # in the first three one source of luck outweighs the others; in the last, counts drawn from
+    # one seed would be alike
     for counts in (
         (300, 600, 90_000, 10_000, 20_000, 80_000),
         (50_000, 99_000, 190, 10, 40_000, 60_000),
@@ -100,52 +151,22 @@ def check_corrected_interval(
         (4000, 9000, 9000, 1000, 500, 4500),
         (600, 1000, 600, 400, 300, 9700),
     ):
-        ends = array_of(called(corrected_interval, *counts), (2,), "corrected_interval")
-        expect(
-            ends.max() <= 1,
-            f"the ends are {ends[0]:g} and {ends[1]:g}: shares are expected, from 0 to 1, and no per cent",
-        )
-        p, reach = truth(*counts)
-        mine, wanted = (ends[1] - ends[0]) / 2, np.sqrt((reach**2).sum())
-        case = f"for {counts[0]} of {counts[1]} cells called, and tn, fp, fn, tp = {', '.join(map(str, counts[2:]))}"
-        expect(
-            abs(ends.mean() - p) < 0.15 * wanted,
-            f"{case} the interval lies around {ends.mean():.4f}, and the corrected share is {p:.4f}: what does each rate divide by?",
-        )
-        for part, name in zip(
-            reach,
-            (
-                "the patient's cells",
-                "the parasitized cells of known label",
-                "the uninfected cells of known label",
-            ),
-        ):
-            expect(
-                mine > 0.5 * part,
-                f"{case} the interval is too narrow: the luck of {name} is missing",
-            )
-        expect(
-            abs(mine / wanted - 1) < 0.06,
-            f"{case} the interval is {mine / wanted:.2f} times as wide as it should be: "
-            + (
-                "are the three counts drawn independently of each other?"
-                if counts[0] == 600
-                else "do all three counts vary, and do 95 % of the draws lie inside?"
-            ),
-        )
+        _corrected_interval_case(corrected_interval, counts)
     low, high = array_of(
         called(corrected_interval, 2, 500, 180, 20, 10, 40), (2,), "corrected_interval"
     )
     expect(
         low == 0 and 0 <= high <= 1,
-        f"where fewer cells are called than false alarms are expected, the ends are {low:.3f} and {high:.3f}: clip them to 0–1",
+        f"where fewer cells are called than false alarms are expected, the ends are {low:.3f} and "
+        f"{high:.3f}: clip them to 0–1",
     )
     low, high = array_of(
         called(corrected_interval, 300, 3000, 180, 20, 10, 40), (2,), "corrected_interval"
     )
     expect(
         high > 0.03,
-        f"with 300 of 3,000 called at a specificity of .9 the upper end is {high:.3f}: are the draws clipped too early, or drawn too seldom?",
+        f"with 300 of 3,000 called at a specificity of .9 the upper end is {high:.3f}: are the "
+        "draws clipped too early, or drawn too seldom?",
     )
     say_right()
 
@@ -172,18 +193,24 @@ def check_fields_needed(
         def error(n):
             return 1.96 * one.std() / np.sqrt(max(n, 1e-9))
 
-        case = f"for p={p:g}, {cells} cells a field, a correlation of {correlation:g} and a reach of {reach:g} you plan {n} fields"
+        case = (
+            f"for p={p:g}, {cells} cells a field, a correlation of {correlation:g} and a reach of "
+            f"{reach:g} you plan {n} fields"
+        )
         expect(
             not 3.5 < n / (error(1) / reach) ** 2 < 4.5,
-            f"{case}, four times as many as are needed: the reach is to one side of the truth, so it isn't halved",
+            f"{case}, four times as many as are needed: the reach is to one side of the truth, so "
+            "it isn't halved",
         )
         expect(
             n <= 1.5 * (error(1) / reach) ** 2 + 1,
-            f"{case}, where {(error(1) / reach) ** 2:.0f} or so would do: are cells taken for fields, or is the design effect squared?",
+            f"{case}, where {(error(1) / reach) ** 2:.0f} or so would do: are cells taken for "
+            "fields, or is the design effect squared?",
         )
         expect(
             error(n) <= 1.012 * reach,
-            f"{case}; 1.96 standard errors are {error(n):.4f} then, more than the reach: are cells of a field independent, and which way is rounded?",
+            f"{case}; 1.96 standard errors are {error(n):.4f} then, more than the reach: are "
+            "cells of a field independent, and which way is rounded?",
         )
         expect(error(n - 1) >= 0.988 * reach, f"{case}; one field less would do")
     say_right()

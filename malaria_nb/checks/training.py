@@ -7,6 +7,7 @@ __all__ = ['quiet_keras', 'check_loss_order', 'check_backward', 'check_stop', 'c
 
 # %% ../../nbs/checks/04_training.ipynb #c5332ca8
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -47,84 +48,98 @@ def check_loss_order(
     )
     expect(
         not falls,
-        f"in {falls} place{'s' * (falls > 1)} of your list the loss falls from one name to the next: work out what one cell costs "
-        "at 0.0001, at 0.5 and at 0.99, then weigh by how many there are",
+        f"in {falls} place{'s' * (falls > 1)} of your list the loss falls from one name to the "
+        "next: work out what one cell costs at 0.0001, at 0.5 and at 0.99, then weigh by how "
+        "many there are",
     )
     say_right()
 
 # %% ../../nbs/checks/04_training.ipynb #6743785f
+def _backward_nudged(loss, x, y, *weights):
+    for i, w in enumerate(weights):
+        w, slope = np.asarray(w, float), np.zeros(np.shape(w))
+        for at in np.ndindex(w.shape):
+            ends = []
+            for by in (1e-6, -1e-6):
+                moved = w.copy()
+                moved[at] += by
+                ends.append(loss(x, y, *weights[:i], moved, *weights[i + 1 :]))
+            slope[at] = (ends[0] - ends[1]) / 2e-6
+        yield slope
+
+
+def _backward_loss(x, y, W, b, v, c):
+    z = np.maximum(0, x @ W + b) @ v + c
+    return np.mean(np.logaddexp(0, z) - y * z)
+
+
+def _backward_case(backward, nudged, rng, n, d, k):
+    x, y = rng.normal(size=(n, d)), rng.integers(2, size=n).astype(float)
+    weights = rng.normal(size=(d, k)), 0.3 * rng.normal(size=k), rng.normal(size=k), 0.2
+    cases = [("", weights)]
+    if n == 7:
+        cases.append(
+            (
+                " where no hidden unit responds to any cell",
+                (weights[0], np.full(k, -50.0), *weights[2:]),
+            )
+        )
+    for where, w in cases:
+        before = [np.copy(a) for a in (x, y, *w)]
+        found = called(backward, x, y, *w)
+        expect(
+            isinstance(found, (list, tuple)) and len(found) == 4,
+            "return four slopes, of W, b, v and c, in this order",
+        )
+        expect(
+            all(np.array_equal(a, b) for a, b in zip(before, (x, y, *w))),
+            "backward changes the arrays that it is given: compute slopes only, the step "
+            "comes later",
+        )
+        for name, mine, truth in reversed(
+            list(zip("Wbvc", found, nudged(x, y, *w)))
+        ):  # errors travel from the end to the front
+            mine = array_of(mine, truth.shape, f"the slope of {name} (order: W, b, v, c)")
+            expect(np.isfinite(mine).all(), f"the slope of {name} holds NaN or infinite values")
+            if np.allclose(mine, truth, atol=1e-6):
+                continue
+            expect(
+                n == 1 or not np.allclose(mine, n * truth, atol=1e-6),
+                f"the slope of {name} is too large by a factor that is the number of cells: "
+                "the loss is a mean",
+            )
+            expect(
+                n == 1 or not np.allclose(n * mine, truth, atol=1e-6),
+                f"the slope of {name} is too small by a factor that is the number of cells: "
+                "how often is it divided?",
+            )
+            expect(
+                not np.allclose(mine, -truth, atol=1e-6),
+                f"the slope of {name} has the wrong sign: slopes point uphill",
+            )
+            expect(
+                False,
+                f"the slope of {name} differs from what nudging {name} does to the loss, for "
+                f"{n} cell{'s' * (n > 1)}{where}: look "
+                + (
+                    "at what the loss does to the sigmoid's own slope"
+                    if name in "vc"
+                    else "at what a silent unit hands back, and multiply by what stands "
+                    "between this unit and z"
+                ),
+            )
+
+
 def check_backward(
     backward: Callable,  # (x, y, W, b, v, c) -> four slopes
 ):
     "Check the slopes of a network with one hidden layer against small nudges of each weight."
 
-    def loss(x, y, W, b, v, c):
-        z = np.maximum(0, x @ W + b) @ v + c
-        return np.mean(np.logaddexp(0, z) - y * z)
-
-    def nudged(x, y, *weights):
-        for i, w in enumerate(weights):
-            w, slope = np.asarray(w, float), np.zeros(np.shape(w))
-            for at in np.ndindex(w.shape):
-                ends = []
-                for by in (1e-6, -1e-6):
-                    moved = w.copy()
-                    moved[at] += by
-                    ends.append(loss(x, y, *weights[:i], moved, *weights[i + 1 :]))
-                slope[at] = (ends[0] - ends[1]) / 2e-6
-            yield slope
+    nudged = partial(_backward_nudged, _backward_loss)
 
     rng = np.random.default_rng(4)
     for n, d, k in ((7, 3, 4), (1, 2, 3), (5, 3, 1)):
-        x, y = rng.normal(size=(n, d)), rng.integers(2, size=n).astype(float)
-        weights = rng.normal(size=(d, k)), 0.3 * rng.normal(size=k), rng.normal(size=k), 0.2
-        cases = [("", weights)]
-        if n == 7:
-            cases.append(
-                (
-                    " where no hidden unit responds to any cell",
-                    (weights[0], np.full(k, -50.0), *weights[2:]),
-                )
-            )
-        for where, w in cases:
-            before = [np.copy(a) for a in (x, y, *w)]
-            found = called(backward, x, y, *w)
-            expect(
-                isinstance(found, (list, tuple)) and len(found) == 4,
-                "return four slopes, of W, b, v and c, in this order",
-            )
-            expect(
-                all(np.array_equal(a, b) for a, b in zip(before, (x, y, *w))),
-                "backward changes the arrays that it is given: compute slopes only, the step comes later",
-            )
-            for name, mine, truth in reversed(
-                list(zip("Wbvc", found, nudged(x, y, *w)))
-            ):  # errors travel from the end to the front
-                mine = array_of(mine, truth.shape, f"the slope of {name} (order: W, b, v, c)")
-                expect(np.isfinite(mine).all(), f"the slope of {name} holds NaN or infinite values")
-                if np.allclose(mine, truth, atol=1e-6):
-                    continue
-                expect(
-                    n == 1 or not np.allclose(mine, n * truth, atol=1e-6),
-                    f"the slope of {name} is too large by a factor that is the number of cells: the loss is a mean",
-                )
-                expect(
-                    n == 1 or not np.allclose(n * mine, truth, atol=1e-6),
-                    f"the slope of {name} is too small by a factor that is the number of cells: how often is it divided?",
-                )
-                expect(
-                    not np.allclose(mine, -truth, atol=1e-6),
-                    f"the slope of {name} has the wrong sign: slopes point uphill",
-                )
-                expect(
-                    False,
-                    f"the slope of {name} differs from what nudging {name} does to the loss, for {n} cell{'s' * (n > 1)}{where}: look "
-                    + (
-                        "at what the loss does to the sigmoid's own slope"
-                        if name in "vc"
-                        else "at what a silent unit hands back, and multiply by what stands between this unit and z"
-                    ),
-                )
+        _backward_case(backward, nudged, rng, n, d, k)
     say_right()
 
 # %% ../../nbs/checks/04_training.ipynb #37694d38
@@ -141,6 +156,40 @@ def _keras_stop(val_loss, patience, margin):
         if stopping.model.stop_training:
             break
     return epoch + 1, stopping.best_epoch + 1
+
+
+def _stop_case(stop, losses, patience, margin, what):
+    example = (
+        f"for {what} ({', '.join(f'{x:.2f}' for x in losses)}; patience {patience}, margin "
+        f"{margin:g})"
+    )
+    try:
+        found = called(stop, list(losses), patience, margin)
+    except Wrong as e:
+        raise Wrong(
+            f"{example} {e}"
+        ) from None  # it may be this list only, such as one that ends first
+    expect(
+        isinstance(found, (list, tuple, np.ndarray)) and np.shape(found) == (2,),
+        "return two numbers: epochs run, epoch kept",
+    )
+    run, kept = array_of(found, (2,), "stop")
+    expect(not run == kept == 0, f"{example} stop says that no epoch was run: count from 1")
+    right_run, right_kept = _keras_stop(losses, patience, margin)
+    expect(
+        (run, kept) != (right_run - 1, right_kept - 1),
+        f"{example} both numbers are one too small: count epochs from 1",
+    )
+    expect(
+        run == right_run,
+        f"{example} the training stops at another epoch than {run:g}: what counts as an "
+        "improvement, and over what?",
+    )
+    expect(
+        kept == right_kept,
+        f"{example} another epoch than {kept:g} is kept: the last one that improved, by more "
+        "than the margin and over the best so far",
+    )
 
 
 def check_stop(
@@ -180,33 +229,7 @@ def check_stop(
         ),
     ]
     for losses, patience, margin, what in cases:
-        example = f"for {what} ({', '.join(f'{x:.2f}' for x in losses)}; patience {patience}, margin {margin:g})"
-        try:
-            found = called(stop, list(losses), patience, margin)
-        except Wrong as e:
-            raise Wrong(
-                f"{example} {e}"
-            ) from None  # it may be this list only, such as one that ends first
-        expect(
-            isinstance(found, (list, tuple, np.ndarray)) and np.shape(found) == (2,),
-            "return two numbers: epochs run, epoch kept",
-        )
-        run, kept = array_of(found, (2,), "stop")
-        expect(not run == kept == 0, f"{example} stop says that no epoch was run: count from 1")
-        right_run, right_kept = _keras_stop(losses, patience, margin)
-        expect(
-            (run, kept) != (right_run - 1, right_kept - 1),
-            f"{example} both numbers are one too small: count epochs from 1",
-        )
-        expect(
-            run == right_run,
-            f"{example} the training stops at another epoch than {run:g}: what counts as an improvement, and over what?",
-        )
-        expect(
-            kept == right_kept,
-            f"{example} another epoch than {kept:g} is kept: the last one that improved, "
-            "by more than the margin and over the best so far",
-        )
+        _stop_case(stop, losses, patience, margin, what)
     say_right()
 
 # %% ../../nbs/checks/04_training.ipynb #cbf9fd6f
@@ -223,7 +246,8 @@ def check_patience(
     lowest = int(np.argmin(val_loss)) + 1
     expect(
         _keras_stop(val_loss, n, 0.0)[1] == lowest,
-        f"with patience {n} the training ends before it reaches its lowest loss: follow the list to where it stops",
+        f"with patience {n} the training ends before it reaches its lowest loss: follow the list "
+        "to where it stops",
     )
     expect(
         n == 1 or _keras_stop(val_loss, n - 1, 0.0)[1] != lowest,
@@ -232,25 +256,76 @@ def check_patience(
     say_right()
 
 # %% ../../nbs/checks/04_training.ipynb #7bce2a2e
+def _adam_keras_path(keras, slope, start, rate, steps, beta1, beta2, eps):
+    w = keras.Variable(np.asarray(start, "float32"))
+    optimizer = keras.optimizers.Adam(rate, beta1, beta2, eps)
+    path = [np.array(start, float)]
+    for _ in range(steps):
+        optimizer.apply([keras.ops.convert_to_tensor(np.asarray(slope(path[-1]), "float32"))], [w])
+        path.append(keras.ops.convert_to_numpy(w).astype(float))
+    return np.array(path)
+
+
+def _adam_case(adam, keras_path, what, slope, start, how):
+    given_start = np.array(start)
+    path = called(adam, slope, given_start, **how)
+    expect(
+        np.array_equal(given_start, start),
+        "adam changes the start that it is given: make a copy first",
+    )
+    path = array_of(path, (how["steps"] + 1, len(start)), "adam")
+    always_0 = np.asarray(slope(given_start)) == 0
+    expect(
+        np.isfinite(path[1, ~always_0]).all(),
+        f"{what} the very first step is NaN or infinite, though the slope is not 0: by what "
+        "is each mean divided in that step, and from which number does the paper count its "
+        "steps?",
+    )
+    expect(
+        np.isfinite(path).all(),
+        f"{what} the path holds NaN or infinite values: what happens where a slope has always "
+        "been 0?",
+    )
+    expect(
+        np.allclose(path[0], start),
+        f"{what} the path does not begin at the start: is its first row kept as it was?",
+    )
+    oracle = keras_path(slope, start, **how)
+    off = np.flatnonzero(
+        np.abs(path - oracle).max(1) > 2e-3 * how["rate"] * (1 + np.arange(len(path)))
+    )
+    if not len(off):
+        return
+    first = off[0]
+    turned = np.abs(path[1] - oracle[1] + 2 * (oracle[1] - oracle[0])).max() < 1e-3 * how["rate"]
+    expect(not turned, f"{what} the first step goes uphill: walk against the slope")
+    expect(
+        first != 1,
+        f"{what} the very first step has the wrong length: what do the two running means hold "
+        "after one slope, what does the paper do about it, and do you use the `rate` that "
+        "you are given?",
+    )
+    expect(
+        False,
+        f"{what} the path leaves Keras's at step {first}: is the slope felt anew at each "
+        "place, and do both means decay by their own beta?",
+    )
+
+
 def check_adam(
     adam: Callable,  # (slope, start, rate, steps, beta1, beta2, eps) -> path
 ):
     "Check a path of Adam against Keras's optimizer."
     keras = quiet_keras()
 
-    def keras_path(slope, start, rate, steps, beta1, beta2, eps):
-        w = keras.Variable(np.asarray(start, "float32"))
-        optimizer = keras.optimizers.Adam(rate, beta1, beta2, eps)
-        path = [np.array(start, float)]
-        for _ in range(steps):
-            optimizer.apply(
-                [keras.ops.convert_to_tensor(np.asarray(slope(path[-1]), "float32"))], [w]
-            )
-            path.append(keras.ops.convert_to_numpy(w).astype(float))
-        return np.array(path)
+    keras_path = partial(_adam_keras_path, keras)
 
-    gorge = lambda w: np.array([2000.0, 1.0]) * w
-    one_way = lambda w: np.array([3.0, -0.02, 0.0]) + 0 * w
+    def gorge(w):
+        return np.array([2000.0, 1.0]) * w
+
+    def one_way(w):
+        return np.array([3.0, -0.02, 0.0]) + 0 * w
+
     for what, slope, start, how in (
         (
             "in a gorge",
@@ -271,45 +346,5 @@ def check_adam(
             dict(rate=0.05, steps=12, beta1=0.5, beta2=0.8, eps=1e-7),
         ),
     ):
-        given_start = np.array(start)
-        path = called(adam, slope, given_start, **how)
-        expect(
-            np.array_equal(given_start, start),
-            "adam changes the start that it is given: make a copy first",
-        )
-        path = array_of(path, (how["steps"] + 1, len(start)), "adam")
-        always_0 = np.asarray(slope(given_start)) == 0
-        expect(
-            np.isfinite(path[1, ~always_0]).all(),
-            f"{what} the very first step is NaN or infinite, though the slope is not 0: by what is each "
-            "mean divided in that step, and from which number does the paper count its steps?",
-        )
-        expect(
-            np.isfinite(path).all(),
-            f"{what} the path holds NaN or infinite values: what happens where a slope has always been 0?",
-        )
-        expect(
-            np.allclose(path[0], start),
-            f"{what} the path does not begin at the start: is its first row kept as it was?",
-        )
-        oracle = keras_path(slope, start, **how)
-        off = np.flatnonzero(
-            np.abs(path - oracle).max(1) > 2e-3 * how["rate"] * (1 + np.arange(len(path)))
-        )
-        if not len(off):
-            continue
-        first = off[0]
-        turned = (
-            np.abs(path[1] - oracle[1] + 2 * (oracle[1] - oracle[0])).max() < 1e-3 * how["rate"]
-        )
-        expect(not turned, f"{what} the first step goes uphill: walk against the slope")
-        expect(
-            first != 1,
-            f"{what} the very first step has the wrong length: what do the two running means hold after one slope, "
-            "what does the paper do about it, and do you use the `rate` that you are given?",
-        )
-        expect(
-            False,
-            f"{what} the path leaves Keras's at step {first}: is the slope felt anew at each place, and do both means decay by their own beta?",
-        )
+        _adam_case(adam, keras_path, what, slope, start, how)
     say_right()

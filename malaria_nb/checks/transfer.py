@@ -7,6 +7,7 @@ __all__ = ['check_costliest', 'check_first_layer', 'check_still', 'check_cut', '
 
 # %% ../../nbs/checks/05_transfer.ipynb #9ac3828c
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -43,8 +44,13 @@ def check_costliest(
         side //= 2
     how = {
         "weights": "a kernel grows with the channels that come in times those that go out",
-        "multiplications": "multiply each layer's weights by the pixels of its picture, whose side is halved and rounded down from block to block, and add up the layers",
-        "numbers": "a layer gives pixels times channels; see what each of the two does from block to block",
+        "multiplications": (
+            "multiply each layer's weights by the pixels of its picture, whose side is halved "
+            "and rounded down from block to block, and add up the layers"
+        ),
+        "numbers": (
+            "a layer gives pixels times channels; see what each of the two does from block to block"
+        ),
     }
     for name, block in named.items():
         expect(
@@ -54,76 +60,130 @@ def check_costliest(
     say_right()
 
 # %% ../../nbs/checks/05_transfer.ipynb #a25d1408
+def _first_layer_case(refit, rng, k, filters):
+    from malaria_nb.cnn import convolve
+    from malaria_nb.transfer import MEAN_RGB
+
+    kernel, bias = rng.normal(size=(k, k, 3, filters)), rng.normal(size=filters)
+    images = rng.integers(0, 256, (3, 8, 8, 3)).astype(float)
+    grey = np.repeat(rng.integers(0, 256, (2, 8, 8, 1)), 3, axis=3).astype(float)
+
+    def old(image):
+        return convolve(image[..., ::-1] - np.array(MEAN_RGB[::-1]), kernel, bias)
+
+    before = kernel.copy(), bias.copy()
+    made = called(refit, kernel, bias)
+    expect(
+        isinstance(made, (list, tuple)) and len(made) == 2,
+        "return two things: a kernel and a bias",
+    )
+    expect(
+        np.array_equal(before[0], kernel) and np.array_equal(before[1], bias),
+        "refit changes the kernel or the bias that it is given: make new ones",
+    )
+    new_kernel, new_bias = (
+        array_of(made[0], kernel.shape, "the new kernel"),
+        array_of(made[1], bias.shape, "the new bias"),
+    )
+    expect(
+        np.isfinite(new_kernel).all() and np.isfinite(new_bias).all(),
+        "the new kernel or bias holds NaN or infinite values",
+    )
+
+    def new(image):
+        return convolve(image / 255, new_kernel, new_bias)
+
+    def same(a, b):
+        return np.allclose(a, b, rtol=1e-4, atol=0.05)
+
+    step = [f(grey[0]) - f(grey[1]) for f in (new, old)]
+    strength = [np.abs(kernel).sum() for kernel in (new_kernel, kernel)]
+    expect(
+        np.isclose(strength[0], strength[1] * 255, rtol=1e-6),
+        "the new kernel is too strong or too weak: the app's pixels are smaller, so what must "
+        "their weights be?",
+    )
+    expect(
+        same(*step),
+        "even for grey pictures, where the order of colours can't matter, the new kernel "
+        "answers differently: which of the four axes did you turn?",
+    )
+    expect(
+        same(new(images[0]) - new(images[1]), old(images[0]) - old(images[1])),
+        "grey pictures are answered right and coloured ones are not: whose weights meet the "
+        "red of the app?",
+    )
+    expect(
+        same(new(images[2]), old(images[2])),
+        "the kernel is right, the bias is not: what does the old layer add for the mean "
+        "colour, colour by colour and in which units?",
+    )
+
+
 def check_first_layer(
     refit: Callable,  # (kernel, bias) -> kernel and bias
 ):
     "Check that a refitted first layer makes of RGB 0–1 what VGG-19's makes of its own input."
     quiet_keras()
-    from malaria_nb.cnn import convolve
-    from malaria_nb.transfer import MEAN_RGB
 
     rng = np.random.default_rng(5)
     for k, filters in ((3, 4), (5, 2), (3, 1)):
-        kernel, bias = rng.normal(size=(k, k, 3, filters)), rng.normal(size=filters)
-        images = rng.integers(0, 256, (3, 8, 8, 3)).astype(float)
-        grey = np.repeat(rng.integers(0, 256, (2, 8, 8, 1)), 3, axis=3).astype(float)
-
-        def old(image):
-            return convolve(image[..., ::-1] - np.array(MEAN_RGB[::-1]), kernel, bias)
-
-        before = kernel.copy(), bias.copy()
-        made = called(refit, kernel, bias)
-        expect(
-            isinstance(made, (list, tuple)) and len(made) == 2,
-            "return two things: a kernel and a bias",
-        )
-        expect(
-            np.array_equal(before[0], kernel) and np.array_equal(before[1], bias),
-            "refit changes the kernel or the bias that it is given: make new ones",
-        )
-        new_kernel, new_bias = (
-            array_of(made[0], kernel.shape, "the new kernel"),
-            array_of(made[1], bias.shape, "the new bias"),
-        )
-        expect(
-            np.isfinite(new_kernel).all() and np.isfinite(new_bias).all(),
-            "the new kernel or bias holds NaN or infinite values",
-        )
-
-        def new(image):
-            return convolve(image / 255, new_kernel, new_bias)
-
-        def same(a, b):
-            return np.allclose(a, b, rtol=1e-4, atol=0.05)
-
-        step = [f(grey[0]) - f(grey[1]) for f in (new, old)]
-        strength = [np.abs(kernel).sum() for kernel in (new_kernel, kernel)]
-        expect(
-            np.isclose(strength[0], strength[1] * 255, rtol=1e-6),
-            "the new kernel is too strong or too weak: the app's pixels are smaller, so what must their weights be?",
-        )
-        expect(
-            same(*step),
-            "even for grey pictures, where the order of colours can't matter, the new kernel answers differently: "
-            "which of the four axes did you turn?",
-        )
-        expect(
-            same(new(images[0]) - new(images[1]), old(images[0]) - old(images[1])),
-            "grey pictures are answered right and coloured ones are not: whose weights meet the red of the app?",
-        )
-        expect(
-            same(new(images[2]), old(images[2])),
-            "the kernel is right, the bias is not: what does the old layer add for the mean colour, colour by colour and in which units?",
-        )
+        _first_layer_case(refit, rng, k, filters)
     say_right()
 
 # %% ../../nbs/checks/05_transfer.ipynb #794d6b8f
+def _still_judge(still, keras, x, y, model, what):
+    from malaria_nb.transfer import moved
+
+    reference = keras.models.clone_model(model)
+    reference.set_weights(model.get_weights())
+    start = model.get_weights()
+    for _ in range(3):
+        model.train_on_batch(x, y)
+    truth = {name for name, far in moved(reference, model).items() if far == 0}
+    model.set_weights(start)
+    found = called(still, model, x, y)
+    expect(
+        isinstance(found, (set, frozenset, list, tuple)) and all(isinstance(n, str) for n in found),
+        "return a set of names, such as layer.name gives",
+    )
+    expect(
+        all(np.array_equal(a, b) for a, b in zip(start, model.get_weights())),
+        f"{what}: afterwards the model's weights are not what they were; put them back",
+    )
+    found = set(found)
+    names = {layer.name for layer in model.layers}
+    strange, empty = (
+        found - names,
+        {layer.name for layer in model.layers if not layer.weights} & found,
+    )
+    expect(
+        not strange,
+        f"{what}: the model has no layer named {', '.join(map(repr, sorted(strange)))}",
+    )
+    expect(
+        not empty,
+        f"{what}: {', '.join(sorted(empty))} has no weights, so it can neither move nor stand "
+        "still",
+    )
+    gone, missed = sorted(found - truth), sorted(truth - found)
+    expect(
+        not gone,
+        f"{what}: {', '.join(gone)} did move; compare every weight of the layer, bit by bit, "
+        "before and after",
+    )
+    expect(
+        not missed,
+        f"{what}: {', '.join(missed)} stood still and is not in your set; what the flag says "
+        "is not what happens",
+    )
+
+
 def check_still(
     still: Callable,  # (model, x, y, steps) -> names
 ):
-    "Check an experiment that finds frozen layers, on small models whose flags don't always tell the truth."
+    "Check an experiment that finds frozen layers, on models whose flags may not be true."
     keras = quiet_keras()
-    from malaria_nb.transfer import moved
 
     L = keras.layers
     rng = np.random.default_rng(5)
@@ -155,54 +215,21 @@ def check_still(
         model.compile(keras.optimizers.RMSprop(rate), "binary_crossentropy")
         return model
 
-    def judge(model, what, x=x):
-        reference = keras.models.clone_model(model)
-        reference.set_weights(model.get_weights())
-        start = model.get_weights()
-        for _ in range(3):
-            model.train_on_batch(x, y)
-        truth = {name for name, far in moved(reference, model).items() if far == 0}
-        model.set_weights(start)
-        found = called(still, model, x, y)
-        expect(
-            isinstance(found, (set, frozenset, list, tuple))
-            and all(isinstance(n, str) for n in found),
-            "return a set of names, such as layer.name gives",
-        )
-        expect(
-            all(np.array_equal(a, b) for a, b in zip(start, model.get_weights())),
-            f"{what}: afterwards the model's weights are not what they were; put them back",
-        )
-        found = set(found)
-        names = {layer.name for layer in model.layers}
-        strange, empty = (
-            found - names,
-            {layer.name for layer in model.layers if not layer.weights} & found,
-        )
-        expect(
-            not strange,
-            f"{what}: the model has no layer named {', '.join(map(repr, sorted(strange)))}",
-        )
-        expect(
-            not empty,
-            f"{what}: {', '.join(sorted(empty))} has no weights, so it can neither move nor stand still",
-        )
-        gone, missed = sorted(found - truth), sorted(truth - found)
-        expect(
-            not gone,
-            f"{what}: {', '.join(gone)} did move; compare every weight of the layer, bit by bit, before and after",
-        )
-        expect(
-            not missed,
-            f"{what}: {', '.join(missed)} stood still and is not in your set; what the flag says is not what happens",
-        )
+    judge = partial(_still_judge, still, keras, x, y)
 
     model = ready(small(), {"early"}, 0.01)
     judge(model, "with a frozen first layer")
     for layer in model.layers:
         layer.trainable = layer.name != "late"
     judge(model, "with flags that were changed after the first training steps")
-    judge(ready(small(norm=True), {"late"}, 0.01), "with all inputs zero", np.zeros_like(x))
+    _still_judge(
+        still,
+        keras,
+        np.zeros_like(x),
+        y,
+        ready(small(norm=True), {"late"}, 0.01),
+        "with all inputs zero",
+    )
     judge(ready(small(norm=True), {"early", "norm"}, 3e-8), "with a learning rate of 0.00000003")
     say_right()
 
@@ -234,8 +261,8 @@ def check_cut(
             found = keras.ops.convert_to_numpy(model(image))
         except Exception as e:
             raise Wrong(
-                f"the model behind block {block} stops with {type(e).__name__} on RGB pictures of {size} pixels: "
-                "does it begin at the base's own input?"
+                f"the model behind block {block} stops with {type(e).__name__} on RGB pictures of "
+                f"{size} pixels: does it begin at the base's own input?"
             ) from None
         found = array_of(found, (1, x.shape[2]), f"the model behind block {block}")
 
@@ -246,7 +273,8 @@ def check_cut(
             continue
         expect(
             not close(last.mean((0, 1))),
-            f"the model behind block {block} gives the mean before pooling: end behind the pooling layer",
+            f"the model behind block {block} gives the mean before pooling: end behind the "
+            "pooling layer",
         )
         expect(
             x.shape[:2] == (1, 1) or not close(x.max((0, 1))),
@@ -254,7 +282,8 @@ def check_cut(
         )
         expect(
             False,
-            f"the model behind block {block} gives other numbers than that block does: are its weights the base's own, and where does it end?",
+            f"the model behind block {block} gives other numbers than that block does: are its "
+            "weights the base's own, and where does it end?",
         )
     expect(
         all(np.array_equal(a, b) for a, b in zip(before, base.get_weights())),
@@ -263,26 +292,65 @@ def check_cut(
     say_right()
 
 # %% ../../nbs/checks/05_transfer.ipynb #7661afd5
+def _probe_oracle(features, label, patient, how):
+    from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
+    from sklearn.neighbors import NearestCentroid
+
+    if how is None:
+        return NearestCentroid().fit(features, label).predict(features) == label
+    return (
+        cross_val_predict(
+            NearestCentroid(),
+            features,
+            label,
+            groups=patient if isinstance(how, LeaveOneGroupOut) else None,
+            cv=how,
+        )
+        == label
+    )
+
+
+def _probe_case(probe, rng, cases, mistakes, what, n, patients, shift, own):
+    from sklearn.model_selection import LeaveOneGroupOut, LeaveOneOut
+
+    m = 30 if "numbers" in what else 3
+    patient = (
+        np.arange(n)
+        if patients == n
+        else rng.choice(
+            patients, n, p=np.arange(1, patients + 1) / np.arange(1, patients + 1).sum()
+        )
+    )
+    label = np.where(rng.random(n) < 0.7, patient % 2, rng.integers(2, size=n))
+    features = (
+        rng.normal(size=(n, m))
+        + shift * label[:, None]
+        + own * rng.normal(size=(patient.max() + 1, m))[patient]
+    )
+    names = np.array([f"C{p}" for p in rng.permutation(patient.max() + 1) + 100])[patient]
+    share = float(array_of(called(probe, features.copy(), label.copy(), names.copy()), (), "probe"))
+    expect(0 <= share <= 1, f"{what} probe gives {share:g}: a share lies between 0 and 1")
+    right = _probe_oracle(features, label, names, LeaveOneGroupOut())
+    expect(
+        abs(share - (1 - right.mean())) > 1e-9 or abs(right.mean() - 0.5) < 1e-9,
+        f"{what} probe gives the share that is wrong: which class is 1?",
+    )
+    cases.append((what, share, right.mean()))
+    for found, value in zip(
+        mistakes.values(),
+        (
+            _probe_oracle(features, label, names, None).mean(),
+            pd.Series(right).groupby(names).mean().mean(),
+            _probe_oracle(features, label, names, LeaveOneOut()).mean(),
+        ),
+    ):
+        found.append(abs(share - value) < 1e-9)
+
+
 def check_probe(
     probe: Callable,  # (features, label, patient) -> share
 ):
     "Check a nearest-mean judge that leaves each cell's patient out, against scikit-learn."
-    from sklearn.model_selection import LeaveOneGroupOut, LeaveOneOut, cross_val_predict
-    from sklearn.neighbors import NearestCentroid
-
-    def oracle(features, label, patient, how):
-        if how is None:
-            return NearestCentroid().fit(features, label).predict(features) == label
-        return (
-            cross_val_predict(
-                NearestCentroid(),
-                features,
-                label,
-                groups=patient if isinstance(how, LeaveOneGroupOut) else None,
-                cv=how,
-            )
-            == label
-        )
 
     rng, cases = np.random.default_rng(5), []
     mistakes = {
@@ -296,40 +364,7 @@ def check_probe(
         ("with many numbers a cell", 60, 12, 0.3, 1.0),
         ("with one cell for each patient", 40, 40, 0.5, 0.0),
     ):
-        m = 30 if "numbers" in what else 3
-        patient = (
-            np.arange(n)
-            if patients == n
-            else rng.choice(
-                patients, n, p=np.arange(1, patients + 1) / np.arange(1, patients + 1).sum()
-            )
-        )
-        label = np.where(rng.random(n) < 0.7, patient % 2, rng.integers(2, size=n))
-        features = (
-            rng.normal(size=(n, m))
-            + shift * label[:, None]
-            + own * rng.normal(size=(patient.max() + 1, m))[patient]
-        )
-        names = np.array([f"C{p}" for p in rng.permutation(patient.max() + 1) + 100])[patient]
-        share = float(
-            array_of(called(probe, features.copy(), label.copy(), names.copy()), (), "probe")
-        )
-        expect(0 <= share <= 1, f"{what} probe gives {share:g}: a share lies between 0 and 1")
-        right = oracle(features, label, names, LeaveOneGroupOut())
-        expect(
-            abs(share - (1 - right.mean())) > 1e-9 or abs(right.mean() - 0.5) < 1e-9,
-            f"{what} probe gives the share that is wrong: which class is 1?",
-        )
-        cases.append((what, share, right.mean()))
-        for found, value in zip(
-            mistakes.values(),
-            (
-                oracle(features, label, names, None).mean(),
-                pd.Series(right).groupby(names).mean().mean(),
-                oracle(features, label, names, LeaveOneOut()).mean(),
-            ),
-        ):
-            found.append(abs(share - value) < 1e-9)
+        _probe_case(probe, rng, cases, mistakes, what, n, patients, shift, own)
     for what, share, truth in cases:
         if abs(share - truth) < 1e-9:
             continue
@@ -337,8 +372,9 @@ def check_probe(
             expect(not all(found), f"{what} probe gives {share:.3f}, as if this were so: {mistake}")
         expect(
             False,
-            f"{what} probe gives {share:.3f}, which isn't the share that is right: whose cells are in the two means, is the distance the ordinary one, "
-            "and how much does each cell count in the end?",
+            f"{what} probe gives {share:.3f}, which isn't the share that is right: whose cells "
+            "are in the two means, is the distance the ordinary one, and how much does each cell "
+            "count in the end?",
         )
     features, label = (
         np.array([[0.0], [0], [0], [0], [-2], [2], [-2], [2]]),
@@ -347,6 +383,7 @@ def check_probe(
     share = float(array_of(called(probe, features, label, np.array([*"AAAABBCC"])), (), "probe"))
     expect(
         abs(share - 5 / 8) < 1e-9,
-        f"where four cells of eight are as far from one mean as from the other, probe gives {share:.3f}: to which class does a tie go?",
+        "where four cells of eight are as far from one mean as from the other, probe gives "
+        f"{share:.3f}: to which class does a tie go?",
     )
     say_right()

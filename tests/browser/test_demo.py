@@ -15,10 +15,13 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from malaria_nb.counting import crop_cells
 from malaria_nb.images import decode_cell
+from malaria_nb.parasitaemia import parasitaemia
 from malaria_nb.predict import CompactModel
+from malaria_nb.quality import check_field, measure_field
 from malaria_nb.settings import home
-from malaria_nb.smear import check_field, crop_cells, find_cells, measure_field, parasitaemia
+from malaria_nb.smear import find_cells
 from malaria_nb.synthetic import draw_cell, draw_field
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,0 +1,264 @@
+"What would spoil a training: a kill, a cut file, a full disk, another folder, a NaN."
+
+import errno
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from malaria_nb.fitting import is_over, load_model, save_model
+
+TINY = """
+import sys, numpy as np, keras
+from malaria_nb.fitting import fit
+from malaria_nb.images import Batches
+from malaria_nb.training import compile_model, set_seed
+
+def batches():
+    rng = np.random.default_rng(0)
+    label = np.arange(640) % 2
+    x = (rng.integers(0, 200, (640, 12, 12, 3)) + 10*label[:, None, None, None]).astype("uint8")
+    augment = lambda x, rng: x[:, ::rng.choice([-1, 1])]
+    train = Batches(x, label, np.arange(512), 16, shuffle=True, augment=augment)
+    return train, Batches(x, label, np.arange(512, 640), 64)
+
+def model(optimizer="adam", units=8):
+    layers = keras.layers
+    m = keras.Sequential([keras.Input((12, 12, 3)), layers.Rescaling(1/255), layers.Conv2D(4, 3),
+                          layers.BatchNormalization(), layers.Flatten(), layers.Dropout(.3),
+                          layers.Dense(units, "relu"), layers.Dense(1, "sigmoid")])
+    return compile_model(m, optimizer, 3e-3)
+"""
+CHILD = (
+    TINY
+    + """
+set_seed(7, deterministic=True)
+m = model()
+folder = sys.argv[1] if sys.argv[1:] else None
+history = fit(m, *batches(), 10, folder, patience=9, plateau=1, progress=False)
+sys.stdout.write(history.drop(columns="seconds").to_json(double_precision=15) + repr(history.attrs))
+sys.stdout.write("".join(w.tobytes().hex() for w in m.get_weights()))
+"""
+)
+
+
+def child(*args):
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, *args], stdout=pipe, stderr=pipe, text=True
+    )
+
+
+def epochs_in(folder):
+    try:
+        return len((folder / "history.csv").read_text().splitlines()) - 1
+    except FileNotFoundError:
+        return 0
+
+
+def test_killed_training_ends_as_an_undisturbed_one(tmp_path):
+    undisturbed, folder, seed = child(), tmp_path / "fit", random.randrange(1000)
+    chance = random.Random(seed)
+    for after in (0, chance.randint(2, 6)):  # once before or in the first epochs' files, once later
+        p = child(str(folder))
+        while p.poll() is None and not (
+            (folder / "training.json").exists() and epochs_in(folder) >= after
+        ):
+            time.sleep(0.005)
+        time.sleep(chance.random() * 0.3)
+        p.send_signal(signal.SIGKILL)
+        p.communicate()
+    before = epochs_in(folder)
+    resumed, error = child(str(folder)).communicate(timeout=300)
+    expected, _ = undisturbed.communicate(timeout=300)
+    assert expected and resumed == expected, (
+        f"seed {seed}, resumed after epoch {before}\n{error[-2000:]}"
+    )
+    kept = {p.name for p in folder.iterdir()} - {"lock", "history.csv", "training.json"}
+    assert len(kept) <= 2 and all(n.startswith("epoch-") and ".part" not in n for n in kept)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    names = {}
+    exec(TINY, names)
+    return type("Tiny", (), {k: staticmethod(v) for k, v in names.items() if callable(v)})
+
+
+@pytest.fixture(scope="module")
+def finished(tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    tiny.set_seed(7)
+    m = tiny.model()
+    return folder, m, tiny.fit(m, *tiny.batches(), 4, folder, patience=None, progress=False)
+
+
+def copy(folder, to):
+    return shutil.copytree(folder, to / "copy")
+
+
+def test_finished_folder_reads_no_batch(tiny, finished):
+    folder, trained, history = finished
+    train, valid = tiny.batches()
+    train.images = valid.images = None  # any access fails
+    m = tiny.model()
+    again = tiny.fit(m, train, valid, 4, folder, patience=None, progress=False)
+    pd.testing.assert_frame_equal(again, history, check_exact=True)
+    assert again.attrs == history.attrs
+    for a, b in zip(m.get_weights(), trained.get_weights()):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_file_cut_short_is_noticed(tiny, finished, tmp_path):
+    folder, _, history = finished
+    folder = copy(folder, tmp_path)
+    last = folder / "epoch-004.npz"
+    last.write_bytes(last.read_bytes()[:1000])
+    again = tiny.fit(tiny.model(), *tiny.batches(), 4, folder, patience=None, progress=False)
+    assert len(again) == 4 and last.stat().st_size > 1000
+    np.testing.assert_allclose(again["loss"], history["loss"], rtol=1e-3)
+
+
+def test_full_disk_leaves_the_epochs_before(tiny, finished, tmp_path, monkeypatch):
+    folder = copy(finished[0], tmp_path)
+    before = sorted(p.name for p in folder.iterdir())
+
+    def full(file, *arrays):
+        file.write_bytes(b"PK half a file")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
+
+    with monkeypatch.context() as m:
+        m.setattr(np, "savez", full)
+        with pytest.raises(OSError, match="No space left"):
+            tiny.fit(tiny.model(), *tiny.batches(), 5, folder, patience=None, progress=False)
+    assert sorted(p.name for p in folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        (dict(optimizer="rmsprop"), "optimizer was Adam and is RMSprop"),
+        (dict(units=9), "weights was"),
+    ],
+)
+def test_another_training_is_refused(tiny, finished, change, says):
+    with pytest.raises(ValueError, match=f"another training.*{says}"):
+        tiny.fit(tiny.model(**change), *tiny.batches(), 4, finished[0])
+
+
+def test_other_cells_are_refused(tiny, finished):
+    train, valid = tiny.batches()
+    train.rows = train.rows[:500]
+    with pytest.raises(ValueError, match="another training.*cells was"):
+        tiny.fit(tiny.model(), train, valid, 4, finished[0])
+
+
+def test_folder_that_cannot_be_written(tiny, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="choose another folder"):
+        tiny.fit(tiny.model(), *tiny.batches(), 1, tmp_path / "file" / "fit")
+
+
+def test_loss_that_is_not_a_number_stops_and_is_not_kept(tiny, tmp_path):
+    m = tiny.model()
+    m.optimizer.learning_rate = 1e30
+    with pytest.raises(ValueError, match=r"epoch 1 .*nan.*learning rate below 1e\+30"):
+        tiny.fit(m, *tiny.batches(), 2, tmp_path / "fit", progress=False)
+    assert epochs_in(tmp_path / "fit") == 0
+
+
+@pytest.mark.parametrize(
+    "wrong", [dict(epochs=0), dict(epochs=1, patience=0), dict(epochs=1, plateau=0)]
+)
+def test_numbers_below_one(tiny, wrong):
+    with pytest.raises(ValueError, match="use 1 or more"):
+        tiny.fit(tiny.model(), *tiny.batches(), **wrong)
+
+
+def test_saved_model(tiny, finished, tmp_path):
+    _, m, _ = finished
+    save_model(m, tmp_path / "new" / "m.keras")
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["m.keras"]
+    x = tiny.batches()[1][0][0]
+    np.testing.assert_array_equal(
+        load_model(tmp_path / "new" / "m.keras").predict(x, verbose=0), m.predict(x, verbose=0)
+    )
+    (tmp_path / "cut.keras").write_bytes((tmp_path / "new" / "m.keras").read_bytes()[:500])
+    with pytest.raises(ValueError, match="isn't a whole .keras file"):
+        load_model(tmp_path / "cut.keras")
+
+
+def test_model_file_with_code_is_refused(tmp_path):
+    import keras
+
+    m = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: 2 * x)])
+    save_model(m, tmp_path / "code.keras")
+    with pytest.raises(ValueError, match="safe|unsafe"):
+        load_model(tmp_path / "code.keras")
+
+
+def test_last_epoch_is_kept_when_asked_for(tiny, tmp_path):
+    def fit(model, keep):
+        folder, batches = tmp_path / "fit", tiny.batches()
+        return tiny.fit(model, *batches, 4, folder, patience=None, progress=False, keep=keep)
+
+    def same(a, b):
+        return all((x == y).all() for x, y in zip(a.get_weights(), b.get_weights()))
+
+    tiny.set_seed(7)
+    last = tiny.model()
+    history = fit(last, "last")
+    again, best = tiny.model(), tiny.model()
+    fit(again, "last")  # a finished folder, opened
+    fit(best, "best")
+    assert same(again, last)
+    assert same(best, last) == (history.attrs["best_epoch"] == 4)
+    with pytest.raises(ValueError, match="'best' or 'last'"):
+        fit(last, "first")
+
+
+def test_whether_a_training_is_over_is_a_question_of_numbers():
+    history = pd.DataFrame({"val_loss": [0.5, 0.4, 0.6, 0.7]})
+    assert is_over(history, 4, None) and is_over(history, 3, 8) and is_over(history, 9, 2)
+    assert not is_over(history, 5, None) and not is_over(history, 9, 3)
+
+
+# ---- what a disk has changed
+
+
+def flipped(file):
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def test_a_changed_byte_costs_an_epoch_and_not_the_training(tiny, finished, tmp_path):
+    folder = copy(finished[0], tmp_path)
+    flipped(folder / "epoch-004.npz")
+    again = tiny.fit(tiny.model(), *tiny.batches(), 4, folder, patience=None, progress=False)
+    assert len(again) == 4
+    np.testing.assert_allclose(again["loss"], finished[2]["loss"], rtol=1e-3)
+
+
+def test_a_history_cut_short_costs_what_was_cut(tiny, finished, tmp_path):
+    folder = copy(finished[0], tmp_path)
+    file = folder / "history.csv"
+    text = file.read_text()
+    file.write_text(text[: text.rindex("\n4,") + 12])
+    again = tiny.fit(tiny.model(), *tiny.batches(), 4, folder, patience=None, progress=False)
+    np.testing.assert_allclose(again["loss"], finished[2]["loss"], rtol=1e-3)
+
+
+@pytest.mark.parametrize("text", ["", '{"weights": [[3', "[]", "3"])
+def test_a_damaged_note_names_the_file_and_what_to_do(tiny, finished, tmp_path, text):
+    folder = copy(finished[0], tmp_path)
+    (folder / "training.json").write_text(text)
+    with pytest.raises(ValueError, match="training.json is damaged.*delete that folder|another"):
+        tiny.fit(tiny.model(), *tiny.batches(), 4, folder, progress=False)
