@@ -64,14 +64,16 @@ def test_four_steps_under_jax_lose_what_they_lose_here(tmp_path):
 
 
 def test_a_recipe_runs_under_jax_unchanged(tmp_path):
-    code = (
-        "import json, sys; from pathlib import Path; from dataclasses import replace\n"
-        "from malaria_nb.golden import GOLDEN, golden_of\n"
-        "from malaria_nb.records import record_files\n"
-        "from malaria_nb.run import run\n"
-        f"made = run('basic_cnn', replace(GOLDEN, home=Path({str(tmp_path)!r})))\n"
-        "print(json.dumps(json.loads(record_files(made, golden_of('basic_cnn'))['record.json'])))"
-    )
+    code = """
+import json, sys
+from dataclasses import replace
+from malaria_nb.golden import GOLDEN, golden_of
+from malaria_nb.records import record_files
+from malaria_nb.run import run
+
+result = run("basic_cnn", replace(GOLDEN, home=sys.argv[1]))
+print(json.dumps(json.loads(record_files(result, golden_of("basic_cnn"))["record.json"])))
+"""
     about = elsewhere(code, tmp_path)
     assert about["environment"]["backend"] == "jax" and "jax" in about["environment"]
     assert about["epochs"]["done"] == 2 and np.isfinite(about["golden"]["loss"])
