@@ -20,13 +20,13 @@ from malaria_nb.images import decode_cell
 from malaria_nb.parasitaemia import parasitaemia
 from malaria_nb.predict import CompactModel
 from malaria_nb.quality import check_field, measure_field
-from malaria_nb.settings import home
+from malaria_nb.settings import default_home
 from malaria_nb.smear import find_cells
 from malaria_nb.synthetic import draw_cell, draw_field
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = Path(os.environ.get("MALARIA_NB_BOOK", ROOT / "_docs" / "html")) / "demo"
-REAL = home() / "nih" / "cell_images"
+REAL = default_home() / "nih" / "cell_images"
 CLOSE = 1e-3  # of a score
 pytestmark = pytest.mark.skipif(
     not (DEMO / "parts.js").exists(),
