@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from malaria_nb.fitting import is_over, load_model, save_model
+from malaria_nb.fitting import load_model, save_model
 
 TINY = """
 import sys, numpy as np, keras
@@ -222,12 +222,6 @@ def test_last_epoch_is_kept_when_asked_for(tiny, tmp_path):
     assert same(best, last) == (history.attrs["best_epoch"] == 4)
     with pytest.raises(ValueError, match="'best' or 'last'"):
         fit(last, "first")
-
-
-def test_whether_a_training_is_over_is_a_question_of_numbers():
-    history = pd.DataFrame({"val_loss": [0.5, 0.4, 0.6, 0.7]})
-    assert is_over(history, 4, None) and is_over(history, 3, 8) and is_over(history, 9, 2)
-    assert not is_over(history, 5, None) and not is_over(history, 9, 3)
 
 
 # ---- what a disk has changed
