@@ -229,7 +229,8 @@ clinic: the cells are pre-selected, from one place, and cut out already. Its par
 ## Where it is, and who keeps it
 
 With the publisher: `malaria-nb data` gets and checks it ([chapter 01](01_dataset.ipynb)). \
-A sample of 1,179 cells comes with the course, the rest doesn't. Courtesy of the U.S. National Library of Medicine.
+A sample of 1,179 cells comes with the course, the rest doesn't. \
+Courtesy of the U.S. National Library of Medicine.
 """
 
 
