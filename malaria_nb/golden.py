@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 from .device import on_processor
 from .kinds import kind_named
+from .process import hushed
 from .recipes import parents, recipe_named
 from .run import run
 from .settings import SCALES, Settings
@@ -69,7 +70,7 @@ def golden_beside(
     slow = {name for name in names if _is_slow(recipe_named(name))}
     groups = [sorted(group) for group in (slow, {*names} - slow) if group]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        runs = [pool.submit(golden, group) for group in groups]
+        runs = [pool.submit(_golden_unseen, group) for group in groups]
 
         def wait():
             found = {}
@@ -81,6 +82,11 @@ def golden_beside(
             yield wait
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _golden_unseen(names):  # two processes' bars on one screen help nobody
+    with hushed():
+        return golden(names)
 
 
 def _is_slow(recipe):  # a recipe that sends cells through VGG-19 in every epoch, or its student
