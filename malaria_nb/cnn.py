@@ -5,10 +5,9 @@
 # %% auto #0
 __all__ = ['output_side', 'convolve', 'max_pool', 'conv_parameters', 'dense_parameters', 'basic_cnn', 'receptive_field']
 
-# %% ../nbs/03_cnn.ipynb #38c39ab6
+# %% ../nbs/03_cnn.ipynb #0e3806d0
 from collections.abc import Sequence
 
-# %% ../nbs/03_cnn.ipynb #0e3806d0
 import numpy as np
 
 from .process import needs

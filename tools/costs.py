@@ -25,7 +25,7 @@ NBS = Path(__file__).resolve().parents[1] / "nbs"
 COSTS = re.compile(r"(?<=^COSTS = \{\n).*?(?=^\})", re.M | re.S)
 LINE = re.compile(r"^\*\*Cost\*\* .*$", re.M)
 READS = {
-    "01_dataset": f"{SIZE / 1e6:.0f} MB, once, for the real cells, none for synthetic ones",
+    "01_dataset": f"none for the sample of real cells; {SIZE / 1e6:.0f} MB, once, for all of them",
     "05_transfer": "80 MB, once, for VGG-19's weights",
 }
 TRAINS = ("04_training", "05_transfer", "06_evaluation")
