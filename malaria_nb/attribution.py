@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from .process import needs
 from .stats import draw_groups, interval, patient_numbers
 
 # %% ../nbs/83_attribution.ipynb #d19be232
@@ -91,7 +92,8 @@ def plot_maps(
     side: float = 1.25,  # width of one image, inches
 ) -> Any:  # matplotlib figure
     "Draw images and their maps below; raise `ValueError` for maps that don't fit the images."
-    import matplotlib.pyplot as plt  # slow to import
+    with needs("plot"):
+        import matplotlib.pyplot as plt  # slow to import
 
     n = len(images)
     for name, m in maps.items():

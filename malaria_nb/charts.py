@@ -8,6 +8,7 @@ __all__ = ['STYLES', 'style', 'legend_below', 'show_over', 'plot_confusion', 'pl
 
 # %% ../nbs/81_charts.ipynb #23fbd9e5
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,7 +38,7 @@ def style(
 
 
 def legend_below(
-    fig,  # matplotlib figure
+    fig: Any,  # matplotlib figure
     names: Sequence[str],  # of the models, in their order
     grey: str = "",  # what is drawn in grey; "": nothing
     **look: object,  # of the grey line, as `Line2D` takes it; a dotted line without
@@ -53,7 +54,7 @@ def legend_below(
 
 # %% ../nbs/81_charts.ipynb #237e2026
 def show_over(
-    fig,  # matplotlib figure, with a constrained layout
+    fig: Any,  # matplotlib figure, with a constrained layout
     alt: str,  # what the figure shows, in a sentence
     source: str,  # what it was made from: cells, patients, scale, split
 ) -> None:
@@ -75,7 +76,7 @@ def plot_confusion(
     threshold: float = 0.5,  # a score of at least this is called parasitized
     split: str | None = "test",  # rows to use; None takes all
     title: str = "",  # the finding
-):  # the figure
+) -> Any:  # matplotlib figure
     "Draw each model's confusion matrix: counts, and the proportion of each labelled class."
     with needs("plot"):
         import matplotlib.pyplot as plt
@@ -104,7 +105,7 @@ def plot_comparison(
     other: pd.DataFrame
     | None = None,  # the article's values, a column for each of the first models
     title: str = "",  # the finding
-):  # the figure
+) -> Any:  # matplotlib figure
     "Draw each metric of each model with its 95 % interval."
     with needs("plot"):
         import matplotlib.pyplot as plt
@@ -138,7 +139,7 @@ def plot_roc(
     split: str | None = "test",  # rows to use; None takes all
     title: str = "",  # the finding
     corner: float = 1,  # part of each axis shown, from the upper left, where good models are
-):  # the figure
+) -> Any:  # matplotlib figure
     "Draw the ROC curve of each model, with its AUC and the point of the threshold."
     with needs("plot"):
         import matplotlib.pyplot as plt
@@ -169,7 +170,7 @@ def plot_thresholds(
     predictions: Mapping[str, pd.DataFrame],  # model name -> predictions table
     split: str | None = "test",  # rows to use; None takes all
     title: str = "",  # the finding
-):  # the figure
+) -> Any:  # matplotlib figure
     "Draw sensitivity and specificity against the threshold, a panel a model."
     with needs("plot"):
         import matplotlib.pyplot as plt
@@ -216,7 +217,7 @@ def plot_precision_recall(
     threshold: float = 0.5,  # its point is marked on each curve
     split: str | None = "test",  # rows to use; None takes all
     title: str = "",  # the finding
-):  # the figure
+) -> Any:  # matplotlib figure
     "Draw PPV (precision) against sensitivity (recall) for each model, a panel a proportion."
     with needs("plot"):
         import matplotlib.pyplot as plt
@@ -252,7 +253,7 @@ def plot_reliability(
     strategy: str = "width",  # "width" or "count", see `brier.score_bins`
     split: str | None = "test",  # rows to use; None takes all
     title: str = "",  # the finding
-):  # the figure
+) -> Any:  # matplotlib figure
     "Draw a reliability diagram a model, with 95 % intervals by patient and the cells in each bin."
     with needs("plot"):
         import matplotlib.pyplot as plt
@@ -288,7 +289,7 @@ def plot_folds(
     scores: Mapping[str, pd.Series],  # what a row is called -> `leakage.fold_scores`
     title: str = "",  # the finding
     xlabel: str = "accuracy on the fold's test cells",
-):  # the figure
+) -> Any:  # matplotlib figure
     "Draw each fold as a point and their mean as a bar, a row each."
     with needs("plot"):
         import matplotlib.pyplot as plt

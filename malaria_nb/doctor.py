@@ -334,7 +334,7 @@ def _check_cells(settings: Settings) -> Check:
     except FileNotFoundError:
         n = 0
     if cells != "nih":
-        more = f"{n:,} real ones in {short_path(real)}" if n else "no real ones"
+        more = f"the archive's {n:,} in {short_path(real)}" if n else "the archive isn't downloaded"
         source = {"synthetic": "synthetic, drawn by the course"}.get(cells, f"the course's {cells}")
         return say("OK", f"{source}; {more}")
     if n == 27_558:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from .checks import Wrong
 from .notebooks import execute, kernel_home, kernel_variables, wait_for
@@ -43,8 +44,8 @@ def _is_wrong(cell) -> bool:
 
 
 def learners(
-    solutions,  # notebook
-):  # the same without solutions, wrong answers and outputs
+    solutions: Any,  # notebook
+) -> Any:  # the same without solutions, wrong answers and outputs
     "Make the learner's version of a notebook of solutions."
     made = deepcopy(solutions)
     made["cells"] = [c for c in made["cells"] if not _is_wrong(c)]
@@ -57,7 +58,7 @@ def learners(
 
 
 def exercises(
-    notebook,  # of solutions or of a learner
+    notebook: Any,  # of solutions or of a learner
 ) -> dict[str, list]:  # heading -> cells; "" has those before the first
     "Split a notebook at its second-level headings."
     found = {"": []}
@@ -139,7 +140,7 @@ def _run_all(cells: list, space: dict, say: Callable[[str], None]):
 
 
 def prove(
-    solutions,  # notebook
+    solutions: Any,  # notebook
 ) -> list[str]:  # what is missing, a sentence each; empty when every check can pass and fail
     "Try every check on the solution, on the empty exercise and on the wrong answers."
     space, problems = {"__name__": "__solutions__"}, []

@@ -6,6 +6,8 @@
 __all__ = ['COLORS', 'show']
 
 # %% ../nbs/71_figures.ipynb #291f0f0e
+from typing import Any
+
 from .process import needs
 
 # %% ../nbs/71_figures.ipynb #644fad3f
@@ -19,10 +21,10 @@ COLORS = {
 
 # %% ../nbs/71_figures.ipynb #24b3a364
 def show(
-    fig,  # matplotlib figure
+    fig: Any,  # matplotlib figure
     alt: str,  # what the figure shows, in a sentence
-    dpi: int = 90,
-):
+    dpi: int = 90,  # pixels an inch
+) -> None:
     "Display `fig` with its alt text and close it."
     from io import BytesIO
 

@@ -7,6 +7,7 @@ __all__ = ['show_cells']
 
 # %% ../nbs/75_gallery.ipynb #0cf78720
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ def show_cells(
     columns: int = 8,  # images a row
     title: str = "",  # what the figure finds
     side: float = 1.2,  # width of one image, inches
-):  # matplotlib figure
+) -> Any:  # matplotlib figure
     "Draw images in a grid; raise `ValueError` unless there is one label or title an image."
     with needs("plot"):
         import matplotlib.pyplot as plt  # not part of the core

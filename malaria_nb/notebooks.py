@@ -69,10 +69,12 @@ class ChapterRun:
 
     @property
     def passed(self) -> bool:
+        "Tell whether every cell ran."
         return not self.error
 
     @property
     def reason(self) -> str:  # one line
+        "Say which cell failed, and with what last words."
         where = f"cell {self.cell}: " if self.cell else ""
         lines = plain_text(self.error).strip().splitlines() or [""]
         return where + lines[-1]
@@ -141,7 +143,7 @@ async def _shut(client, now: bool):
 
 # %% ../nbs/94_notebooks.ipynb #5513a8f7
 async def execute(
-    nb,  # notebook; gets the outputs
+    nb: Any,  # notebook; gets the outputs
     folder: Path,  # working folder of the kernel
     kernels: Path,  # from `kernel_home`
     timeout: int | None,  # seconds a cell may take
@@ -254,7 +256,7 @@ def nbio() -> ModuleType:  # `read_nb`, `dict2nb`, `nb2str`
 
 
 def cleaned(
-    nb,  # notebook, from `nbio().read_nb`
+    nb: Any,  # notebook, from `nbio().read_nb`
 ) -> str:  # the text of its file
     "Clean a notebook as nbdev_clean does."
     from nbdev.clean import clean_nb
@@ -264,8 +266,8 @@ def cleaned(
 
 
 def processed(
-    notebook,  # a path, or a notebook as nbformat reads it
-):  # a notebook of nbformat's
+    notebook: Any,  # a path, or a notebook as nbformat reads it
+) -> Any:  # a notebook of nbformat's
     "Return a notebook as its readers see it: without directives, hidden cells and stderr."
     import nbformat
     from nbdev.process import NBProcessor
@@ -458,7 +460,7 @@ def store_outputs(
     executed: str | Path,  # executed notebook
     chapter: str | Path,  # the same notebook's source, which gets the outputs
     home: Path | None = None,  # the run's folder of settings; None: the usual one
-):
+) -> None:
     """Write the outputs of `executed` into `chapter`, cleaned as nbdev_clean does.
 
     Messages on stderr and progress bars stay out. Raises `ValueError`, and leaves `chapter` as it

@@ -37,14 +37,17 @@ class Plan:
 
     @property
     def epochs(self) -> int:  # at most
+        "Look up for how many epochs the recipe is trained at this scale."
         return planned(self.recipe, self.settings.scale)
 
     @cached_property
     def fingerprint(self) -> str:  # of the cells
+        "Return a short word for exactly these cells."
         return fingerprint(self.cells)
 
     @cached_property
     def corrections(self) -> pd.DataFrame | None:  # of labels; None: as published
+        "Read the corrections that the recipe is trained with."
         if not self.recipe.labels:
             return None
         from malaria_nb.corrections import course_corrections
@@ -69,7 +72,8 @@ class Plan:
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
-    def folder(self) -> Path:  # where the run is kept
+    def folder(self) -> Path:
+        "Return the folder in which the run is kept."
         name = f"{self.recipe.name}-{self.split}-s{self.seed}-{self.key}"
         return self.settings.home / "runs" / name
 

@@ -241,6 +241,7 @@ class Prediction:
 
     @property
     def skipped(self) -> bool:
+        "Tell whether the file got no score."
         return bool(np.isnan(self.score))
 
 

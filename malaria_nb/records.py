@@ -171,10 +171,12 @@ class Record:
 
     @property
     def metrics(self) -> pd.DataFrame:  # index metric; value, low, high
+        "Return the metrics of its test cells, with 95 % intervals by patient."
         return pd.DataFrame(self.about["metrics"], index=["value", "low", "high"], dtype=float).T
 
     @property
     def name(self) -> str:
+        "Return the name of its recipe."
         return self.about["name"]
 
     def __str__(self):

@@ -8,6 +8,7 @@ __all__ = ['MODELS', 'COLUMNS', 'of_model', 'standings', 'caption', 'plot_standi
 # %% ../nbs/88_report.ipynb #20ef8139
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -133,9 +134,9 @@ _STYLES = {
 
 def plot_standings(
     metrics: Sequence[str] = ("accuracy", "sensitivity"),  # a panel each
-    title: str = "",
+    title: str = "",  # the finding
     records: Path | None = None,  # folder of records; None: as `records_folder` finds them
-):  # matplotlib figure
+) -> Any:  # matplotlib figure
     "Draw the main table: the article's numbers and ours, with 95 % intervals by patient."
     with needs("plot"):
         import matplotlib.pyplot as plt

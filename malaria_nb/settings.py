@@ -96,10 +96,12 @@ class Settings:
 
     @property
     def synthetic(self) -> bool:
+        "Tell whether the cells are drawn."
         return self.cells == "synthetic"
 
     @property
-    def n_cells(self) -> int | None:  # cells to use; None for all
+    def n_cells(self) -> int | None:  # None: all there are
+        "Say how many cells a run uses."
         if self.cells == "sample":
             return None
         return self.scale.synthetic if self.synthetic else self.scale.real

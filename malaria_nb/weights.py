@@ -12,6 +12,7 @@ import urllib.request
 from functools import cache
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -148,7 +149,7 @@ def _draw_weights(model) -> None:
 
 
 def load_weights(
-    model,  # keras.applications.VGG19 without its top
+    model: Any,  # keras.applications.VGG19 without its top
     weights: Path | None,  # from `find_weights`; None draws random ones, the same every time
 ) -> None:
     "Give VGG-19's blocks their weights; raise `ValueError` for a file that holds others."

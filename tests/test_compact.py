@@ -8,7 +8,7 @@ import pytest
 
 from malaria_nb.batches import Batches
 from malaria_nb.compact import compact_cnn, one_cycle
-from malaria_nb.export import PRECISIONS, export_litert, export_onnx, with_evidence
+from malaria_nb.export import PRECISIONS, _with_evidence, export_litert, export_onnx
 from malaria_nb.fitting import fit
 from malaria_nb.golden import GOLDEN
 from malaria_nb.predict import CompactModel
@@ -33,7 +33,7 @@ def tiny(seed=0):
 @pytest.mark.parametrize("how", [{}, dict(norm=False), dict(centre=True), dict(strides=(1, 2))])
 def test_logit_is_the_mean_of_the_evidence(how):
     model = compact_cnn(24, **dict(widths=(4, 6), strides=(2, 2)) | how)
-    out = with_evidence(model).predict(CELLS, verbose=0)
+    out = _with_evidence(model).predict(CELLS, verbose=0)
     assert out["evidence"].shape == (40, *(24 // np.prod(how.get("strides", (2, 2))),) * 2, 1)
     np.testing.assert_allclose(
         out["score"][:, 0], 1 / (1 + np.exp(-out["evidence"].mean((1, 2, 3)))), atol=1e-5

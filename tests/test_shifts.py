@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from malaria_nb.charts import STYLES
-from malaria_nb.doses import dose_response, model_styles, plot_dose_response
+from malaria_nb.doses import _model_styles, dose_response, plot_dose_response
 from malaria_nb.evaluation import evaluate
 from malaria_nb.shifts import SHIFTS, shift
 from malaria_nb.stains import (
@@ -173,7 +173,7 @@ def test_a_model_must_give_a_probability_an_image(cells):
 
 
 def test_a_model_looks_the_same_in_every_figure():
-    looks = model_styles(["mine", "purple threshold", "basic CNN", "yours"])
+    looks = _model_styles(["mine", "purple threshold", "basic CNN", "yours"])
     assert looks["basic CNN"] == STYLES[0] and looks["purple threshold"] == STYLES[3]
     assert len(set(looks.values())) == 4
 

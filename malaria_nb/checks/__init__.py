@@ -7,6 +7,7 @@ __all__ = ['Wrong', 'expect', 'given', 'called', 'array_of', 'say_right', 'check
 
 # %% ../../nbs/96_checks.ipynb #ab6592a3
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -18,19 +19,19 @@ class Wrong(AssertionError):
         return [f"Not yet: {self}"]  # IPython shows this in place of a traceback
 
 
-def expect(true, sentence: str):
+def expect(true: Any, sentence: str) -> None:
     "Raise `Wrong` with the sentence unless `true`."
     if not true:
         raise Wrong(sentence)
 
 # %% ../../nbs/96_checks.ipynb #8808f4e1
-def given(answer, what: str = "your answer"):
+def given(answer: Any, what: str = "your answer") -> Any:
     "Return an answer; raise `Wrong` where it is still the `...` of the exercise."
     expect(answer is not ..., f"{what} is still '...': replace the three dots")
     return answer
 
 
-def called(function: Callable, *args, **kwargs):
+def called(function: Callable, *args, **kwargs) -> Any:
     "Call a learner's function; raise `Wrong` where it is missing, fails or returns nothing."
     expect(callable(function), "hand over the function itself, without brackets behind its name")
     name = getattr(function, "__name__", "your function")
@@ -44,7 +45,7 @@ def called(function: Callable, *args, **kwargs):
     return value
 
 
-def array_of(value, shape: tuple, name: str = "your function") -> np.ndarray:
+def array_of(value: Any, shape: tuple, name: str = "your function") -> np.ndarray:
     "Return a learner's value as an array of floats; raise `Wrong` unless it is one, of that shape."
     wanted = "an array of numbers" if shape else "a number"
     try:
@@ -56,7 +57,8 @@ def array_of(value, shape: tuple, name: str = "your function") -> np.ndarray:
     return a
 
 
-def say_right():
+def say_right() -> None:
+    "Tell a learner that the answer is right."
     print("Right.")
 
 # %% ../../nbs/96_checks.ipynb #3458a75b
