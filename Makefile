@@ -110,6 +110,7 @@ claims: $(ENV)
 
 outputs: $(ENV)
 	$(BIN)/malaria-nb course --cells nih --scale $(SCALE) --weights "$(WEIGHTS)" --store
+	$(BIN)/malaria-nb course --cells nih --scale $(SCALE) --only 7 8 9 --store --out _course/library
 	$(BIN)/malaria-nb course --cells nih --scale $(SCALE) --only index --store --out _course/index
 	$(BIN)/python tools/readme.py
 

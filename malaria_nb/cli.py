@@ -206,9 +206,11 @@ def _needs(*packages: str):
 def _chapters(args) -> list[Path]:
     only = args.only and re.split(r"[\s,]+", " ".join(args.only).strip(" ,"))
     try:
-        return find_chapters(args.chapters, only)
+        found = find_chapters(args.chapters, only)
     except (ValueError, FileNotFoundError) as e:
         raise argparse.ArgumentError(None, one_line(e)) from e
+    # the library's own notebooks, from 70 on, are run when they are asked for
+    return found if only else [p for p in found if not re.match("[7-9][0-9]_", p.name)]
 
 
 def _course(args) -> int:  # exit status
@@ -682,7 +684,7 @@ def _add_course(commands):
         "--only",
         metavar="CHAPTER",
         nargs="+",
-        help="run these chapters only, e.g. --only 03_cnn 04",
+        help="run these chapters only, e.g. --only 03_cnn 04; --only 7 8 9 for the library's",
     )
     _add_chapters(c)
     c.add_argument(
