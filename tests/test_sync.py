@@ -89,6 +89,21 @@ def test_readme_is_made_from_the_index():
         )
 
 
+def test_index_lists_every_chapter_as_it_calls_itself():
+    shown = "".join(
+        "".join(output.get("data", {}).get("text/markdown", ""))
+        for cell in cells(ROOT / "nbs" / "index.ipynb", "code")
+        for output in cell["outputs"]
+    )
+    for chapter in (c for c in CHAPTERS if c.stem < "20"):
+        first = "".join(cells(chapter, "markdown")[0]["source"])
+        title, subtitle = re.match(r"# (.+)\n\n> (.+)", first).groups()
+        assert f"| [{title}]({chapter.name}) | {subtitle} |" in shown, (
+            f"nbs/index.ipynb doesn't list {chapter.name} as it calls itself: run "
+            "malaria-nb course --cells sample --only index --store, then make readme"
+        )
+
+
 def test_reference_can_be_written_for_every_module():  # or the book would stop there
     reference = runpy.run_path(str(ROOT / "tools" / "book.py"))["reference"]
     for module in MODULES:
