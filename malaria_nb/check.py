@@ -6,7 +6,6 @@
 __all__ = ['Problem', 'check_record', 'check_code', 'check_export', 'check']
 
 # %% ../nbs/89_check.ipynb #992742c9
-import math
 import shutil
 import subprocess
 import sys
@@ -60,13 +59,17 @@ def _moved_choices(about):
 
 
 def _wrong_metrics(record):
-    "Say of each metric that doesn't follow from the predictions."
+    """Say of each recorded metric that it doesn't follow from the predictions.
+
+    A metric that is younger than the record is none of its promises."""
     written, computed = record.about["metrics"], score_test(record.predictions)
-    nothing, wrong = [math.inf] * 3, []
-    for metric in sorted(computed.keys() | written.keys()):
-        pair = written.get(metric, nothing), computed.get(metric, nothing)
-        if not all(_close(a, b, 2e-6) for a, b in zip(*pair)):
-            wrong.append(f"its {metric} is {pair[0][0]} and its predictions give {pair[1][0]}")
+    wrong = [] if written else ["it has no metrics"]
+    for metric, values in written.items():
+        if metric not in computed:
+            wrong.append(f"it has a metric {metric!r}, which evaluate() doesn't give")
+        elif not all(_close(a, b, 2e-6) for a, b in zip(values, computed[metric])):
+            now = computed[metric][0]
+            wrong.append(f"its {metric} is {values[0]} and its predictions give {now}")
     return wrong
 
 

@@ -292,6 +292,12 @@ def _run(args) -> int:  # exit status
         raise argparse.ArgumentError(None, "records are of all real cells: --cells nih or a folder")
     args.scale = "full"
     settings = _settings(args, weights="imagenet")
+    if args.cells == "sample" and settings.records is None:
+        raise argparse.ArgumentError(
+            None,
+            "the course's records are of all real cells (--cells nih or a folder); to try a recipe "
+            "on the sample, name a folder of your own for its record: MALARIA_NB_RECORDS=FOLDER",
+        )
     jobs, n = grid(args.names, args.split, args.seed), 0
     how = (args.epochs, args.again, args.scheduler, args.precision, settings.records)
     for n, folder in enumerate(run_grid(jobs, settings, *how), start=1):
@@ -792,7 +798,11 @@ def _add_run(verbs):
         metavar="ADDRESS",
         help="hand them to a Dask cluster, e.g. tcp://10.0.0.1:8786",
     )
-    v.add_argument("--cells", help="nih, the real ones (default), or a folder that holds them")
+    v.add_argument(
+        "--cells",
+        help="nih, the real ones (default), or a folder that holds them; sample, to try a recipe, "
+        "where MALARIA_NB_RECORDS names a folder for its record",
+    )
     _add_common(v)
     _add_weights(v, "imagenet")
 

@@ -53,6 +53,25 @@ def test_edited_metric(record):
     assert "its auc is" in found and f"git checkout nbs/records/{record.name}" in found
 
 
+def test_metric_that_evaluate_gives_no_more(record):
+    about = json.loads((record / "record.json").read_text("utf-8"))
+    about["metrics"]["kappa"] = [0.9, 0.8, 1.0]
+    (record / "record.json").write_text(json.dumps(about), encoding="utf-8")
+    (found,) = problems(record)
+    assert "a metric 'kappa', which evaluate() doesn't give" in found
+
+
+def test_metric_that_is_younger_than_a_record_leaves_it_valid(record):
+    about = json.loads((record / "record.json").read_text("utf-8"))
+    del about["metrics"]["mcc"]
+    (record / "record.json").write_text(json.dumps(about), encoding="utf-8")
+    assert problems(record) == []
+    about["metrics"] = {}
+    (record / "record.json").write_text(json.dumps(about), encoding="utf-8")
+    (found,) = problems(record)
+    assert "it has no metrics" in found
+
+
 def test_changed_layer(record, monkeypatch):
     with monkeypatch.context() as m:
         real = cnn.basic_cnn

@@ -81,6 +81,7 @@ def test_help_explains_every_option_in_readable_lines(command, capsys):
         ("experiment run basic_cnn --epochs 0", "--epochs"),
         ("experiment run basic_cnn --epochs soon", "at least 1"),
         ("lab --cells no-such-folder", "no-such-folder"),
+        ("experiment run basic_cnn --cells sample", "MALARIA_NB_RECORDS"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_one_line(words, says, capsys):

@@ -82,7 +82,8 @@ def test_metrics_equal_scikit_learn(threshold, ties):
         mcc=sk.matthews_corrcoef(y, call),
         auc=sk.roc_auc_score(y, t["score"]),
     )
-    assert m.index.to_list() == list(METRICS) == list(expected)
+    assert m.index.to_list() == list(METRICS), "METRICS and evaluation.metrics() differ in order"
+    assert list(METRICS) == list(expected), "give a new metric its oracle above"
     assert m.to_dict() == pytest.approx(expected, abs=1e-12)
 
 

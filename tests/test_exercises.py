@@ -20,7 +20,9 @@ def source(notebook):
 
 
 def test_every_chapter_of_the_parts_has_exercises_and_links_them():
-    assert [p.name for p in SOLUTIONS] == [p.name for p in CHAPTERS]
+    chapters, solved = {p.name for p in CHAPTERS}, {p.name for p in SOLUTIONS}
+    assert not chapters - solved, "write their exercises: nbs/solutions/ lacks these"
+    assert not solved - chapters, "nbs/solutions/ has these of no chapter"
     for path in CHAPTERS:
         text = "\n".join(source(nbformat.read(path, 4)))
         for folder in "exercises", "solutions":
@@ -30,7 +32,8 @@ def test_every_chapter_of_the_parts_has_exercises_and_links_them():
 def test_exercises_are_what_the_solutions_leave():
     made = runpy.run_path(str(ROOT / "tools" / "exercises.py"))["made"]()
     there = {p.name: p.read_text("utf-8") for p in (ROOT / "nbs" / "exercises").glob("*.ipynb")}
-    assert there == made, "make exercises"
+    differ = sorted(n for n in {*there, *made} if there.get(n) != made.get(n))
+    assert not differ, "run make exercises (and delete what no solution makes)"
     assert not any(
         mark in text
         for text in there.values()
@@ -52,7 +55,9 @@ def test_every_check_passes_the_solution_and_nothing_else(path, tmp_path, monkey
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.chdir(tmp_path)
     notebook = nbformat.read(path, 4)
-    assert 3 <= len([h for h in exercises(notebook) if h]) <= 5
+    assert 3 <= len([h for h in exercises(notebook) if h]) <= 5, (
+        "a chapter has three to five exercises, each under a heading such as '## 1 Twice the side'"
+    )
     assert prove(notebook) == []
 
 

@@ -89,6 +89,21 @@ def test_readme_is_made_from_the_index():
         )
 
 
+def test_index_lists_every_chapter_as_it_calls_itself():
+    shown = "".join(
+        "".join(output.get("data", {}).get("text/markdown", ""))
+        for cell in cells(ROOT / "nbs" / "index.ipynb", "code")
+        for output in cell["outputs"]
+    )
+    for chapter in (c for c in CHAPTERS if c.stem < "20"):
+        first = "".join(cells(chapter, "markdown")[0]["source"])
+        title, subtitle = re.match(r"# (.+)\n\n> (.+)", first).groups()
+        assert f"| [{title}]({chapter.name}) | {subtitle} |" in shown, (
+            f"nbs/index.ipynb doesn't list {chapter.name} as it calls itself: run "
+            "malaria-nb course --cells sample --only index --store, then make readme"
+        )
+
+
 def test_reference_can_be_written_for_every_module():  # or the book would stop there
     reference = runpy.run_path(str(ROOT / "tools" / "book.py"))["reference"]
     for module in MODULES:
@@ -116,11 +131,14 @@ def test_checklists_answer_where_they_say():  # an answered item links to a page
 def test_chapters_say_the_costs_that_were_measured():
     from malaria_nb.course import COSTS, cost
 
-    assert {c.stem for c in CHAPTERS if c.stem < "20" or c.stem == "index"} <= COSTS.keys()
+    unknown = {c.stem for c in CHAPTERS if c.stem < "20" or c.stem == "index"} - COSTS.keys()
+    assert not unknown, (
+        f"no cost of {unknown}: write minutes and GB into COSTS in nbs/93_course.ipynb, then "
+        "nbdev_export; with the real cells tools/costs.py measures them"
+    )
     for name, line in runpy.run_path(str(ROOT / "tools" / "costs.py"))["lines"](cost).items():
-        assert line in "".join(
-            cells(ROOT / "nbs" / f"{name}.ipynb", "markdown")[0]["source"]
-        ).split("\n"), "run tools/costs.py"
+        first = "".join(cells(ROOT / "nbs" / f"{name}.ipynb", "markdown")[0]["source"])
+        assert line in first.split("\n"), f"{name}'s first cell must have the line: {line}"
 
 
 @pytest.mark.parametrize(
@@ -178,19 +196,26 @@ def test_every_requirement_has_its_reason():
 
 
 def test_every_module_comes_from_a_notebook_and_has_a_layer():  # in whatever folder it is
-    assert {n["module"] for n in the_map["notebooks"]()} == set(MODULES)
+    exported = {n["module"] for n in the_map["notebooks"]()}
+    assert not exported - set(MODULES), "run nbdev_export"
+    assert not set(MODULES) - exported, "no notebook exports these: delete the files"
     homeless = [m for m in MODULES if not the_map["layer_of"](m)]
-    assert not homeless, f"{homeless}: name their layer in tools/map.py"
+    assert not homeless, f"{homeless}: name their layer in tools/map.py, in LAYERS, then make map"
 
 
 def test_modules_import_only_from_their_own_layer_and_those_above():
     assert {"archive", "stats"} <= the_map["imports"]("dataset") | the_map["imports"]("evaluation")
     order = list(LAYERS)
     for module in MODULES:
+        if not the_map["layer_of"](module):
+            continue  # the test above says what to do
         rank = order.index(the_map["layer_of"](module))
         above = set(order[: rank + 1])
         low = {m for m in the_map["imports"](module) if the_map["layer_of"](m) not in above}
-        assert not low, f"{module} imports {low}, which are in layers below its own"
+        assert not low, (
+            f"{module} imports {low}, which are in layers below its own: move what it needs "
+            "of them up, or the module down (LAYERS in tools/map.py)"
+        )
 
 
 @pytest.mark.parametrize(
@@ -227,7 +252,7 @@ def test_chapter_has_the_shape_of_a_chapter(chapter):
     assert len(re.findall(r"^# ", body, re.M)) == 1, "a chapter has one H1"
     if chapter.stem < "20":
         for part in ("**You will learn**", "**Cost**", "## Recap", "## Further reading"):
-            assert part in body, f"{part} is missing"
+            assert part in body, f"{part} is missing: every chapter below 20 has it, see 03_cnn"
     levels = [len(h) for h in re.findall(r"^(#+) ", body, re.M)]
     assert all(b - a <= 1 for a, b in zip(levels, levels[1:])), "headings skip a level"
 
@@ -242,7 +267,10 @@ def test_reader_chooses_an_answer_before_it_is_shown(chapter):
         for i, (kind, source, _) in enumerate(every)
         if kind == "markdown" and "**Predict.**" in source
     ]
-    assert len(asked) >= 2
+    assert len(asked) >= 2, (
+        "a chapter asks its reader twice at least: a cell with **Predict.**, a question, and each "
+        "answer as <details><summary>…</summary>; see 03_cnn"
+    )
     for i in asked:
         question = every[i][1]
         assert (
@@ -250,14 +278,18 @@ def test_reader_chooses_an_answer_before_it_is_shown(chapter):
             <= question.count("<details><summary>")
             == question.count("</summary>\n\n")
             == question.count("\n\n</details>")
-        ), question
+        ), (
+            "two answers at least, each <details><summary>…</summary>, with an empty line before "
+            f"and after its text: {question}"
+        )
         answer = next(
             meta
             for kind, source, meta in every[i + 1 :]
             if kind == "code" and not source.startswith("#| hide")
         )
         assert answer.get("jupyter", {}).get("outputs_hidden"), (
-            f"the answer stands open below: {question[:80]}"
+            f"the answer stands open below {question[:80]!r}: fold the next cell's output "
+            'in JupyterLab, which gives it the metadata "jupyter": {"outputs_hidden": true}'
         )
 
 

@@ -161,7 +161,8 @@ def notebooks() -> list[dict]:  # file, number, title, subtitle, module, before
 
 
 def lessons(found: list[dict]) -> list[dict]:
-    return [n for n in found if n["number"] < "20"]
+    "Leave out the library's own notebooks, and the checks, which have their chapters' numbers."
+    return [n for n in found if n["number"] < "20" and "/" not in n["file"]]
 
 
 def arc(start: int, end: int) -> str:
