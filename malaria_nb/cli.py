@@ -36,7 +36,6 @@ from malaria_nb.notebooks import (
     short_path,
     write_whole,
 )
-from .records import records_folder
 from .settings import SOURCES, WEIGHTS, Settings, as_variables, read_settings
 
 # %% ../nbs/92_command_line.ipynb #21d4f100
@@ -355,6 +354,7 @@ def _compare(args) -> int:  # exit status
 def _check(args) -> int:  # exit status
     from malaria_nb.check import check
     from malaria_nb.claims import unclaimed
+    from malaria_nb.records import records_folder
 
     records = _settings(args).records
     nbs = records_folder(records).parent
