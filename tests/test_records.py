@@ -90,9 +90,10 @@ def test_no_records_anywhere(tmp_path, monkeypatch):
         records_folder()
 
 
-def test_synthetic_cells_don_t_get_into_the_records(capsys):
-    assert main(["experiment", "run", "basic_cnn", "--cells", "synthetic"]) == 2
-    assert "real cells" in capsys.readouterr().err
+@pytest.mark.parametrize("cells", ["synthetic", "sample"])
+def test_only_all_real_cells_get_into_the_records(cells, capsys):
+    assert main(["experiment", "run", "basic_cnn", "--cells", cells]) == 2
+    assert "all real cells" in capsys.readouterr().err
 
 
 def test_commands(capsys):
