@@ -288,7 +288,7 @@ def _run(args) -> int:  # exit status
     if args.precision not in (None, *POLICIES):
         raise argparse.ArgumentError(None, f"--precision: use {' or '.join(POLICIES)}")
     args.cells = args.cells or "nih"  # whatever a variable says
-    if args.cells in ("synthetic", "sample"):
+    if args.cells == "synthetic":
         raise argparse.ArgumentError(None, "records are of all real cells: --cells nih or a folder")
     args.scale = "full"
     settings = _settings(args, weights="imagenet")
