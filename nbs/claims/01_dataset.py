@@ -97,3 +97,8 @@ claim(
     "by chance 0.7" in shown('"nearest cell": right(distance)'),
     15.4 > 10 * 0.7,
 )
+
+claim(
+    "The real cells have a median of 130 × 130 pixels",
+    "median   130.0  130.0" in shown('train[["height", "width"]].agg'),
+)
