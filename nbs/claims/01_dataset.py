@@ -100,5 +100,5 @@ claim(
 
 claim(
     "The real cells have a median of 130 × 130 pixels",
-    "median   130.0  130.0" in shown('train[["height", "width"]].agg'),
+    "median 130.0 130.0" in shown('train[["height", "width"]].agg'),
 )
