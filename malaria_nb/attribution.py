@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from .process import needs
-from .stats import draw_groups, interval, patient_numbers
+from .stats import draw_groups, patient_numbers, percentile_interval
 
 # %% ../nbs/83_attribution.ipynb #d19be232
 def check_maps(
@@ -54,7 +54,7 @@ def mean_by_patient(
     sizes = np.bincount(code[there], minlength=groups)
     with np.errstate(invalid="ignore"):
         means = (drawn @ sums) / (drawn @ sizes)
-    low, high = interval(pd.DataFrame({"mean": means})).loc["mean"]
+    low, high = percentile_interval(pd.DataFrame({"mean": means})).loc["mean"]
     return pd.Series({"value": value[there].mean(), "low": low, "high": high})
 
 # %% ../nbs/83_attribution.ipynb #9d04acf9

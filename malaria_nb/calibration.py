@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
 from .brier import score_bins
-from .stats import check_labels_scores, check_scores, draw_groups, interval
+from .stats import check_labels_scores, check_scores, draw_groups, percentile_interval
 from .temperature import clipped_logit
 
 # %% ../nbs/11_calibration.ipynb #940118fb
@@ -41,7 +41,7 @@ def reliability(
         said, so = np.bincount(b, score, n) / total, positive.sum(0) / total
     columns = {"start": edges[:-1], "end": edges[1:], "cells": total}
     columns |= {"patients": (cells > 0).sum(0), "score": said, "share": so}
-    table = pd.DataFrame(columns).join(interval(pd.DataFrame(draws), level))
+    table = pd.DataFrame(columns).join(percentile_interval(pd.DataFrame(draws), level))
     return table[total > 0].reset_index(drop=True)
 
 # %% ../nbs/11_calibration.ipynb #12fd1c3e

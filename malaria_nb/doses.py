@@ -18,7 +18,7 @@ from .evaluation import metrics
 from .pixels import check_images
 from .process import needs
 from .shifts import SHIFTS, shift
-from .stats import bootstrap, check_scores, interval
+from .stats import bootstrap, check_scores, percentile_interval
 
 # %% ../nbs/84_doses.ipynb #67d3d30a
 def score_images(
@@ -73,8 +73,8 @@ def dose_response(
 
 def _response(value, draws, was, were):
     "Return each metric and its change, with their intervals, a row a metric."
-    change = interval(draws - were).set_axis(["change_low", "change_high"], axis=1)
-    table = pd.concat([interval(draws), change], axis=1)
+    change = percentile_interval(draws - were).set_axis(["change_low", "change_high"], axis=1)
+    table = pd.concat([percentile_interval(draws), change], axis=1)
     return table.assign(value=value, change=value - was).rename_axis("metric").reset_index()
 
 # %% ../nbs/84_doses.ipynb #dceb8968

@@ -16,14 +16,13 @@ from .dataset import CLASSES
 from .screening import npv, ppv
 from malaria_nb.stats import (
     METRICS,
-    bootstrap,
     check_both_classes,
     check_labels_scores,
     check_predictions,
     check_same_cells,
     check_threshold,
-    interval,
-    patient_numbers,
+    leave_out,
+    metric_intervals,
     rates,
     roc_auc,
     text_interval,
@@ -59,26 +58,23 @@ def metrics(
 def evaluate(
     label: ArrayLike,  # (n,) 0 uninfected, 1 parasitized; both must occur
     score: ArrayLike,  # (n,) probability of parasitized, 0–1
-    patient: ArrayLike | None = None,  # (n,) whose cell, resampled whole; None resamples cells
+    patient: ArrayLike | None = None,  # (n,) whose cell, left out whole; None leaves out cells
     threshold: float = 0.5,  # a score of at least this is an alarm
-    n_boot: int = 1000,  # resamples
     level: float = 0.95,  # of the interval
-    seed: int = 42,
-) -> pd.DataFrame:  # index metric; value, low, high; attrs say what was resampled
-    """Compute every metric with its bootstrap interval.
+) -> pd.DataFrame:  # index metric; value, low, high; attrs say whose intervals they are
+    """Compute every metric with its interval (`intervals.patient_interval`).
 
     Raises `ValueError` for one class only, one patient only and bad input."""
-    draws = bootstrap(label, score, patient, threshold, n_boot, seed)
-    table = interval(draws, level)
-    table.insert(0, "value", metrics(label, score, threshold))
+    value = metrics(label, score, threshold)
+    without = leave_out(label, score, patient, threshold)
+    table = metric_intervals(value, without, level)
+    table.insert(0, "value", value)
     table.attrs = dict(
-        resampled="cells" if patient is None else "patients",
-        groups=int(patient_numbers(patient, len(label)).max()) + 1,
+        unit="cells" if patient is None else "patients",
+        groups=len(without),
         cells=len(label),
         threshold=threshold,
-        n_boot=n_boot,
         level=level,
-        left_out=draws.isna().sum().to_dict(),
     )
     return table
 
@@ -87,16 +83,14 @@ def compare(
     predictions: Mapping[str, pd.DataFrame],  # model name -> predictions table
     threshold: float = 0.5,  # a score of at least this is an alarm
     split: str = "test",  # rows to use
-    n_boot: int = 1000,  # resamples of patients
     level: float = 0.95,  # of the intervals
-    seed: int = 42,
     formatted: bool = True,  # False gives numbers: columns (model, value | low | high)
 ) -> pd.DataFrame:  # index metric, columns models, cells "0.951 (0.931–0.967)"
     """Evaluate several models on the same cells, intervals by patient.
 
     Raises `ValueError` where files, labels or patients differ."""
     tables = {
-        name: evaluate(t["label"], t["score"], t["patient"], threshold, n_boot, level, seed)
+        name: evaluate(t["label"], t["score"], t["patient"], threshold, level)
         for name, t in check_same_cells(predictions, split).items()
     }
     if not formatted:

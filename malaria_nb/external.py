@@ -21,7 +21,7 @@ from .dataset import CLASSES
 from .doses import score_images
 from .evaluation import evaluate, metrics
 from .images import INTERPOLATIONS
-from .stats import METRICS, check_labels_scores, draw_groups, interval
+from .stats import METRICS, check_labels_scores, draw_groups, percentile_interval
 
 # %% ../nbs/15_external.ipynb #4b50fda0
 def evaluate_external(
@@ -47,7 +47,7 @@ def evaluate_external(
         if groups > 1:
             drawn = draw_groups(groups, n_boot, seed)
             rate = (drawn @ np.bincount(code, right)) / (drawn @ np.bincount(code))
-            ends = interval(pd.DataFrame({metric: rate}), level).loc[metric]
+            ends = percentile_interval(pd.DataFrame({metric: rate}), level).loc[metric]
             table.loc[metric, ["low", "high"]] = ends
     table.attrs = dict(
         groups=groups, cells=len(label), threshold=threshold, n_boot=n_boot, level=level

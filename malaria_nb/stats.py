@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METRICS', 'patient_numbers', 'check_scores', 'check_labels_scores', 'check_both_classes', 'check_threshold',
            'check_predictions', 'check_same_cells', 'check_pair', 'rates', 'roc_auc', 'draw_groups', 'bootstrap',
-           'interval', 'text_interval', 'difference', 'mcnemar']
+           'leave_out', 'metric_intervals', 'percentile_interval', 'text_interval', 'difference', 'mcnemar']
 
 # %% ../nbs/80_stats.ipynb #bac50260
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from .dataset import CLASSES
+from .intervals import patient_interval
 
 # %% ../nbs/80_stats.ipynb #11481380
 def patient_numbers(
@@ -256,14 +257,17 @@ def roc_auc(
     return float(_sorted_auc(np.ones((1, len(label))), label[order], starts)[0])
 
 # %% ../nbs/80_stats.ipynb #28abb2a5
+_ONE_PATIENT = (
+    "all cells are of one patient: nothing can be said of others; use cells of several, "
+    "or patient=None for the (too narrow) interval by cell"
+)
+
+
 def _check_draws(groups, n_boot):
     if n_boot < 1:
         raise ValueError(f"n_boot={n_boot}: at least one resample is needed, 1000 for an interval")
     if groups < 2:
-        raise ValueError(
-            "all cells are of one patient: patients can't be resampled; use cells of several, "
-            "or patient=None for the (too narrow) interval by cell"
-        )
+        raise ValueError(_ONE_PATIENT)
 
 
 def draw_groups(
@@ -349,16 +353,67 @@ def bootstrap(
         parts.append(measured(draw_groups(groups, min(50, n_boot - start), rng)))
     return pd.concat(parts, ignore_index=True)
 
+# %% ../nbs/80_stats.ipynb #8b7c7f3f
+def _auc_without(label, score, code):
+    "AUC without each group, from ranks: a rank less the rank in the own class counts the other."
+    cells = pd.DataFrame({"label": label, "score": score, "code": code})
+    rank = cells["score"].rank() - cells.groupby("label")["score"].rank()
+    own = cells.groupby("code")["score"].rank()
+    own -= cells.groupby(["code", "label"])["score"].rank()
+    size = np.bincount(2 * code + label, minlength=2 * code.max() + 2).reshape(-1, 2)
+    uninfected, parasitized = size.sum(0)
+    won = np.bincount(code, rank * label)
+    lost = np.bincount(code, (parasitized - rank) * (1 - label))
+    both = np.bincount(code, own * label)
+    pairs = (uninfected - size[:, 0]) * (parasitized - size[:, 1])
+    with np.errstate(invalid="ignore"):
+        return (won.sum() - won - lost + both) / pairs
+
+
+def leave_out(
+    label: ArrayLike,  # (n,) 0 uninfected, 1 parasitized; both must occur
+    score: ArrayLike,  # (n,) probability of parasitized, 0–1
+    patient: ArrayLike | None = None,  # (n,) whose cell, left out whole; None leaves out cells
+    threshold: float = 0.5,  # a score of at least this is an alarm
+) -> pd.DataFrame:  # a row a patient, a column a metric; NaN: undefined without this patient
+    """Compute all metrics without each patient in turn, for `metric_intervals`.
+
+    For the AUC this is the jackknife of Obuchowski (1997)'s clustered statistic. Raises
+    `ValueError` for bad input (`check_labels_scores`), one class only, one patient only."""
+    label, score, code = check_labels_scores(label, score, patient)
+    check_both_classes(label)
+    check_threshold(threshold)
+    if code.max() == 0:
+        raise ValueError(_ONE_PATIENT)
+    outcome = 2 * label + (score >= threshold)  # 0 to 3: tn, fp, fn, tp
+    counts = np.bincount(4 * code + outcome, minlength=4 * code.max() + 4).reshape(-1, 4)
+    found = rates(*(counts.sum(0) - counts).T)
+    return pd.DataFrame(found | {"auc": _auc_without(label, score, code)})
+
+
+def metric_intervals(
+    value: pd.Series,  # metric -> value, as `evaluation.metrics` returns it
+    without: pd.DataFrame,  # from `leave_out`
+    level: float = 0.95,  # how often an interval should hold the truth
+) -> pd.DataFrame:  # index metric; low, high; NaN where too few patients say anything
+    "Give each metric its interval: MCC lies between −1 and 1, all others between 0 and 1."
+    one = patient_interval(value, without, level)
+    one.loc[["mcc"]] = patient_interval(value[["mcc"]], without[["mcc"]], level, bounds=(-1, 1))
+    return one
+
 # %% ../nbs/80_stats.ipynb #1808b80c
-def interval(
+def percentile_interval(
     draws: pd.DataFrame,  # a row a resample, a column a quantity
     level: float = 0.95,  # proportion of the resamples inside
 ) -> pd.DataFrame:  # index quantity; low, high; NaN: over 5 % of the resamples leave it undefined
     """Return the percentile interval of each column (Efron and Tibshirani 1993, chapter 13).
 
+    With few patients it holds the truth too seldom (chapter 18): `leave_out` and
+    `metric_intervals` do better.
+
     Raises `ValueError` for a level outside 0–1."""
     if not 0 < level < 1:
-        raise ValueError(f"level={level}: use a share between 0 and 1, such as 0.95")
+        raise ValueError(f"level={level}: use a number between 0 and 1, such as 0.95")
     ends = draws.quantile([(1 - level) / 2, (1 + level) / 2]).T
     ends.columns = ["low", "high"]
     return ends.where(draws.isna().mean() <= 0.05)
@@ -380,21 +435,22 @@ def difference(
     b: pd.DataFrame,  # predictions table of the same cells
     threshold: float = 0.5,  # a score of at least this is an alarm
     split: str | None = "test",  # rows to use; None takes all
-    n_boot: int = 1000,  # resamples of patients, the same for both
     level: float = 0.95,  # of the intervals
-    seed: int = 42,
 ) -> pd.DataFrame:  # index metric; value (a − b), low, high, survives (interval excludes 0)
     """Subtract b's metrics from a's, with paired intervals by patient.
 
-    Raises `ValueError` unless both tables have the same files, labels and patients
-    (`check_pair`), and for what `bootstrap` refuses."""
-    draws, values = [], []
+    The interval is `intervals.patient_interval`'s: both models lose the same patient. Raises
+    `ValueError` unless both tables have the same files, labels and patients (`check_pair`),
+    and for what `leave_out` refuses."""
+    values, without = [], []
     for t in check_pair(a, b, split):
-        draws.append(bootstrap(t["label"], t["score"], t["patient"], threshold, n_boot, seed))
-        label, score, code = check_labels_scores(t["label"], t["score"], t["patient"])
+        columns = t["label"], t["score"], t["patient"]
+        without.append(leave_out(*columns, threshold))
+        label, score, code = check_labels_scores(*columns)
         values.append(_measure(label, score, code, threshold)(np.ones((1, code.max() + 1))).iloc[0])
-    table = interval(draws[0] - draws[1], level)
-    table.insert(0, "value", values[0] - values[1])
+    value, apart = values[0] - values[1], without[0] - without[1]
+    table = patient_interval(value, apart, level, bounds=(-np.inf, np.inf))
+    table.insert(0, "value", value)
     table["survives"] = (table["low"] > 0) | (table["high"] < 0)
     return table
 

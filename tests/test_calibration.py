@@ -12,7 +12,7 @@ from malaria_nb.charts import plot_reliability
 from malaria_nb.conformal import conformal_limits, conformal_sets, coverage
 from malaria_nb.decisions import cost_curve, refer, threshold_for_specificity
 from malaria_nb.evaluation import confusion, metrics
-from malaria_nb.stats import interval, rates
+from malaria_nb.stats import percentile_interval, rates
 from malaria_nb.temperature import bootstrap_temperature, fit_temperature
 
 
@@ -266,7 +266,9 @@ def test_the_temperatures_interval_is_wider_by_patient_where_patients_differ():
     label, score, patient = made_up(800, patients=8, scatter=2.5)
     width = {
         kind: float(
-            np.ptp(interval(bootstrap_temperature(label, score, p, 100)).loc["temperature"])
+            np.ptp(
+                percentile_interval(bootstrap_temperature(label, score, p, 100)).loc["temperature"]
+            )
         )
         for kind, p in (("patient", patient), ("cell", None))
     }

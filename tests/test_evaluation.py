@@ -24,7 +24,7 @@ from malaria_nb.evaluation import (
     metrics,
     threshold_for,
 )
-from malaria_nb.stats import METRICS, bootstrap, difference, interval, mcnemar, rates
+from malaria_nb.stats import METRICS, bootstrap, difference, mcnemar, percentile_interval, rates
 
 
 def made_up(n=400, patients=20, seed=0, ties=False):
@@ -197,9 +197,9 @@ def studies(n, patients=40, cells=15, personal=True):
 def accuracy_intervals(by_patient, n=200, **kw):
     return pd.DataFrame(
         [
-            interval(bootstrap(y, score, p if by_patient else None, n_boot=200)[["accuracy"]]).loc[
-                "accuracy"
-            ]
+            percentile_interval(
+                bootstrap(y, score, p if by_patient else None, n_boot=200)[["accuracy"]]
+            ).loc["accuracy"]
             for y, score, p in studies(n, **kw)
         ]
     )
@@ -248,8 +248,11 @@ def test_the_interval_leaves_out_as_much_on_either_side():
     draws = pd.DataFrame(
         {"x": np.arange(1001.0), "y": [np.nan] * 40 + [1.0] * 961, "z": [np.nan] * 60 + [1.0] * 941}
     )
-    assert interval(draws, 0.9).loc["x"].to_list() == pytest.approx([50, 950])
-    assert interval(draws).loc["y"].to_list() == [1, 1] and interval(draws).loc["z"].isna().all()
+    assert percentile_interval(draws, 0.9).loc["x"].to_list() == pytest.approx([50, 950])
+    assert (
+        percentile_interval(draws).loc["y"].to_list() == [1, 1]
+        and percentile_interval(draws).loc["z"].isna().all()
+    )
 
 
 def test_any_number_of_resamples(table):

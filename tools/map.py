@@ -46,7 +46,16 @@ LAYERS = {
         *("compact", "export", "predict"),
     ),
     "evaluation": (
-        *("screening", "stats", "evaluation", "charts", "leakage", "calibration", "labels"),
+        *(
+            "screening",
+            "intervals",
+            "stats",
+            "evaluation",
+            "charts",
+            "leakage",
+            "calibration",
+            "labels",
+        ),
         *("brier", "temperature", "decisions", "conformal", "corrections", "article"),
         *("pixels", "shortcuts", "dissect", "attribution", "explain"),
         *("smear", "quality", "counting", "parasitaemia", "patients"),

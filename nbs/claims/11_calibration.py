@@ -16,7 +16,7 @@ from malaria_nb.conformal import conformal_limits, conformal_sets, coverage
 from malaria_nb.decisions import cost_curve, refer, threshold_for_specificity
 from malaria_nb.evaluation import at_prevalence, metrics
 from malaria_nb.records import load
-from malaria_nb.stats import interval
+from malaria_nb.stats import percentile_interval
 from malaria_nb.temperature import bootstrap_temperature, fit_temperature
 
 RECIPES = {
@@ -202,7 +202,7 @@ claim(
 
 
 def ends(t, by):
-    return interval(bootstrap_temperature(*y_p(t), by)).loc["temperature"]
+    return percentile_interval(bootstrap_temperature(*y_p(t), by)).loc["temperature"]
 
 
 by_patient = {name: ends(t, t["patient"]) for name, t in valid.items()}
@@ -419,7 +419,7 @@ def lead(share, n=150):
         for _ in range(n)
     ]
     leads = [accuracy_with(share, a.iloc[i]) - accuracy_with(share, b.iloc[i]) for i in drawn]
-    return interval(pd.DataFrame({"lead": leads})).loc["lead"]
+    return percentile_interval(pd.DataFrame({"lead": leads})).loc["lead"]
 
 
 alone, helped = lead(0), lead(0.2)

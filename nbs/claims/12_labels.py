@@ -6,7 +6,7 @@ import pandas as pd
 from malaria_nb.claims import claim, given, rounded, shown
 from malaria_nb.labels import confident_joint, true_accuracy
 from malaria_nb.records import load, read_table
-from malaria_nb.stats import interval
+from malaria_nb.stats import percentile_interval
 
 ALL = 27_558
 given(
@@ -62,7 +62,7 @@ def disputed_share(t, seed, n=2000):
 
 
 (in_none, none_draws), (in_some, some_draws) = disputed_share(none, 0), disputed_share(some, 1)
-apart = interval(pd.DataFrame({"difference": some_draws - none_draws})).loc["difference"]
+apart = percentile_interval(pd.DataFrame({"difference": some_draws - none_draws})).loc["difference"]
 claim(
     """4.5 % in the controls, 5.8 % in the others; the interval of the difference all but
     reaches zero.""",

@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 
 from malaria_nb.claims import claim, given, rounded, shown
 from malaria_nb.records import load, read_table
-from malaria_nb.stats import interval
+from malaria_nb.stats import percentile_interval
 
 given(
     """they reached an [AUC](glossary.md#auc) of 0.996 to 0.997. On the *P. falciparum* images
@@ -203,7 +203,9 @@ def rank(t):
 
 
 rows = np.random.default_rng(42).integers(len(colours), size=(1000, len(colours)))
-ranks = interval(pd.DataFrame({"rank": [rank(colours.iloc[i]) for i in rows]})).loc["rank"]
+ranks = percentile_interval(pd.DataFrame({"rank": [rank(colours.iloc[i]) for i in rows]})).loc[
+    "rank"
+]
 claim(
     "The ranks go together with 0.08, and the interval holds zero",
     rounded(rank(colours), 2) == 0.08,
@@ -223,7 +225,7 @@ def far_less_rest(name):
     rng = np.random.default_rng(42)
     draws = rng.choice(here, (2000, len(here))).mean(1)
     draws = draws - rng.choice(there, (2000, len(there))).mean(1)
-    ends = interval(pd.DataFrame({"x": draws})).loc["x"]
+    ends = percentile_interval(pd.DataFrame({"x": draws})).loc["x"]
     return here.mean(), there.mean(), here.mean() - there.mean(), ends["low"], ends["high"]
 
 
