@@ -6,15 +6,13 @@
 __all__ = ['MAX_SIDE', 'BadCell', 'png_size', 'png_rows', 'check_png', 'read_sizes']
 
 # %% ../nbs/73_png.ipynb #3ba50876
-import hashlib
 import struct
 import zlib
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from .files import whole_file
+from .digests import remembered
 
 # %% ../nbs/73_png.ipynb #430a0c6d
 class BadCell(ValueError):
@@ -106,8 +104,8 @@ def check_png(
     return png_rows(data, name)[0]
 
 # %% ../nbs/73_png.ipynb #fb55451f
-def _read_size(root: Path, file: str) -> tuple[int, int]:
-    with open(root / file, "rb") as f:
+def _read_size(root: str | Path, file: str) -> tuple[int, int]:
+    with open(Path(root, file), "rb") as f:
         return png_size(f.read(33), file)
 
 
@@ -116,21 +114,9 @@ def read_sizes(
     files: list[str],  # PNG files below it
     notes: str | Path | None = None,  # folder in which sizes are remembered; None: they aren't
 ) -> np.ndarray:  # (height, width) of every file, pixels
-    "Read the files' headers, or a note of them while no file changes; raise `BadCell`."
-    root = Path(root)
+    """Read the files' headers, or a note of them while no file changes; raise `BadCell`.
+
+    What counts as a change: see `digests.remembered`."""
     if notes is None:
         return np.array([_read_size(root, file) for file in files])
-    stats = [(root / file).stat() for file in files]
-    stamps = [f"{f} {about.st_size} {about.st_mtime_ns}" for f, about in zip(files, stats)]
-    key = hashlib.sha256("\n".join(stamps).encode()).hexdigest()
-    note = Path(notes) / f"{key[:16]}.npy"
-    with suppress(OSError, ValueError, EOFError):
-        sizes = np.load(note)
-        if sizes.shape == (len(files), 2):
-            return sizes
-    sizes = np.array([_read_size(root, file) for file in files])
-    with suppress(OSError):  # it saves time only: without a note the sizes are the same
-        note.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(note) as part:
-            np.save(part, sizes)
-    return sizes
+    return remembered(root, files, lambda file: _read_size(root, file), ("i8", 2), notes, "sizes")

@@ -18,6 +18,7 @@ LAYERS = {
     "settings": ("settings", "files", "process", "figures"),
     "data": (
         *(
+            "digests",
             "fetch",
             "archive",
             "png",
