@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-
 # %% ../nbs/71_process.ipynb #3098fbc3
 def ahead(
     function: Callable,  # of one item; called in threads
@@ -52,7 +51,6 @@ def hushed() -> Iterator[int]:  # a file descriptor that still reaches stderr
         for descriptor in (kept, nowhere):
             os.close(descriptor)
 
-
 # %% ../nbs/71_process.ipynb #1d575f40
 class Stopped(KeyboardInterrupt):
     "Another signal than Ctrl-C's asked this program to stop."
@@ -83,7 +81,6 @@ def stoppable() -> Iterator[None]:
     finally:
         for s in ends:
             signal.signal(s, signal.SIG_DFL)
-
 
 # %% ../nbs/71_process.ipynb #735299dc
 @contextmanager
