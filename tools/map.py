@@ -15,12 +15,13 @@ NBS = ROOT / "nbs"
 LIBRARY = ROOT / "malaria_nb"
 # a layer's modules may import those of its own layer and of the layers before it
 LAYERS = {
-    "settings": ("settings", "files", "process", "figures"),
+    "settings": ("settings", "files", "reading", "process", "figures"),
     "data": (
         *(
             "fetch",
             "archive",
             "png",
+            "pictures",
             "audit",
             "gallery",
             "dealing",
