@@ -15,6 +15,7 @@ import pytest
 
 from malaria_nb import cli, predict
 from malaria_nb.cli import main
+from malaria_nb.pictures import read_picture
 from malaria_nb.predict import (
     MODEL,
     CompactModel,
@@ -23,7 +24,6 @@ from malaria_nb.predict import (
     find_pictures,
     on_black,
     predict_files,
-    read_picture,
 )
 
 RNG = np.random.default_rng(0)
@@ -241,7 +241,7 @@ def test_kinds_of_pictures(tmp_path, model):
     cv2.imwrite(str(tmp_path / "alpha.png"), alpha)  # white behind a transparent ground
     np.testing.assert_array_equal(read_picture(tmp_path / "alpha.png"), cell())
     cv2.imwrite(str(tmp_path / "deep.png"), cell().astype(np.uint16) * 16)
-    with pytest.raises(ValueError, match="uint16 values: save it with 8 bits"):
+    with pytest.raises(ValueError, match="16 bits a channel: save it with 8 bits"):
         read_picture(tmp_path / "deep.png")
 
 
@@ -273,7 +273,7 @@ def test_a_jpeg_cut_short_is_told(tmp_path):
         read_picture(tmp_path / "a.jpg")
 
 
-def test_pictures_too_large_for_opencv_are_told(tmp_path):
+def test_pictures_too_large_are_told(tmp_path):
     import struct
     import zlib
 
@@ -285,7 +285,7 @@ def test_pictures_too_large_for_opencv_are_told(tmp_path):
     (tmp_path / "a.png").write_bytes(
         b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"0")) + chunk(b"IEND", b"")
     )
-    with pytest.raises(ValueError, match="more pixels"):
+    with pytest.raises(ValueError, match="3,600,000,000 pixels"):
         read_picture(tmp_path / "a.png")
 
 

@@ -15,13 +15,14 @@ NBS = ROOT / "nbs"
 LIBRARY = ROOT / "malaria_nb"
 # a layer's modules may import those of its own layer and of the layers before it
 LAYERS = {
-    "settings": ("settings", "files", "process", "terminal", "figures"),
+    "settings": ("settings", "files", "reading", "process", "terminal", "figures"),
     "data": (
         *(
             "digests",
             "fetch",
             "archive",
             "png",
+            "pictures",
             "audit",
             "gallery",
             "dealing",
