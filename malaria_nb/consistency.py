@@ -19,7 +19,6 @@ from .dataset import SPLITS, parse_name
 from .device import POLICIES
 from .digests import reading
 from .kinds import kind_named
-from .png import BadCell
 from .recipes import planned, recipe_named, scaled, split_as
 from .records import Record, count_parts, record_name
 from .settings import SCALES, cells_name
@@ -92,8 +91,17 @@ def _fingerprint(records):
 
 @cache
 def _dealt(records, split, seed):
-    "Deal the listed cells, as a record's split and seed say."
-    return split_as(listed_cells(records), split, seed)
+    "Deal the listed cells as a split and a seed say; return each cell's part, and the counts."
+    dealt = split_as(listed_cells(records), split, seed)
+    return dealt["split"].to_numpy(object), count_parts(dealt)
+
+
+@cache
+def _columns(records):
+    "Return the listed cells' columns as arrays, and where each file is in them."
+    cells = listed_cells(records)
+    arrays = {k: cells[k].to_numpy(object) for k in ("label", "patient", "smear")}
+    return arrays, pd.Index(cells["file"].to_numpy(object))
 
 
 def _of_list(about, predictions, records):
@@ -105,33 +113,32 @@ def _of_list(about, predictions, records):
     if cells["source"] != cells_name("nih"):
         yield f"its cells are {cells['source']!r}, and the listed ones {cells_name('nih')!r}"
     try:
-        dealt = _dealt(records, about["split"], about["seed"])
+        part, counts = _dealt(records, about["split"], about["seed"])
     except ValueError as e:
         yield str(e)
         return
-    if cells["n"] != len(dealt):
-        yield f"it has {cells['n']} cells, and the list {len(dealt)}"
-    for part, counts in count_parts(dealt).items():
-        if cells[part] != counts:
-            yield f"its {part} cells are {cells[part]}, and its split and seed give {counts}"
-    yield from _rows(about, predictions, dealt[dealt["split"] != "train"])
+    if cells["n"] != len(part):
+        yield f"it has {cells['n']} cells, and the list {len(part)}"
+    for name, wanted in counts.items():
+        if cells[name] != wanted:
+            yield f"its {name} cells are {cells[name]}, and its split and seed give {wanted}"
+    yield from _rows(about, predictions, part, *_columns(records))
 
 
-def _rows(about, predictions, expected):
+def _rows(about, predictions, part, columns, files):
     "Compare the rows of a predictions table with the cells that its split and seed give."
-    if predictions["file"].duplicated().any():
-        return  # said elsewhere
-    here, there = predictions.set_index("file"), expected.set_index("file")
+    at = files.get_indexer(predictions["file"].to_numpy(object))
+    known = at >= 0
+    asked = part != "train"
     if about["recipe"].get("labels") == "dropped":  # what is disputed is left out of validation
-        there = there[(there["split"] == "test") | there.index.isin(here.index)]
-    if missing := len(there.index.difference(here.index)):
+        asked = part == "test"
+    if missing := np.setdiff1d(np.flatnonzero(asked), at).size:
         yield f"{missing} cells have no prediction that its split and seed would test or validate"
-    if more := len(here.index.difference(there.index)):
+    if more := (~known).sum() + (part[at[known]] == "train").sum():
         yield f"{more} cells have a prediction that its split and seed would not test or validate"
-    both = here.index.intersection(there.index)
-    for column in ("split", "label", "patient", "smear"):
-        other = (here.loc[both, column] != there.loc[both, column]).sum()
-        if other:
+    for column, expected in {**columns, "split": part}.items():
+        here = predictions[column].to_numpy(object)[known]
+        if other := (here != expected[at[known]]).sum():
             yield f"{other} of its predictions have another {column} than the cell"
 
 # %% ../nbs/88_consistency.ipynb #be008f5b
@@ -158,18 +165,12 @@ def _shared(about, predictions):
     by = about["split"].partition("-fold")[0]
     if by == "cell":
         return
-    try:
-        group = predictions[by] if by in predictions else predictions["file"].map(_photo)
-    except BadCell as e:
-        yield str(e)
-        return
+    # a photograph's name is that of the file, without folder and cell
+    photo = predictions["file"].str.replace(r"^.*/|_cell_\d+\.png$", "", regex=True)
+    group = predictions[by] if by in predictions else photo
     parts = predictions.groupby(group)["split"].nunique()
     if torn := list(parts.index[parts > 1]):
         yield f"{len(torn)} {by}s are in two parts, such as {torn[0]}"
-
-
-def _photo(file):
-    return parse_name(file)["photo"]
 
 
 def _counted(about, predictions):
