@@ -8,7 +8,7 @@ __all__ = ['LIST', 'chapters_with_results', 'output_digest', 'output_digests', '
 # %% ../nbs/89_outputs.ipynb #f748c99e
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,8 @@ def output_digests(
     "Digest what each cell of a chapter shows."
     cells = json.loads(chapter.read_text("utf-8"))["cells"]
     return {
-        f"{chapter.stem}#{cell['id']}": output_digest(cell["outputs"])
-        for cell in cells
+        f"{chapter.stem}#{cell.get('id', number)}": output_digest(cell["outputs"])
+        for number, cell in enumerate(cells)
         if cell.get("outputs")
     }
 
@@ -73,18 +73,20 @@ def changed_outputs(
 
 def sign_outputs(
     chapter: Path,  # a notebook beside the folder `claims`
-    cells: Collection[str] | None = None,  # those to sign, by their ids; None: all
+    before: Mapping[str, str] | None = None,  # what its cells showed, from `output_digests`
 ) -> None:
     """List what a chapter's cells show now, and forget those that show nothing any more.
 
-    Does nothing for a notebook that isn't one of the chapters with results."""
-    if chapter not in chapters_with_results(chapter.parent) or not (chapter.parent / LIST).exists():
+    Cells that show what they did `before` keep their line. Does nothing for a notebook that isn't
+    one of the chapters with results."""
+    path = chapter.parent / LIST
+    if chapter not in chapters_with_results(chapter.parent) or not path.exists():
         return
-    listed, now = read_lines(chapter.parent / LIST), output_digests(chapter)
+    listed, now = read_lines(path), output_digests(chapter)
     mine = {name for name in listed if name.startswith(f"{chapter.stem}#")}
     for name in mine - now.keys():
         del listed[name]
     for name, digest in now.items():
-        if cells is None or name.partition("#")[2] in cells:
+        if before is None or name not in listed or before.get(name) != digest:
             listed[name] = digest
-    write_lines(chapter.parent / LIST, listed)
+    write_lines(path, listed)
