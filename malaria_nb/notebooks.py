@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import Any
 
 from .files import whole_file
+from .outputs import output_digests, sign_outputs
 from .settings import Settings, as_variables, default_home
 
 # %% ../nbs/94_notebooks.ipynb #21f58b8d
@@ -464,8 +465,10 @@ def store_outputs(
     """Write the outputs of `executed` into `chapter`, cleaned as nbdev_clean does.
 
     Messages on stderr and progress bars stay out. Raises `ValueError`, and leaves `chapter` as it
-    was, when the two differ in a cell or an output shows a path of this machine."""
-    chapter = Path(chapter)
+    was, when the two differ in a cell or an output shows a path of this machine. What changes is
+    signed in the list of outputs, see `outputs`."""
+    chapter = Path(chapter).absolute()
+    before = output_digests(chapter)
     done, nb = nbio().read_nb(executed), nbio().read_nb(chapter)
     if [c.source for c in done.cells] != [c.source for c in nb.cells]:
         raise ValueError(f"{chapter.name} was edited while it ran: run it again")
@@ -479,6 +482,7 @@ def store_outputs(
                 f"not stored: cell {i} shows a path of this machine, {found[0]!r}; show less of it"
             )
     write_whole(chapter, cleaned(nb))
+    sign_outputs(chapter, before)
 
 # %% ../nbs/94_notebooks.ipynb #66c1b0ce
 def _chapters_in(folder: Path) -> list[Path]:
