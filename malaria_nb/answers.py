@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['guard', 'Answers', 'main']
 
-# %% ../nbs/95_answers.ipynb #c7496569
+# %% ../nbs/95_answers.ipynb #3452ee44
 import os
 import sys
 from types import ModuleType
@@ -13,7 +13,7 @@ from typing import Any
 
 from .handover import Channel, words
 
-# %% ../nbs/95_answers.ipynb #8973cbb7
+# %% ../nbs/95_answers.ipynb #451ddd3b
 _PATHS = {
     **{"os.remove": 1, "os.rename": 2, "os.rmdir": 1, "os.mkdir": 1, "os.truncate": 1},
     **{"os.chmod": 1, "os.link": 2, "os.symlink": 2, "shutil.rmtree": 1, "shutil.move": 2},
@@ -53,7 +53,7 @@ def guard(
 
     sys.addaudithook(hook)
 
-# %% ../nbs/95_answers.ipynb #e4c7e572
+# %% ../nbs/95_answers.ipynb #eb78364f
 class _Unheld(ModuleType):
     "Stands for a module of checks: every one of them takes anything and does nothing."
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PARTS', 'keep', 'main', 'Apart']
 
-# %% ../nbs/94_apart.ipynb #d6801a6a
+# %% ../nbs/94_apart.ipynb #376bee8e
 import ctypes
 import json
 import os
@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-# %% ../nbs/94_apart.ipynb #23356620
+# %% ../nbs/94_apart.ipynb #a7e86c9c
 PARTS = {
     "processes": "see no other process, and leave none behind",
     "network": "reach no network",
@@ -59,7 +59,7 @@ def _set_read_only(path: str, yes: bool, recursive: bool):
     size = ctypes.c_size_t(ctypes.sizeof(values))
     _ask("syscall", _MOUNT_SETATTR, _HERE, os.fsencode(path), flags, ctypes.byref(values), size)
 
-# %% ../nbs/94_apart.ipynb #88f8cd6b
+# %% ../nbs/94_apart.ipynb #30a46ff0
 def _own_devices(work: str):
     "Give a few harmless devices a /dev of their own."
     made = os.path.join(work, ".dev")
@@ -109,7 +109,7 @@ def _enter_namespaces(work: str, hide: list[str], needed: list[str]) -> list[str
         return ["processes", "network"]
     return ["processes", "network", "files"]
 
-# %% ../nbs/94_apart.ipynb #0b484be0
+# %% ../nbs/94_apart.ipynb #4429e9e2
 def _end_all():
     "End every process that descends from this one."
     import psutil
@@ -173,7 +173,7 @@ def main():
     "Keep what `Apart` starts."
     keep(int(sys.argv[1]), json.loads(sys.argv[2]))
 
-# %% ../nbs/94_apart.ipynb #6c789a6d
+# %% ../nbs/94_apart.ipynb #ef3a4e68
 def _needed() -> list[str]:  # without which this Python doesn't run
     return [p for p in (sys.prefix, sys.base_prefix, sys.executable, __file__, *sys.path) if p]
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Gone', 'Other', 'Far', 'Channel', 'words']
 
-# %% ../nbs/94_handover.ipynb #b6cc440a
+# %% ../nbs/94_handover.ipynb #fdd72445
 import json
 import threading
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
-# %% ../nbs/94_handover.ipynb #622c0bb8
+# %% ../nbs/94_handover.ipynb #45664e60
 _LARGEST = 64 << 20, 1 << 30  # bytes of a message's JSON, and of the arrays behind it
 _EXTENSIONS = {"str", "string", "boolean", "Int64", "Int32", "Float64", "Float32"}
 
@@ -49,7 +49,7 @@ def _far_model(far: Far):
 
     return FarModel()
 
-# %% ../nbs/94_handover.ipynb #e0c2ea7b
+# %% ../nbs/94_handover.ipynb #c30bb631
 def _memory(a: np.ndarray) -> list[int]:  # axis numbers from 1, outermost first; < 0: backwards
     "Say in which order the values of an array lie in memory."
     order = sorted(range(a.ndim), key=lambda i: -abs(a.strides[i]))
@@ -85,6 +85,8 @@ class _Packing:
             return [self(item) for item in x]
         if isinstance(x, dict):
             return {"dict": [[self(k), self(v)] for k, v in x.items()]}
+        if isinstance(x, np.random.Generator):
+            return {"generator": self(x.bit_generator.state)}
         if isinstance(x, (bytes, bytearray)):
             return {"bytes": self._buffer(bytes(x))}
         return self._other(x)
@@ -148,11 +150,15 @@ class _Packing:
 
         self.models.append(model)
         optimizer = getattr(model, "optimizer", None)
-        trained = [v.path for v in optimizer._trainable_variables] if optimizer else None
+        known = {id(v) for v in getattr(optimizer, "_trainable_variables", ())}
+        # numbers of the layers that a step moves; none where no step has been made
+        trained = [
+            i for i, layer in enumerate(model.layers) if known & {id(w) for w in layer.weights}
+        ]
         config = json.dumps(keras.saving.serialize_keras_object(model))
         return {"model": [config, [self(w) for w in model.get_weights()], trained]}
 
-# %% ../nbs/94_handover.ipynb #92360553
+# %% ../nbs/94_handover.ipynb #abc1acac
 class _Unpacking:
     "Turn a message back into values."
 
@@ -185,13 +191,18 @@ class _Unpacking:
     def _bytes(self, number):
         return self.buffers[number]
 
+    def _generator(self, state):
+        made = np.random.default_rng()
+        made.bit_generator.state = self(state)
+        return made
+
     def _other(self, name):
         return type(str(name)[:100], (Other,), {})()
 
     def _function(self, value):
         number, name, model = value
         far = Far(self.channel, int(number), name and str(name)[:100])
-        return _far_model(far) if model and not self.channel.trusted else far
+        return _far_model(far) if model and self.channel.trusted else far
 
     def _array(self, value):
         dtype, shape, memory, data, scalar, number = value
@@ -232,33 +243,36 @@ class _Unpacking:
     def _model(self, value):
         if self.channel.trusted:
             raise ValueError("a model made by the other process")
-        self.models.append(_built(json.loads(value[0]), self(value[1]), value[2]))
-        return self.models[-1]
+        import keras
 
+        config, weights, trained = json.loads(value[0]), self(value[1]), value[2]
+        compiled = config.pop("compile_config", None)
+        model = keras.saving.deserialize_keras_object(config)
+        model.set_weights(weights)
+        self.models.append([model, compiled, trained])
+        return model
 
-def _built(config: dict, weights: list, trained: list[str] | None):
-    "Build a Keras model that trains as its original does, whatever its layers' flags say now."
-    import keras
+    def compile(self, arrays: list):
+        """Let models train as their originals do, whatever their layers' flags say now.
 
-    compiled = config.pop("compile_config", None)
-    model = keras.saving.deserialize_keras_object(config)
-    if compiled:
-        flags = [layer.trainable for layer in model.layers]
-        for layer in model.layers:
-            own = {w.path for w in layer.weights}
-            layer.trainable = trained is None or not own or bool(own & set(trained))
-        model.compile_from_config(compiled)
-        if trained:  # what a step trains is settled by the first one
-            x, y = (np.zeros((2, *shape[1:])) for shape in (model.input_shape, model.output_shape))
-            model.train_on_batch(x, y)
-            for v in model.optimizer.variables:
-                v.assign(0 * v)
-        for layer, flag in zip(model.layers, flags):
-            layer.trainable = flag
-    model.set_weights(weights)
-    return model
+        What a step trains is settled by the first one: it is made on the batch that comes along."""
+        for model, compiled, trained in self.models:
+            if not compiled:
+                continue
+            flags, weights = [layer.trainable for layer in model.layers], model.get_weights()
+            for i, layer in enumerate(model.layers):
+                layer.trainable = not trained or not layer.weights or i in trained
+            model.compile_from_config(compiled)
+            if trained and len(arrays) >= 2:
+                state = [v.numpy() for v in model.optimizer.variables]
+                model.train_on_batch(*arrays[:2])
+                for v, value in zip(model.optimizer.variables, state):
+                    v.assign(value)
+            for layer, flag in zip(model.layers, flags):
+                layer.trainable = flag
+            model.set_weights(weights)
 
-# %% ../nbs/94_handover.ipynb #3674457d
+# %% ../nbs/94_handover.ipynb #0e83c977
 class Channel:
     """Call functions in another process, and let it call ours.
 
@@ -349,8 +363,9 @@ class Channel:
         try:
             _, number, args, named = message
             args, named = unpacking(args), {k: unpacking(v) for k, v in named["dict"]}
+            unpacking.compile([a for a in args if isinstance(a, np.ndarray)])
             before = {number: a.copy() for number, a in unpacking.arrays.items()}
-            weights = [m.get_weights() for m in unpacking.models]
+            weights = [m.get_weights() for m, *_ in unpacking.models]
             value = self.kept[number](*args, **named)
             self._send(["value", value, *_changed(unpacking, before, weights)], _Packing(self))
         except Gone:
@@ -381,7 +396,7 @@ def _changed(unpacking, before: dict, weights: list) -> tuple[list, list]:
     "Say which of the arrays and models that came with a call are no longer what they were."
     arrays = [[i, now] for i, now in unpacking.arrays.items() if not _same(now, before[i])]
     models = []
-    for i, (model, then) in enumerate(zip(unpacking.models, weights)):
+    for i, ((model, *_), then) in enumerate(zip(unpacking.models, weights)):
         now = model.get_weights()
         if not all(map(_same, now, then)):
             models.append([i, now])

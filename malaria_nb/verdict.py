@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Notebook', 'other_cases', 'hold', 'judge', 'main']
 
-# %% ../nbs/95_verdict.ipynb #f59a0300
+# %% ../nbs/95_verdict.ipynb #4eaf6588
 import importlib
 import json
 import os
@@ -22,7 +22,7 @@ from .apart import Apart
 from .checks import Wrong
 from .handover import Channel, Far, Gone, words
 
-# %% ../nbs/95_verdict.ipynb #83b39361
+# %% ../nbs/95_verdict.ipynb #ab23a5c8
 _BEGIN, _RUN, _SETTLE, _ANSWER = range(4)  # what answers.main keeps
 
 
@@ -80,7 +80,7 @@ class Notebook:
     def __exit__(self, *_):
         self.apart.__exit__()
 
-# %% ../nbs/95_verdict.ipynb #be7ac67e
+# %% ../nbs/95_verdict.ipynb #6df2f333
 @contextmanager
 def other_cases() -> Iterator[None]:
     "Let `np.random.default_rng` draw other numbers from the same seeds, which nobody knows."
@@ -120,7 +120,7 @@ def hold(
             return ""
     return f"right on the cases of the notebook's check, and on others not: {unlucky}"
 
-# %% ../nbs/95_verdict.ipynb #7d2a1ed8
+# %% ../nbs/95_verdict.ipynb #a62f1226
 def _given(names: list[str], sources: list[str]) -> dict[str, Any]:
     "Make what the course itself hands to a check, as a recorded history, from the course's cells."
     space = {"__name__": "__given__"}
@@ -182,7 +182,7 @@ def judge(
                 said.add(where)
                 lost.add(where)
 
-# %% ../nbs/95_verdict.ipynb #6f22edc0
+# %% ../nbs/95_verdict.ipynb #91eb877c
 def main():
     "Judge the task on stdin; write what is known on stdout, a line each."
     out = os.fdopen(os.dup(1), "w", encoding="ascii")
