@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['guard', 'Answers', 'main']
 
-# %% ../nbs/95_answers.ipynb #3452ee44
+# %% ../nbs/95_answers.ipynb #6dfe8c13
 import os
 import sys
 from types import ModuleType
@@ -13,7 +13,7 @@ from typing import Any
 
 from .handover import Channel, words
 
-# %% ../nbs/95_answers.ipynb #451ddd3b
+# %% ../nbs/95_answers.ipynb #a605a3c7
 _PATHS = {
     **{"os.remove": 1, "os.rename": 2, "os.rmdir": 1, "os.mkdir": 1, "os.truncate": 1},
     **{"os.chmod": 1, "os.link": 2, "os.symlink": 2, "shutil.rmtree": 1, "shutil.move": 2},
@@ -53,7 +53,7 @@ def guard(
 
     sys.addaudithook(hook)
 
-# %% ../nbs/95_answers.ipynb #eb78364f
+# %% ../nbs/95_answers.ipynb #da4939ed
 class _Unheld(ModuleType):
     "Stands for a module of checks: every one of them takes anything and does nothing."
 

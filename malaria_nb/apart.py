@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PARTS', 'keep', 'main', 'Apart']
 
-# %% ../nbs/94_apart.ipynb #376bee8e
+# %% ../nbs/94_apart.ipynb #7a0cd783
 import ctypes
 import json
 import os
@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-# %% ../nbs/94_apart.ipynb #a7e86c9c
+# %% ../nbs/94_apart.ipynb #2ddb0e12
 PARTS = {
     "processes": "see no other process, and leave none behind",
     "network": "reach no network",
@@ -59,7 +59,7 @@ def _set_read_only(path: str, yes: bool, recursive: bool):
     size = ctypes.c_size_t(ctypes.sizeof(values))
     _ask("syscall", _MOUNT_SETATTR, _HERE, os.fsencode(path), flags, ctypes.byref(values), size)
 
-# %% ../nbs/94_apart.ipynb #30a46ff0
+# %% ../nbs/94_apart.ipynb #24b2b017
 def _own_devices(work: str):
     "Give a few harmless devices a /dev of their own."
     made = os.path.join(work, ".dev")
@@ -109,7 +109,7 @@ def _enter_namespaces(work: str, hide: list[str], needed: list[str]) -> list[str
         return ["processes", "network"]
     return ["processes", "network", "files"]
 
-# %% ../nbs/94_apart.ipynb #4429e9e2
+# %% ../nbs/94_apart.ipynb #9e4c0d9f
 def _end_all():
     "End every process that descends from this one."
     import psutil
@@ -173,7 +173,7 @@ def main():
     "Keep what `Apart` starts."
     keep(int(sys.argv[1]), json.loads(sys.argv[2]))
 
-# %% ../nbs/94_apart.ipynb #ef3a4e68
+# %% ../nbs/94_apart.ipynb #7d906066
 def _needed() -> list[str]:  # without which this Python doesn't run
     return [p for p in (sys.prefix, sys.base_prefix, sys.executable, __file__, *sys.path) if p]
 

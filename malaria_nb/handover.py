@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Gone', 'Other', 'Far', 'Channel', 'words']
 
-# %% ../nbs/94_handover.ipynb #fdd72445
+# %% ../nbs/94_handover.ipynb #23bfbff9
 import json
 import threading
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
-# %% ../nbs/94_handover.ipynb #45664e60
+# %% ../nbs/94_handover.ipynb #bcb9df14
 _LARGEST = 64 << 20, 1 << 30  # bytes of a message's JSON, and of the arrays behind it
 _EXTENSIONS = {"str", "string", "boolean", "Int64", "Int32", "Float64", "Float32"}
 
@@ -49,7 +49,7 @@ def _far_model(far: Far):
 
     return FarModel()
 
-# %% ../nbs/94_handover.ipynb #c30bb631
+# %% ../nbs/94_handover.ipynb #5d8b565f
 def _memory(a: np.ndarray) -> list[int]:  # axis numbers from 1, outermost first; < 0: backwards
     "Say in which order the values of an array lie in memory."
     order = sorted(range(a.ndim), key=lambda i: -abs(a.strides[i]))
@@ -158,7 +158,7 @@ class _Packing:
         config = json.dumps(keras.saving.serialize_keras_object(model))
         return {"model": [config, [self(w) for w in model.get_weights()], trained]}
 
-# %% ../nbs/94_handover.ipynb #abc1acac
+# %% ../nbs/94_handover.ipynb #bc9e7f42
 class _Unpacking:
     "Turn a message back into values."
 
@@ -272,7 +272,7 @@ class _Unpacking:
                 layer.trainable = flag
             model.set_weights(weights)
 
-# %% ../nbs/94_handover.ipynb #0e83c977
+# %% ../nbs/94_handover.ipynb #307f4ded
 class Channel:
     """Call functions in another process, and let it call ours.
 

@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['Notebook', 'other_cases', 'hold', 'judge', 'main']
 
-# %% ../nbs/95_verdict.ipynb #4eaf6588
+# %% ../nbs/95_verdict.ipynb #ad0f1a80
 import importlib
 import json
 import os
 import secrets
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,8 +23,36 @@ from .apart import Apart
 from .checks import Wrong
 from .handover import Channel, Far, Gone, words
 
-# %% ../nbs/95_verdict.ipynb #ab23a5c8
+# %% ../nbs/95_verdict.ipynb #40389ca2
 _BEGIN, _RUN, _SETTLE, _ANSWER = range(4)  # what answers.main keeps
+
+
+class _Timed(Channel):
+    "A channel to a process that is ended when it has worked for too long."
+
+    left = 0.0  # seconds that it may still work
+
+    def __init__(self, process: Apart):
+        super().__init__(process.process.stdout, process.process.stdin, trusted=True, stops=Wrong)
+        self.process, self.late, self.busy = process, False, False
+
+    def _end(self):
+        self.late = True
+        self.process.end()
+
+    def call(self, number: int, *args, **named) -> Any:
+        "Call a function of the other side, and take the time until it answers."
+        if self.busy:  # a call inside a call
+            return super().call(number, *args, **named)
+        began, timer = time.monotonic(), threading.Timer(max(self.left, 0), self._end)
+        timer.daemon, self.busy = True, True
+        timer.start()
+        try:
+            return super().call(number, *args, **named)
+        finally:
+            timer.cancel()
+            self.busy = False
+            self.left -= time.monotonic() - began
 
 
 class Notebook:
@@ -34,45 +63,32 @@ class Notebook:
         work: str,  # its folder
         env: dict[str, str],  # its environment
         checks: list[str],  # modules that it should not have
-        timeout: float = 60,  # seconds for a cell or a check
+        timeout: float = 60,  # seconds that a cell may take, or a check may keep it busy
         **how,  # of `Apart`
     ):
-        self.timeout, self.late = timeout, False
+        self.timeout, self.checks = timeout, checks
         self.apart = Apart("from malaria_nb.answers import main; main()", work, env, **how)
-        pipes = self.apart.process.stdout, self.apart.process.stdin
-        self.channel, self.checks = Channel(*pipes, trusted=True, stops=Wrong), checks
+        self.channel = _Timed(self.apart)
+
+    def renew(self, extra: float = 0):
+        "Give it its time anew."
+        self.channel.left = self.timeout + extra
 
     def begin(self) -> list[str]:  # of `apart.PARTS`: what it is kept from
         "Wait until it has started."
-        with self.limit(self.timeout + 60):
-            return [str(part) for part in self.channel.call(_BEGIN, self.checks)]
-
-    @contextmanager
-    def limit(self, seconds: float) -> Iterator[None]:
-        "End the notebook unless the block ends in time."
-
-        def end():
-            self.late = True
-            self.apart.end()
-
-        timer = threading.Timer(seconds, end)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
+        self.renew(extra=60)
+        return [str(part) for part in self.channel.call(_BEGIN, self.checks)]
 
     def run(self, source: str) -> str:  # what stopped it; "" when nothing did
         "Run a cell."
-        with self.limit(self.timeout):
-            return ": ".join(map(str, self.channel.call(_RUN, source)))
+        self.renew()
+        return ": ".join(map(str, self.channel.call(_RUN, source)))
 
     def answers(self, names: list[str]) -> dict[str, Any]:
         "Take what names stand for now."
-        with self.limit(self.timeout):
-            self.channel.call(_SETTLE)
-            return {name: self.channel.call(_ANSWER, name) for name in names}
+        self.renew()
+        self.channel.call(_SETTLE)
+        return {name: self.channel.call(_ANSWER, name) for name in names}
 
     def __enter__(self):
         return self
@@ -80,7 +96,7 @@ class Notebook:
     def __exit__(self, *_):
         self.apart.__exit__()
 
-# %% ../nbs/95_verdict.ipynb #6df2f333
+# %% ../nbs/95_verdict.ipynb #792d188a
 @contextmanager
 def other_cases() -> Iterator[None]:
     "Let `np.random.default_rng` draw other numbers from the same seeds, which nobody knows."
@@ -99,11 +115,13 @@ def other_cases() -> Iterator[None]:
 def hold(
     check: str,  # code, as `check_double(double)`
     space: dict[str, Any],  # what its names stand for
+    renew: Callable = lambda: None,  # called before each try
     tries: int = 3,  # of cases that nobody knows; a right answer may be unlucky once
 ) -> str:  # what is wrong; "" when the answer is right
     "Hold answers against a check: on the cases that learners have, then on others."
 
     def said():
+        renew()
         try:
             exec(compile(check, "<check>", "exec"), dict(space))
         except Wrong as e:
@@ -120,7 +138,7 @@ def hold(
             return ""
     return f"right on the cases of the notebook's check, and on others not: {unlucky}"
 
-# %% ../nbs/95_verdict.ipynb #a62f1226
+# %% ../nbs/95_verdict.ipynb #be731bba
 def _given(names: list[str], sources: list[str]) -> dict[str, Any]:
     "Make what the course itself hands to a check, as a recorded history, from the course's cells."
     space = {"__name__": "__given__"}
@@ -142,8 +160,7 @@ def _judge(notebook: Notebook, section: dict) -> str:  # what is wrong; "" when 
     try:
         space |= _given(*section["given"])
         space |= notebook.answers(section["answers"])
-        with notebook.limit(notebook.timeout):
-            return hold(section["check"], space)
+        return hold(section["check"], space, notebook.renew)
     except Exception as e:
         if section["missing"]:
             return "is missing"
@@ -174,7 +191,7 @@ def judge(
                         said.add(where)
             except Gone:
                 late = f"no end after {task['timeout']:g} seconds"
-                why = late if notebook.late else "ends the kernel"
+                why = late if notebook.channel.late else "ends the kernel"
                 if where < 0:
                     return tell({"error": f"stops before the first exercise: {why}"})
                 if where not in said:
@@ -182,7 +199,7 @@ def judge(
                 said.add(where)
                 lost.add(where)
 
-# %% ../nbs/95_verdict.ipynb #91eb877c
+# %% ../nbs/95_verdict.ipynb #b3cc55fa
 def main():
     "Judge the task on stdin; write what is known on stdout, a line each."
     out = os.fdopen(os.dup(1), "w", encoding="ascii")
