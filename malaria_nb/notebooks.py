@@ -50,7 +50,7 @@ def plain_text(text: str) -> str:
 def write_whole(path: str | Path, text: str) -> Path:  # `path`
     "Write `text` so that `path` never holds half of it."
     with whole_file(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
     return Path(path)
 
 # %% ../nbs/94_notebooks.ipynb #89dfd0ab

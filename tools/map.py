@@ -15,7 +15,7 @@ NBS = ROOT / "nbs"
 LIBRARY = ROOT / "malaria_nb"
 # a layer's modules may import those of its own layer and of the layers before it
 LAYERS = {
-    "settings": ("settings", "files", "process", "figures"),
+    "settings": ("settings", "files", "process", "terminal", "figures"),
     "data": (
         *(
             "fetch",
