@@ -81,7 +81,10 @@ LAYERS = {
         ),
         "grid",
     ),
-    "course": ("course", "cards", "notebooks", "exercises", "checks", "doctor", "cli"),
+    "course": (
+        *("course", "cards", "notebooks", "checks"),
+        *("handover", "apart", "answers", "verdict", "exercises", "doctor", "cli"),
+    ),
 }
 ROW, LEFT, WIDTH = 46, 170, 400  # pixels
 PAGE = """\
