@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from .claims import check_claims, check_coverage
 from .consistency import inconsistent, misshapen
-from .digests import LIST, changed, record_digest
+from .signed import LIST, changed, record_digest
 from .golden import golden_beside
 from .outputs import changed_outputs
 from .recipes import RECIPES, choices

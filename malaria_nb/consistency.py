@@ -17,7 +17,7 @@ import pandas as pd
 from .cells import fingerprint
 from .dataset import SPLITS, parse_name
 from .device import POLICIES
-from .digests import reading
+from .signed import reading
 from .kinds import kind_named
 from .recipes import planned, recipe_named, scaled, split_as
 from .records import Record, count_parts, record_name

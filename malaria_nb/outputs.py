@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .digests import read_lines, write_lines
+from .signed import read_lines, write_lines
 
 # %% ../nbs/89_outputs.ipynb #a3801384
 LIST = Path("claims") / "OUTPUTS"

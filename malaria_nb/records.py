@@ -21,7 +21,7 @@ from filelock import FileLock
 
 import malaria_nb
 from .device import device_text
-from .digests import changed, digests_of, reading, record_digest, sign
+from .signed import changed, digests_of, reading, record_digest, sign
 from .files import whole_file
 from .recipes import choices, recipe_named
 from .run import Run, epochs_text, read_predictions, why_over

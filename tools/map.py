@@ -71,7 +71,7 @@ LAYERS = {
             "plan",
             "run",
             "golden",
-            "digests",
+            "signed",
             "records",
             "report",
             "claims",

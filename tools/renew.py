@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from malaria_nb.digests import changed, sign
 from malaria_nb.outputs import changed_outputs, sign_outputs
 from malaria_nb.records import record_folders, records_folder, renew_record
+from malaria_nb.signed import changed, sign
 
 KNOWN = {"new", "changed", "gone"}
 
