@@ -87,7 +87,7 @@ def score_test(
 ) -> dict[str, list[float | None]]:  # metric: value, low, high; None where it isn't defined
     """Compute a record's metrics on its test cells.
 
-    The threshold is 0.5, the 95 % intervals come from 1,000 resamples of patients."""
+    The threshold is 0.5, the 95 % intervals are by patient (`evaluation.evaluate`)."""
     from malaria_nb.evaluation import evaluate
 
     test = predictions[predictions["split"] == "test"]
