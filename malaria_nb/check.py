@@ -17,7 +17,6 @@ from threadpoolctl import threadpool_limits
 
 from .claims import check_claims, check_coverage
 from .consistency import inconsistent, misshapen
-from .signed import LIST, changed, record_digest
 from .golden import golden_beside
 from .outputs import changed_outputs
 from .recipes import RECIPES, choices
@@ -30,6 +29,7 @@ from malaria_nb.records import (
     score_test,
 )
 from .report import main_table
+from .signed import LIST, changed, record_digest
 
 # %% ../nbs/89_check.ipynb #590208da
 @dataclass(frozen=True)

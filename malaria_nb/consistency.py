@@ -17,11 +17,11 @@ import pandas as pd
 from .cells import fingerprint
 from .dataset import SPLITS, parse_name
 from .device import POLICIES
-from .signed import reading
 from .kinds import kind_named
 from .recipes import planned, recipe_named, scaled, split_as
 from .records import Record, count_parts, record_name
 from .settings import SCALES, cells_name
+from .signed import reading
 
 # %% ../nbs/88_consistency.ipynb #9a79f870
 _PART = {"cells": int, "parasitized": int, "patients": int}

@@ -21,11 +21,11 @@ from filelock import FileLock
 
 import malaria_nb
 from .device import device_text
-from .signed import changed, digests_of, reading, record_digest, sign
 from .files import whole_file
 from .recipes import choices, recipe_named
 from .run import Run, epochs_text, read_predictions, why_over
 from .settings import Settings, cells_name
+from .signed import changed, digests_of, reading, record_digest, sign
 
 # %% ../nbs/87_records.ipynb #294b74ff
 def record_files(
@@ -96,7 +96,7 @@ def score_test(
 ) -> dict[str, list[float | None]]:  # metric: value, low, high; None where it isn't defined
     """Compute a record's metrics on its test cells.
 
-    The threshold is 0.5, the 95 % intervals come from 1,000 resamples of patients."""
+    The threshold is 0.5, the 95 % intervals are by patient (`evaluation.evaluate`)."""
     from malaria_nb.evaluation import evaluate
 
     test = predictions[predictions["split"] == "test"]

@@ -15,9 +15,9 @@ from malaria_nb.claims import claim, rounded, shown
 from malaria_nb.conformal import conformal_limits, conformal_sets, coverage
 from malaria_nb.decisions import cost_curve, refer, threshold_for_specificity
 from malaria_nb.evaluation import at_prevalence, metrics
+from malaria_nb.intervals import patient_interval
 from malaria_nb.records import load
-from malaria_nb.stats import percentile_interval
-from malaria_nb.temperature import bootstrap_temperature, fit_temperature
+from malaria_nb.temperature import fit_temperature, temperature_interval
 
 RECIPES = {
     "basic CNN": ("basic_cnn", (42,)),
@@ -202,7 +202,7 @@ claim(
 
 
 def ends(t, by):
-    return percentile_interval(bootstrap_temperature(*y_p(t), by)).loc["temperature"]
+    return temperature_interval(*y_p(t), by)
 
 
 by_patient = {name: ends(t, t["patient"]) for name, t in valid.items()}
@@ -410,16 +410,14 @@ claim(
 claim("No curve reaches 100 %", accuracy_with(0.5, cnn) < 0.99)
 
 
-def lead(share, n=150):
+def lead(share):
     "Of the CNN over the threshold in accuracy, and its interval."
     a, b = (test[k].sort_values("file", ignore_index=True) for k in (CNN, PURPLE))
-    cells, rng = list(a.groupby("patient").indices.values()), np.random.default_rng(42)
-    drawn = [
-        np.concatenate([cells[i] for i in rng.integers(len(cells), size=len(cells))])
-        for _ in range(n)
-    ]
-    leads = [accuracy_with(share, a.iloc[i]) - accuracy_with(share, b.iloc[i]) for i in drawn]
-    return percentile_interval(pd.DataFrame({"lead": leads})).loc["lead"]
+    value = pd.Series({"lead": accuracy_with(share, a) - accuracy_with(share, b)})
+    kept = [a["patient"] != p for p in a["patient"].unique()]
+    without = [accuracy_with(share, a[k]) - accuracy_with(share, b[k]) for k in kept]
+    without = pd.DataFrame({"lead": without})
+    return patient_interval(value, without, bounds=(-np.inf, np.inf)).loc["lead"]
 
 
 alone, helped = lead(0), lead(0.2)

@@ -151,9 +151,9 @@ claim(
     rounded(eight.loc[TURNS, ["gain", "gain_low"]]) == [0.002, 0.001],
 )
 claim(
-    """With eight looks the article's layout stands at 0.9533 and the small network at 0.9556, and no
-    difference is shown (−0.0017 to 0.0074); with one look the small one leads by 0.0047 (0.0010 to
-    0.0086).""",
+    """With eight looks the article's layout stands at 0.9533 and the small network at 0.9556,
+    and no difference is shown (−0.0017 to 0.0074); with one look the small one leads by
+    0.0047 (0.0010 to 0.0086).""",
     rounded(eight.loc[[FIRST, TURNS], "accuracy"], 4) == [0.9533, 0.9556],
     apart("eight-symmetries", "article-s-at-48-px", "mean of eight") == [0.0023, -0.0017, 0.0074],
     apart("eight-symmetries", "article-s-at-48-px", "score") == [0.0047, 0.001, 0.0086],
@@ -334,8 +334,8 @@ claim(
     rounded(load("compact").metrics.loc["sensitivity", "value"]) == 0.944,
 )
 claim(
-    """It calls more cells right than the recorded fine-tuned network, by 0.005 (0.001 to 0.009), and
-    orders them a little worse, by 0.003 in AUC.""",
+    """It calls more cells right than the recorded fine-tuned network, by 0.005 (0.001 to 0.009),
+    and orders them a little worse, by 0.003 in AUC.""",
     rounded(ahead("vgg19_finetuned", name="compact_distilled")) == [0.005, 0.001, 0.009],
     rounded(ahead("vgg19_finetuned", metric="auc", name="compact_distilled")["value"]) == -0.003,
     ahead("vgg19_finetuned", metric="auc", name="compact_distilled")["high"] < 0,
