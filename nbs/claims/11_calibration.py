@@ -215,11 +215,11 @@ claim(
     ),
 )
 claim(
-    """The temperature of the frozen VGG-19 may be 1.3 or 2.1; that it is above 1, all three
-    seeds say.""",
+    """The temperature of the frozen VGG-19 may be 1.3 or 2.1, and with one seed of three the
+    interval reaches below 1.""",
     rounded(min(fit_temperature(*y_p(valid[n])) for n in FROZEN), 1) == 1.3,
     rounded(by_patient[VGG]["high"], 1) == 2.1,
-    min(by_patient[n]["low"] for n in FROZEN) > 1,
+    sum(by_patient[n]["low"] < 1 for n in FROZEN) == 1,
 )
 outside = [
     name
