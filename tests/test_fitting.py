@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from malaria_nb.fitting import _note, load_model, save_model
+from malaria_nb.fitting import _kept, _note, load_model, save_model
 
 TINY = """
 import sys, numpy as np, keras
@@ -256,22 +256,27 @@ def test_a_damaged_epoch_is_named_and_trained_again(tiny, finished, tmp_path, ha
     np.testing.assert_allclose(again["loss"], finished[2]["loss"], rtol=1e-3)
 
 
-def test_the_epochs_before_a_damaged_one_are_kept(tiny, finished, tmp_path):
-    folder, seen = tmp_path / "fit", []
-    tiny.set_seed(7)
-    m = tiny.model()
-    history = tiny.fit(m, *tiny.batches(), 3, folder, patience=None, progress=False)
-    best = folder / f"epoch-{history.attrs['best_epoch']:03d}.npz"
-    for file in folder.glob("epoch-*.npz"):
-        if file != best or epochs_in(folder) == history.attrs["best_epoch"]:
-            flipped(file)
-    train, valid = tiny.batches()
-    set_epoch = train.set_epoch
-    train.set_epoch = lambda epoch: seen.append(epoch) or set_epoch(epoch)
-    with pytest.warns(RuntimeWarning, match="trained again"):
-        tiny.fit(tiny.model(), train, valid, 3, folder, patience=None, progress=False)
-    there = history.attrs["best_epoch"] if history.attrs["best_epoch"] < 3 else 0
-    assert set(seen) - {0} == set(range(max(1, there), 3))
+def kept_epoch(folder, *losses):
+    rows = [{"val_loss": loss} for loss in losses]
+    note = json.dumps({"training": {"seed": 1}, "rows": rows, "arrays": 1}).encode()
+    file = folder / f"epoch-{len(losses):03d}.npz"
+    np.savez(file, np.arange(3.0), note=np.frombuffer(note, np.uint8))
+    return file
+
+
+def test_the_epochs_before_a_damaged_one_are_kept(tmp_path):
+    best, last = kept_epoch(tmp_path, 0.9, 0.5), kept_epoch(tmp_path, 0.9, 0.5, 0.7, 0.6)
+    assert len(_kept(tmp_path, {"seed": 1})) == 4
+    last.write_bytes(b"")
+    with pytest.warns(RuntimeWarning, match="epoch-004.npz is damaged"):
+        assert _kept(tmp_path, {"seed": 1}) == [{"val_loss": 0.9}, {"val_loss": 0.5}]
+    assert best.exists() and not last.exists()
+    last = kept_epoch(tmp_path, 0.9, 0.5, 0.7, 0.6)
+    best.write_bytes(b"")  # without which the training couldn't end with it
+    with pytest.warns(RuntimeWarning, match="epoch-002.npz is damaged"):
+        assert _kept(tmp_path, {"seed": 1}) == []
+    with pytest.raises(ValueError, match="another training.*seed was 1 and is 2"):
+        _kept(tmp_path, {"seed": 2})
 
 
 def test_all_epochs_damaged_is_a_start_from_the_first(tiny, finished, tmp_path):
@@ -290,9 +295,7 @@ def test_an_epoch_under_another_name_is_not_believed(tiny, finished, tmp_path):
 
 
 def test_every_changed_byte_of_an_epoch_is_noticed_or_harmless(tmp_path):
-    file = tmp_path / "epoch-001.npz"
-    note = json.dumps({"training": {}, "rows": [{"val_loss": 1.0}], "arrays": 1}).encode()
-    np.savez(file, np.arange(3.0), note=np.frombuffer(note, np.uint8))
+    file = kept_epoch(tmp_path, 1.0)
     whole, noticed = file.read_bytes(), 0
     for i in range(len(whole)):
         file.write_bytes(whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :])
