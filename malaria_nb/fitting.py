@@ -6,10 +6,12 @@
 __all__ = ['save_model', 'load_model', 'fit']
 
 # %% ../nbs/77_fitting.ipynb #325a3260
-import csv
 import errno
+import hashlib
 import json
+import struct
 import time
+import warnings
 import zipfile
 import zlib
 from contextlib import nullcontext
@@ -21,6 +23,7 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from .batches import Batches
+from .digests import discard
 from .files import whole_file
 from .process import needs
 
@@ -28,6 +31,18 @@ with needs("train"):
     import keras
 
 # %% ../nbs/77_fitting.ipynb #86d54881
+_DAMAGE = (OSError, EOFError, ValueError, KeyError, RuntimeError, struct.error, zlib.error)
+
+
+def _whole(file):
+    "Tell whether every byte in a zip can be read and is what was written."
+    try:
+        with zipfile.ZipFile(file) as parts:
+            return parts.testzip() is None
+    except (*_DAMAGE, zipfile.BadZipFile):
+        return False
+
+
 def save_model(
     model: keras.Model,
     path: str | Path,  # ends in .keras; appears only when whole
@@ -51,7 +66,7 @@ def load_model(
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(errno.ENOENT, "no model there: train and save it first", str(path))
-    if path.suffix != ".keras" or not zipfile.is_zipfile(path):
+    if path.suffix != ".keras" or not _whole(path):
         raise ValueError(f"{path} isn't a whole .keras file: save the model again with save_model")
     return keras.saving.load_model(path, safe_mode=True)
 
@@ -73,65 +88,63 @@ def _table(rows):
     return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="epoch"))
 
 # %% ../nbs/77_fitting.ipynb #ce6ff38e
-def _keep(model, rows, folder):
+def _keep(model, rows, folder, training):
     "Keep the epoch that has just ended, and of the older ones the best."
     last, best = _epoch_file(folder, len(rows)), _epoch_file(folder, _best(rows))
     arrays = [keras.ops.convert_to_numpy(v) for v in _variables(model)]
+    note = json.dumps({"training": training, "rows": rows, "arrays": len(arrays)}).encode()
     with whole_file(last) as part:
-        np.savez(part, *arrays)
-    with whole_file(folder / "history.csv") as part:
-        _table(rows).to_csv(part)
+        np.savez(part, *arrays, note=np.frombuffer(note, np.uint8))
     for old in set(folder.glob("epoch-*.npz")) - {last, best}:
-        old.unlink()
+        discard(old)
 
 
 def _restore(model, folder, epoch):
     "Give every variable the value it had after `epoch`."
     with np.load(_epoch_file(folder, epoch)) as arrays:
-        for v, name in zip(_variables(model), arrays.files, strict=True):
+        names = [name for name in arrays.files if name != "note"]
+        for v, name in zip(_variables(model), names, strict=True):
             v.assign(arrays[name])
 
 
-def _whole(file):
-    "Tell whether every byte of a kept epoch can be read and is what was written."
+def _note(file):
+    "Read which training and history a kept epoch belongs to; None if it isn't what was written."
+    if not (file.is_file() and _whole(file)):
+        return None
     try:
-        with zipfile.ZipFile(file) as arrays:
-            return arrays.testzip() is None
-    except (OSError, zipfile.BadZipFile, zlib.error):
-        return False
+        with np.load(file) as arrays:
+            note = json.loads(arrays["note"].tobytes())
+            whole = {*arrays.files} == {"note", *(f"arr_{i}" for i in range(note["arrays"]))}
+        return note if whole and _epoch_file(file.parent, len(note["rows"])) == file else None
+    except (*_DAMAGE, zipfile.BadZipFile):
+        return None
 
 
-def _rows(file):
-    "Read a history's rows, up to the first that isn't whole."
-    rows = []
-    with open(file, newline="", encoding="utf-8", errors="replace") as f:
-        for row in csv.DictReader(f):
-            try:
-                rows.append({name: float(value) for name, value in row.items() if name != "epoch"})
-            except (TypeError, ValueError):
-                break
-    return [row for row in rows if "val_loss" in row]
+def _kept(folder, training):
+    """Read the history up to the last epoch whose files are whole; a crash or a disk may harm one.
 
-
-def _kept(folder):
-    "Read the history up to the last epoch whose files are whole; a crash or a disk may cut it."
-    file = folder / "history.csv"
-    rows, whole = _rows(file) if file.exists() else [], {}
-    while rows:
-        needed = {len(rows), _best(rows)}
-        whole |= {n: _whole(_epoch_file(folder, n)) for n in needed - whole.keys()}
-        if all(whole[n] for n in needed):
-            break
-        rows.pop()
-    return rows
+    Raises `ValueError` when the epochs are another training's."""
+    notes = {}
+    for file in folder.glob("epoch-*.npz"):
+        notes[file] = _note(file)
+        if notes[file] is None:
+            why = f"{file} is damaged, or of an older version: that epoch is trained again"
+            warnings.warn(why, RuntimeWarning, stacklevel=5)
+            discard(file)
+        else:
+            _same_training(folder, notes[file]["training"], training)
+    for file in sorted(notes, reverse=True):
+        if notes[file] and notes.get(_epoch_file(folder, _best(notes[file]["rows"]))):
+            return notes[file]["rows"]
+    return []
 
 # %% ../nbs/77_fitting.ipynb #41ee85d7
 class _EachEpoch(keras.callbacks.Callback):
     "Note, keep and show every epoch, after `callbacks` have lived through those in `rows`."
 
-    def __init__(self, batches, rows, folder, plateau, stopping, bar):
+    def __init__(self, batches, rows, folder, training, plateau, stopping, bar):
         super().__init__()
-        self.batches, self.rows, self.folder = batches, rows, folder
+        self.batches, self.rows, self.folder, self.training = batches, rows, folder, training
         self.plateau, self.stopping, self.bar = plateau, stopping, bar
 
     def on_train_begin(self, logs=None):
@@ -159,10 +172,10 @@ class _EachEpoch(keras.callbacks.Callback):
             key=lambda k: (k.startswith("val_"), not k.endswith("loss"), k),
         )
         seconds = round(time.perf_counter() - self.began, 3)
-        row = {name: logs[name] for name in names}
-        self.rows.append(row | {"learning_rate": rate, "seconds": seconds})
+        row = {name: float(logs[name]) for name in names}
+        self.rows.append(row | {"learning_rate": float(rate), "seconds": seconds})
         if self.folder:
-            _keep(self.model, self.rows, self.folder)
+            _keep(self.model, self.rows, self.folder, self.training)
         self.bar.set_postfix(loss=f"{loss:.4f}", val_loss=f"{val_loss:.4f}", refresh=False)
         self.bar.update()
 
@@ -181,30 +194,29 @@ def _lock(folder):
         ) from e
 
 
-def _claim(folder, model, train, valid, plateau):
-    "Note in `folder` which training it is for; raise `ValueError` when that is another one."
-    file, optimizer = folder / "training.json", model.optimizer
-    what = {
+def _training(model, train, valid, plateau):
+    "Say what must not differ when a training is gone on with."
+    optimizer, taught = model.optimizer, hashlib.sha256()
+    for batches in (train, valid):
+        # a teacher's scores are mixed in, which differ in the last bit between machines
+        for array in (batches.rows, batches.label > 0.5):
+            taught.update(np.ascontiguousarray(array))
+    return {
         "weights": [list(v.shape) for v in model.weights],
         "optimizer": type(optimizer).__name__,
         "learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
         "plateau": plateau,
         "cells": [len(train.rows), len(valid.rows)],
+        "labels": taught.hexdigest()[:16],
         "batch": train.batch_size,
         "seed": train.seed,
     }
-    if not file.exists():
-        with whole_file(file) as part:
-            part.write_text(json.dumps(what), encoding="utf-8")
-    try:
-        there = dict(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
-        raise ValueError(
-            f"{file} is damaged, so nobody can say which training {folder} holds: "
-            "delete that folder and train again"
-        ) from None
+
+
+def _same_training(folder, there, here):
+    "Raise `ValueError` when `folder` keeps epochs of another training."
     differ = [
-        f"{k} was {there.get(k)} and is {v} now" for k, v in what.items() if there.get(k) != v
+        f"{k} was {there.get(k)} and is {v} now" for k, v in here.items() if there.get(k) != v
     ]
     if differ:
         raise ValueError(
@@ -213,11 +225,10 @@ def _claim(folder, model, train, valid, plateau):
         )
 
 
-def _begin(folder, model, train, valid, plateau, epochs):
+def _begin(folder, model, training, epochs):
     "Return the rows of the epochs that `folder` keeps of this training."
     model.optimizer.build(model.trainable_variables)
-    _claim(folder, model, train, valid, plateau)
-    rows = _kept(folder)
+    rows = _kept(folder, training)
     if len(rows) > epochs:
         raise ValueError(
             f"{folder} holds {len(rows)} epochs: ask for as many or more, not for {epochs}"
@@ -256,15 +267,16 @@ def _check(model, keep, **numbers):
         raise ValueError(f"keep={keep!r}: use 'best' or 'last'")
 
 
-def _train(model, train, valid, epochs, folder, rows, patience, plateau, keep, more, progress):
-    "Let Keras train from the epoch after `rows`, which grow."
+def _train(model, train, valid, epochs, kept, patience, plateau, keep, more, progress):
+    "Let Keras train from the epoch after those in the rows of `kept`, which grow."
+    rows, *_ = kept
     slower = keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=plateau or epochs + 1)
     stopping = keras.callbacks.EarlyStopping(
         patience=patience or epochs + 1, restore_best_weights=keep == "best"
     )
     bar = tqdm(total=epochs, initial=len(rows), desc=model.name, unit="epoch", disable=not progress)
     with bar:
-        each = _EachEpoch(train, rows, folder, slower, stopping, bar)
+        each = _EachEpoch(train, *kept, slower, stopping, bar)
         model.fit(
             train,
             validation_data=valid,
@@ -290,21 +302,22 @@ def fit(
 ) -> pd.DataFrame:  # history: a row an epoch, from 1; .attrs: "best_epoch", "stopped" (why)
     """Train `model`, or go on where a call with the same `folder` was stopped, to the same weights.
 
+    A kept epoch that is damaged is named in a warning, and trained again.
     Raises `ValueError` for a model that isn't compiled, a number below 1, a folder that holds
     another training, and a loss that isn't a number; `OSError` where `folder` can't be written."""
     _check(model, keep, epochs=epochs, patience=patience, plateau=plateau)
     more = [_tensorboard(tensorboard)] if tensorboard else []
     folder = Path(folder) if folder else None
     with _lock(folder) if folder else nullcontext():
-        rows = _begin(folder, model, train, valid, plateau, epochs) if folder else []
+        training = _training(model, train, valid, plateau)
+        rows = _begin(folder, model, training, epochs) if folder else []
         if _why_stopped(rows, epochs, patience):
             _restore(model, folder, _best(rows) if keep == "best" else len(rows))
             # the running mean, as at the end of Keras's fit
             model.optimizer.finalize_variable_values(model.trainable_variables)
         else:
-            _train(
-                model, train, valid, epochs, folder, rows, patience, plateau, keep, more, progress
-            )
+            kept = rows, folder, training
+            _train(model, train, valid, epochs, kept, patience, plateau, keep, more, progress)
     history = _table(rows)
     history.attrs.update(best_epoch=_best(rows), stopped=_why_stopped(rows, epochs, patience))
     return history

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .cells import course_cells, fingerprint
+from .cells import course_cells, fingerprint, pixel_fingerprint
 from .device import choose_precision
 from .kinds import kind_named
 from .recipes import Recipe, choices, parents, planned, recipe_named, scaled, split_as
@@ -32,6 +32,7 @@ class Plan:
     precision: str  # Keras's dtype policy
     cells: pd.DataFrame  # cells table with a column `split`
     root: Path  # folder that its `file` column is relative to
+    pixels: str  # hash of what the cells' pixels are decoded from, see `cells.pixel_fingerprint`
     weights: Path | None  # file of VGG-19's weights; None: random ones, or none used
     parents: dict[str, "Plan"]  # "head" and "teacher", those that the recipe has
 
@@ -56,12 +57,14 @@ class Plan:
 
     @cached_property
     def key(self) -> str:  # 12 hexadecimal digits
-        "Digest everything that the result depends on, but for the number of epochs."
+        "Digest all that the result depends on, but for epochs that a later call may add."
         what = {
             "choices": choices(self.recipe),
             "size": self.settings.scale.size,
             "batch": self.settings.scale.batch,
             "cells": self.fingerprint,
+            "pixels": self.pixels,
+            "schedule": self.epochs if self.recipe.options.get("schedule") else None,
             "split": self.split,
             "seed": self.seed,
             "precision": self.precision,
@@ -108,6 +111,7 @@ def plan_run(
         "precision": precision,
         "cells": split_as(cells, split, seed),
         "root": root,
+        "pixels": pixel_fingerprint(cells, root, settings.home / "images" / "known"),
         "weights": weights,
     }
     return _with_parents(recipe, settings, shared)

@@ -6,8 +6,11 @@
 __all__ = ['run', 'Run', 'epochs_text', 'is_over', 'why_over', 'read_history', 'read_predictions', 'label_to_learn', 'fit_recipe']
 
 # %% ../nbs/86_run.ipynb #1688f526
+import hashlib
 import json
+import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +22,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from .device import using
+from .digests import discard, file_digests, read_sealed, write_sealed
 from .files import whole_file
 from .kinds import Setup, kind_named
 from .plan import Plan, plan_run
@@ -37,7 +41,8 @@ def run(
 ) -> "Run":
     """Train a recipe on the course's cells, or read what an earlier call has left.
 
-    `again` is for when the code may have changed, which no key shows. Raises `ValueError` for an
+    `again` is for when the code may have changed, which no key shows. What is damaged of an
+    earlier call's files is named in a warning, and made again. Raises `ValueError` for an
     unknown name, split or precision, and for less than one epoch."""
     if epochs is not None and epochs < 1:
         raise ValueError(f"epochs={epochs}: use 1 or more, or None for as many as are planned")
@@ -53,12 +58,13 @@ def _run_plan(
     epochs = min(epochs or plan.epochs, plan.epochs)
     plan.folder.mkdir(parents=True, exist_ok=True)
     with _alone(plan.folder / "lock"):
+        _mend(plan)
         if again:
             _forget(plan.folder)
         if not _trained(plan.folder, epochs):
             parents = {role: _run_plan(p, again=again) for role, p in plan.parents.items()}
             _train(plan, epochs, parents)
-    return _read_run(plan)
+        return _read_run(plan)
 
 # %% ../nbs/86_run.ipynb #71cab320
 @dataclass
@@ -141,17 +147,74 @@ def _alone(path: Path) -> Iterator[None]:
         lock.release()
 
 
+_NOTE, _MODEL, _PREDICTIONS = "run.json", "model.keras", "predictions.csv.gz"
+
+
 def _forget(folder):
     "Throw away what is finished; what an interrupted training has left is gone on from."
-    if (folder / "predictions.csv.gz").exists():
-        (folder / "predictions.csv.gz").unlink()
+    if (folder / _NOTE).exists():
+        discard(folder / _NOTE)
         shutil.rmtree(folder / "fit", ignore_errors=True)
         for scores in folder.glob("train-after-*.npy"):
-            scores.unlink()
+            discard(scores)
+
+
+def _seal(about):
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def _read_note(folder):
+    "Read what is noted of a run; None if the note is absent, or isn't what was written."
+    try:
+        about = json.loads((folder / _NOTE).read_text("utf-8"))
+        return about if about.pop("seal") == _seal(about) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _digests(folder):
+    "Hash the files that a run's note vouches for; None for one that isn't there."
+    found = {}
+    for name in (_MODEL, _PREDICTIONS):
+        there = (folder / name).is_file()
+        digest = file_digests(folder, [name], folder / "known", False)[0] if there else None
+        found[name] = digest.tobytes().hex() if there else None
+    return found
+
+
+def _write_note(folder, history, made_on):
+    "Make a run whole: nothing is written after this."
+    about = {
+        "history": history.to_dict("list"),
+        "ended": history.attrs,
+        "environment": made_on,
+        "files": _digests(folder),
+    }
+    with whole_file(folder / _NOTE) as file:
+        file.write_text(json.dumps(about | {"seal": _seal(about)}, indent=1), encoding="utf-8")
+
+
+def _mend(plan):
+    "Name the files of a run that aren't what was written, and let them be made again."
+    folder, about = plan.folder, _read_note(plan.folder)
+    interrupted = (folder / "fit").exists() or not (folder / _MODEL).exists()
+    if about is None and interrupted and not os.path.lexists(folder / _NOTE):
+        return
+    now = _digests(folder)
+    harmed = [name for name, then in about["files"].items() if now[name] != then] if about else []
+    for name in harmed if about else [_NOTE]:
+        why = f"{folder / name} is damaged or missing: making it again"
+        warnings.warn(why, RuntimeWarning, stacklevel=4)
+        discard(folder / name)
+    if harmed == [_PREDICTIONS]:
+        _predict_again(plan)
+    elif harmed or about is None:
+        for name in (_NOTE, *folder.glob("train-after-*.npy")):
+            discard(folder / name)
 
 
 def _trained(folder, epochs):
-    return (folder / "predictions.csv.gz").exists() and is_over(read_history(folder), epochs)
+    return _read_note(folder) is not None and is_over(read_history(folder), epochs)
 
 
 def is_over(
@@ -174,9 +237,13 @@ def why_over(
 def read_history(
     folder: Path,  # of a run
 ) -> pd.DataFrame:  # a row an epoch; .attrs has "best_epoch", "reason", and "stopped" in words
-    "Read the history that `fit` returned."
-    history = pd.read_csv(folder / "history.csv", index_col="epoch")
-    history.attrs = json.loads((folder / "history.json").read_text("utf-8"))
+    "Read the history that `fit` returned; raise `ValueError` unless it is what was written."
+    about = _read_note(folder)
+    if about is None:
+        raise ValueError(f"{folder / _NOTE} is damaged or absent: run the recipe again")
+    history = pd.DataFrame(about["history"])
+    history.index = pd.RangeIndex(1, len(history) + 1, name="epoch")
+    history.attrs = about["ended"]
     return history
 
 
@@ -188,19 +255,18 @@ def read_predictions(
 
 # %% ../nbs/86_run.ipynb #745c125d
 def _train(plan, epochs, parents):
-    "Fit, save and predict; the predictions come last and make the run whole."
+    "Fit, save, predict, and note last what makes the run whole."
     from malaria_nb.fitting import save_model
-    from malaria_nb.images import load_images
-    from malaria_nb.training import predict_cells
 
-    folder, cells = plan.folder, plan.cells
-    (folder / "predictions.csv.gz").unlink(missing_ok=True)
-    images = load_images(cells, plan.root, plan.settings.scale.size, plan.settings.home / "images")
-    # features in float32: every precision reads them
-    x = kind_named(plan.recipe.model).reads(cells, images, _setup(plan))
+    folder = plan.folder
+    for left in (_NOTE, _MODEL, _PREDICTIONS):
+        discard(folder / left)
+    if not (folder / "fit").is_dir():
+        discard(folder / "fit")
+    x = _inputs(plan)
     head = parents["head"].fitted() if "head" in parents else None
     taught = _teacher_scores(parents["teacher"]) if "teacher" in parents else None
-    label, rows = label_to_learn(cells, plan.corrections, plan.recipe.labels)
+    label, rows = label_to_learn(plan.cells, plan.corrections, plan.recipe.labels)
     with using(plan.precision) as made_on:
         model, history = fit_recipe(
             plan.recipe,
@@ -215,17 +281,42 @@ def _train(plan, epochs, parents):
             head=head,
             taught=taught,
         )
-        history.to_csv(folder / "history.csv")
-        (folder / "history.json").write_text(json.dumps(history.attrs), encoding="utf-8")
-        (folder / "environment.json").write_text(json.dumps(made_on), encoding="utf-8")
-        save_model(model, folder / "model.keras")
-    unseen = [predict_cells(model, x, cells, rows[part]) for part in ("valid", "test")]
-    with whole_file(folder / "predictions.csv.gz") as file:
+        save_model(model, folder / _MODEL)
+    _predict(plan, model, x, rows)
+    _write_note(folder, history, made_on)
+    if is_over(history, plan.epochs):
+        shutil.rmtree(folder / "fit")  # a VGG-19's checkpoints take half a gigabyte
+
+
+def _inputs(plan):
+    "Return what the model reads, a row a cell."
+    from malaria_nb.images import load_images
+
+    size, cache = plan.settings.scale.size, plan.settings.home / "images"
+    images = load_images(plan.cells, plan.root, size, cache)
+    # features in float32: every precision reads them
+    return kind_named(plan.recipe.model).reads(plan.cells, images, _setup(plan))
+
+
+def _predict(plan, model, x, rows):
+    "Score the cells that a model was not trained on, and keep that."
+    from malaria_nb.training import predict_cells
+
+    unseen = [predict_cells(model, x, plan.cells, rows[part]) for part in ("valid", "test")]
+    with whole_file(plan.folder / _PREDICTIONS) as file:
         pd.concat(unseen, ignore_index=True).to_csv(
             file, index=False, compression={"method": "gzip", "mtime": 0}
         )
-    if is_over(history, plan.epochs):
-        shutil.rmtree(folder / "fit")  # a VGG-19's checkpoints take half a gigabyte
+
+
+def _predict_again(plan):
+    "Let a run's whole model score its cells once more."
+    from malaria_nb.fitting import load_model
+
+    history, made_on = read_history(plan.folder), _read_note(plan.folder)["environment"]
+    _, rows = label_to_learn(plan.cells, plan.corrections, plan.recipe.labels)
+    _predict(plan, load_model(plan.folder / _MODEL), _inputs(plan), rows)
+    _write_note(plan.folder, history, made_on)
 
 
 def _setup(plan):
@@ -248,15 +339,19 @@ def _teacher_scores(
     plan = teacher.plan
     rows = np.flatnonzero(plan.cells["split"] == "train")
     kept = teacher.folder / f"train-after-{len(teacher.history)}.npy"
-    if not kept.exists():
+    score = read_sealed(kept)
+    if score is None or score.shape != rows.shape:
+        if os.path.lexists(kept):
+            why = f"{kept} is damaged: making it again"
+            warnings.warn(why, RuntimeWarning, stacklevel=4)
+            discard(kept)
         size, cache = plan.settings.scale.size, plan.settings.home / "images"
         images = load_images(plan.cells, plan.root, size, cache)
-        found = predict_cells(teacher.model(), images, plan.cells, rows)["score"].to_numpy()
-        with whole_file(kept) as part:
-            np.save(part, found)
-    score = np.full(len(plan.cells), np.nan)
-    score[rows] = np.load(kept)
-    return score
+        score = predict_cells(teacher.model(), images, plan.cells, rows)["score"].to_numpy()
+        write_sealed(kept, score)
+    every = np.full(len(plan.cells), np.nan)
+    every[rows] = score
+    return every
 
 
 def label_to_learn(
@@ -337,5 +432,5 @@ def _read_run(plan):
         from malaria_nb.weights import weights_name
 
         named = weights_name(plan.weights)
-    made_on = json.loads((plan.folder / "environment.json").read_text("utf-8"))
+    made_on = _read_note(plan.folder)["environment"]
     return Run(plan, named, read_history(plan.folder), read_predictions(plan.folder), made_on)

@@ -1,6 +1,7 @@
 "What would spoil a training: a kill, a cut file, a full disk, another folder, a NaN."
 
 import errno
+import json
 import os
 import random
 import shutil
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from malaria_nb.fitting import load_model, save_model
+from malaria_nb.fitting import _kept, _note, load_model, save_model
 
 TINY = """
 import sys, numpy as np, keras
@@ -57,10 +58,7 @@ def child(*args):
 
 
 def epochs_in(folder):
-    try:
-        return len((folder / "history.csv").read_text().splitlines()) - 1
-    except FileNotFoundError:
-        return 0
+    return max((int(p.stem[-3:]) for p in folder.glob("epoch-*.npz")), default=0)
 
 
 def test_killed_training_ends_as_an_undisturbed_one(tmp_path):
@@ -68,9 +66,7 @@ def test_killed_training_ends_as_an_undisturbed_one(tmp_path):
     chance = random.Random(seed)
     for after in (0, chance.randint(2, 6)):  # once before or in the first epochs' files, once later
         p = child(str(folder))
-        while p.poll() is None and not (
-            (folder / "training.json").exists() and epochs_in(folder) >= after
-        ):
+        while p.poll() is None and not ((folder / "lock").exists() and epochs_in(folder) >= after):
             time.sleep(0.005)
         time.sleep(chance.random() * 0.3)
         p.send_signal(signal.SIGKILL)
@@ -81,7 +77,7 @@ def test_killed_training_ends_as_an_undisturbed_one(tmp_path):
     assert expected and resumed == expected, (
         f"seed {seed}, resumed after epoch {before}\n{error[-2000:]}"
     )
-    kept = {p.name for p in folder.iterdir()} - {"lock", "history.csv", "training.json"}
+    kept = {p.name for p in folder.iterdir()} - {"lock"}
     assert len(kept) <= 2 and all(n.startswith("epoch-") and ".part" not in n for n in kept)
 
 
@@ -116,21 +112,11 @@ def test_finished_folder_reads_no_batch(tiny, finished):
         np.testing.assert_array_equal(a, b)
 
 
-def test_file_cut_short_is_noticed(tiny, finished, tmp_path):
-    folder, _, history = finished
-    folder = copy(folder, tmp_path)
-    last = folder / "epoch-004.npz"
-    last.write_bytes(last.read_bytes()[:1000])
-    again = tiny.fit(tiny.model(), *tiny.batches(), 4, folder, patience=None, progress=False)
-    assert len(again) == 4 and last.stat().st_size > 1000
-    np.testing.assert_allclose(again["loss"], history["loss"], rtol=1e-3)
-
-
 def test_full_disk_leaves_the_epochs_before(tiny, finished, tmp_path, monkeypatch):
     folder = copy(finished[0], tmp_path)
     before = sorted(p.name for p in folder.iterdir())
 
-    def full(file, *arrays):
+    def full(file, *arrays, **more):
         file.write_bytes(b"PK half a file")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
 
@@ -224,6 +210,13 @@ def test_last_epoch_is_kept_when_asked_for(tiny, tmp_path):
         fit(last, "first")
 
 
+def test_other_labels_are_refused(tiny, finished):
+    train, valid = tiny.batches()
+    train.label = 1 - train.label
+    with pytest.raises(ValueError, match="another training.*labels was"):
+        tiny.fit(tiny.model(), train, valid, 4, finished[0])
+
+
 # ---- what a disk has changed
 
 
@@ -233,26 +226,90 @@ def flipped(file):
     file.write_bytes(data)
 
 
-def test_a_changed_byte_costs_an_epoch_and_not_the_training(tiny, finished, tmp_path):
+def folder_in_place(file):
+    file.unlink()
+    file.mkdir()
+    (file / "something").write_text("")
+
+
+HARM = {
+    "byte": flipped,
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:1000]),
+    "empty": lambda file: file.write_bytes(b""),
+    "text": lambda file: file.write_text("epoch"),
+    "folder": folder_in_place,
+    "another": lambda file: np.savez(file, np.zeros(3)),
+}
+
+
+def go_on(tiny, folder):
+    return tiny.fit(tiny.model(), *tiny.batches(), 4, folder, patience=None, progress=False)
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_a_damaged_epoch_is_named_and_trained_again(tiny, finished, tmp_path, harm):  # finding M8
     folder = copy(finished[0], tmp_path)
-    flipped(folder / "epoch-004.npz")
-    again = tiny.fit(tiny.model(), *tiny.batches(), 4, folder, patience=None, progress=False)
-    assert len(again) == 4
+    HARM[harm](folder / "epoch-004.npz")
+    with pytest.warns(RuntimeWarning, match="epoch-004.npz is damaged.*trained again"):
+        again = go_on(tiny, folder)
+    assert len(again) == 4 and (folder / "epoch-004.npz").is_file()
     np.testing.assert_allclose(again["loss"], finished[2]["loss"], rtol=1e-3)
 
 
-def test_a_history_cut_short_costs_what_was_cut(tiny, finished, tmp_path):
-    folder = copy(finished[0], tmp_path)
-    file = folder / "history.csv"
-    text = file.read_text()
-    file.write_text(text[: text.rindex("\n4,") + 12])
-    again = tiny.fit(tiny.model(), *tiny.batches(), 4, folder, patience=None, progress=False)
-    np.testing.assert_allclose(again["loss"], finished[2]["loss"], rtol=1e-3)
+def kept_epoch(folder, *losses):
+    rows = [{"val_loss": loss} for loss in losses]
+    note = json.dumps({"training": {"seed": 1}, "rows": rows, "arrays": 1}).encode()
+    file = folder / f"epoch-{len(losses):03d}.npz"
+    np.savez(file, np.arange(3.0), note=np.frombuffer(note, np.uint8))
+    return file
 
 
-@pytest.mark.parametrize("text", ["", '{"weights": [[3', "[]", "3"])
-def test_a_damaged_note_names_the_file_and_what_to_do(tiny, finished, tmp_path, text):
+def test_the_epochs_before_a_damaged_one_are_kept(tmp_path):
+    best, last = kept_epoch(tmp_path, 0.9, 0.5), kept_epoch(tmp_path, 0.9, 0.5, 0.7, 0.6)
+    assert len(_kept(tmp_path, {"seed": 1})) == 4
+    last.write_bytes(b"")
+    with pytest.warns(RuntimeWarning, match="epoch-004.npz is damaged"):
+        assert _kept(tmp_path, {"seed": 1}) == [{"val_loss": 0.9}, {"val_loss": 0.5}]
+    assert best.exists() and not last.exists()
+    last = kept_epoch(tmp_path, 0.9, 0.5, 0.7, 0.6)
+    best.write_bytes(b"")  # without which the training couldn't end with it
+    with pytest.warns(RuntimeWarning, match="epoch-002.npz is damaged"):
+        assert _kept(tmp_path, {"seed": 1}) == []
+    with pytest.raises(ValueError, match="another training.*seed was 1 and is 2"):
+        _kept(tmp_path, {"seed": 2})
+
+
+def test_all_epochs_damaged_is_a_start_from_the_first(tiny, finished, tmp_path):
     folder = copy(finished[0], tmp_path)
-    (folder / "training.json").write_text(text)
-    with pytest.raises(ValueError, match="training.json is damaged.*delete that folder|another"):
-        tiny.fit(tiny.model(), *tiny.batches(), 4, folder, progress=False)
+    for file in folder.glob("epoch-*.npz"):
+        flipped(file)
+    with pytest.warns(RuntimeWarning, match="trained again"):
+        assert len(go_on(tiny, folder)) == 4
+
+
+def test_an_epoch_under_another_name_is_not_believed(tiny, finished, tmp_path):
+    folder = copy(finished[0], tmp_path)
+    (folder / "epoch-004.npz").rename(folder / "epoch-003.npz")
+    with pytest.warns(RuntimeWarning, match="epoch-003.npz is damaged"):
+        assert len(go_on(tiny, folder)) == 4
+
+
+def test_every_changed_byte_of_an_epoch_is_noticed_or_harmless(tmp_path):
+    file = kept_epoch(tmp_path, 1.0)
+    whole, noticed = file.read_bytes(), 0
+    for i in range(len(whole)):
+        file.write_bytes(whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :])
+        if _note(file) is None:
+            noticed += 1
+            continue
+        with np.load(file) as arrays:
+            assert (arrays["arr_0"] == np.arange(3.0)).all()
+    assert noticed > len(whole) * 0.7
+
+
+@pytest.mark.parametrize("harm", ["byte", "cut", "empty", "text"])
+def test_a_damaged_model_is_named(tiny, finished, tmp_path, harm):
+    save_model(finished[1], tmp_path / "m.keras")
+    HARM[harm](tmp_path / "m.keras")
+    with pytest.raises(ValueError, match="m.keras isn't a whole .keras file: save the model again"):
+        load_model(tmp_path / "m.keras")

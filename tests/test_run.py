@@ -1,19 +1,24 @@
 """A run depends on its recipe, cells and seed alone, not on what happened to be in the cache."""
 
 import importlib.metadata as metadata
-import json
+import os
 import shutil
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from tiny_cells import folder as tiny_folder
+from tiny_cells import png
 
 from malaria_nb import device, plan
+from malaria_nb.dataset import index_cells
 from malaria_nb.device import choose_precision, environment, package_of
+from malaria_nb.digests import read_sealed, write_sealed
 from malaria_nb.golden import golden
 from malaria_nb.plan import plan_run
 from malaria_nb.recipes import RECIPES
@@ -106,10 +111,148 @@ def test_again_reaches_the_head_and_the_teacher(tiny):  # finding 2
 def test_why_a_training_ended_is_a_field(tiny):
     first = run("basic_cnn", tiny)
     assert first.history.attrs["reason"] == "epochs"
-    file = first.folder / "history.json"
-    said = json.loads(file.read_text("utf-8"))
-    file.write_text(json.dumps(said | {"stopped": "in other words", "reason": "patience"}))
-    assert is_over(read_history(first.folder), 25)
+    history = read_history(first.folder)
+    assert not is_over(history, 25)
+    history.attrs |= {"stopped": "in other words", "reason": "patience"}
+    assert is_over(history, 25)
+
+
+# -- what a disk has changed ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    "A finished run, and the settings that it was made with."
+    settings = Settings("synthetic", SCALE, "random", tmp_path_factory.mktemp("home"))
+    return run("purple_threshold", settings), settings
+
+
+@pytest.fixture
+def copied(whole, tmp_path):
+    "A copy of its home, to be spoilt."
+    made, settings = whole
+    home = shutil.copytree(settings.home, tmp_path / "copy")
+    return replace(settings, home=home), home / made.folder.relative_to(settings.home)
+
+
+def flipped(file):
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def folder_in_place(file):
+    file.unlink()
+    file.mkdir()
+    (file / "something").write_text("")
+
+
+HARM = {
+    "byte": flipped,
+    "cut": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
+    "empty": lambda file: file.write_bytes(b""),
+    "another type": lambda file: file.write_text("[]"),
+    "folder": folder_in_place,
+    "missing": Path.unlink,
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+@pytest.mark.parametrize("name", ["run.json", "model.keras", "predictions.csv.gz"])
+def test_a_damaged_file_of_a_run_is_named_and_made_again(whole, copied, name, harm):  # M8
+    (made, _), (settings, folder) = whole, copied
+    before = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+    HARM[harm](folder / name)
+    with pytest.warns(RuntimeWarning, match=f"{name} is damaged or missing: making it again"):
+        again = run("purple_threshold", settings)
+    pd.testing.assert_frame_equal(again.predictions, made.predictions)
+    kept = [c for c in made.history if c != "seconds"]
+    pd.testing.assert_frame_equal(again.history[kept], made.history[kept])
+    for file in ("model.keras",) if name == "predictions.csv.gz" else ():
+        assert (folder / file).read_bytes() == before[file]  # what is good is kept
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = run("purple_threshold", settings)
+        again.fitted()
+
+
+def test_a_whole_run_is_read_without_a_word(copied, monkeypatch):
+    settings, folder = copied
+    monkeypatch.setattr("malaria_nb.run.fit_recipe", lambda *a, **k: pytest.fail("trained"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run("purple_threshold", settings)
+
+
+@pytest.mark.parametrize("harm", ["byte", "cut", "empty", "folder"])
+def test_an_interrupted_training_survives_damage(tiny, harm):  # finding M8
+    two = rescaled(tiny, basic=2)
+    whole = run("basic_cnn", two)
+    shutil.rmtree(tiny.home / "runs")
+    run("basic_cnn", two, epochs=1)
+    for file in (whole.folder / "fit").glob("epoch-*"):
+        HARM[harm](file)
+    with pytest.warns(RuntimeWarning, match="epoch-001.npz is damaged"):
+        more = run("basic_cnn", two)
+    np.testing.assert_array_equal(more.predictions["score"], whole.predictions["score"])
+
+
+def test_a_teachers_damaged_scores_are_made_again(tiny):
+    small = rescaled(tiny, size=48)
+    student = run("compact_distilled", small)
+    (kept,) = student.plan.parents["teacher"].folder.glob("train-after-*.npy")
+    taught = read_sealed(kept)
+    for harm in ("byte", "empty", "folder"):
+        HARM[harm](kept)
+        shutil.rmtree(student.folder)
+        with pytest.warns(RuntimeWarning, match=f"{kept.name} is damaged"):
+            again = run("compact_distilled", small)
+        np.testing.assert_array_equal(read_sealed(kept), taught)
+        np.testing.assert_array_equal(again.predictions["score"], student.predictions["score"])
+
+
+# -- other pixels under the same names --------------------------------------------------------
+
+
+def inverted(root, to):
+    "Copy cells with every level turned round; sizes, names and dates are those of the original."
+    shutil.copytree(root, to)
+    for file in to.rglob("*.png"):
+        height, width = cv2.imread(str(file)).shape[:2]
+        file.write_bytes(png(height, width, seed=1000 + int(file.stat().st_ino) % 1000))
+        os.utime(file, ns=(0, (root / file.relative_to(to)).stat().st_mtime_ns))
+    return to
+
+
+def test_another_folder_of_the_same_names_gets_no_old_result(tmp_path):  # finding H1
+    root = tiny_folder(tmp_path / "one" / "cells", patients=6, height=30, width=30)
+    other = inverted(root, tmp_path / "two" / "cells")
+    s = Settings(str(root), SCALE, "random", tmp_path / "home")
+    t = replace(s, cells=str(other))
+    pd.testing.assert_frame_equal(index_cells(root), index_cells(other))
+    plans = [plan_run("purple_threshold", each) for each in (s, t)]
+    assert plans[0].fingerprint == plans[1].fingerprint and plans[0].pixels != plans[1].pixels
+    first, second = run("purple_threshold", s), run("purple_threshold", t)
+    assert first.folder != second.folder
+    assert not np.array_equal(first.predictions["score"], second.predictions["score"])
+    again = run("purple_threshold", replace(s, home=tmp_path / "elsewhere"))
+    np.testing.assert_array_equal(again.predictions["score"], first.predictions["score"])
+    shutil.rmtree(root)
+    other.rename(root)  # the same path, too
+    np.testing.assert_array_equal(scores("purple_threshold", s), second.predictions["score"])
+
+
+def test_a_cell_replaced_in_place_is_noticed(tmp_path):
+    root = tiny_folder(tmp_path / "cells", height=30, width=30)
+    s = Settings(str(root), SCALE, "random", tmp_path / "home")
+    before, victim = plan_run("basic_cnn", s), next(root.rglob("*.png"))
+    date, size = victim.stat().st_mtime_ns, victim.stat().st_size
+    victim.write_bytes(png(30, 30, seed=99))
+    os.utime(victim, ns=(0, date))
+    after = plan_run("basic_cnn", s)
+    assert victim.stat().st_size == size and after.cells.equals(before.cells)
+    assert after.pixels != before.pixels and after.folder != before.folder
+    assert plan_run("basic_cnn", s).key == after.key  # and a folder that stays has one key
 
 
 # -- the key ----------------------------------------------------------------------------------
@@ -156,6 +299,19 @@ def test_a_students_key_tells_the_scales_apart_whose_cells_are_the_same(tmp_path
     assert key("compact", quick) == key("compact", full)  # which has no teacher
 
 
+def test_the_key_follows_a_schedule_that_is_laid_over_all_epochs(tiny):
+    assert key("compact", tiny) != key("compact", rescaled(tiny, basic=2))
+
+
+def test_the_key_follows_the_weights(tiny, tmp_path):
+    file = tmp_path / "w.h5"
+    named, keys = replace(tiny, weights=str(file)), [key("vgg19_finetuned", tiny)]
+    for content in (b"one", b"two"):
+        file.write_bytes(content)
+        keys += [key(name, named) for name in ("vgg19_finetuned", "compact_distilled")]
+    assert len(set(keys)) == 5
+
+
 def test_the_key_follows_the_corrections(tiny, monkeypatch):
     first = key("frozen_labels_corrected", tiny)
     assert first != key("frozen_labels_dropped", tiny)
@@ -173,14 +329,14 @@ def test_a_student_learns_from_its_teacher_once_it_has_scored(tiny):
     student = run("compact_distilled", small)
     teacher = student.plan.parents["teacher"].folder
     (kept,) = teacher.glob("train-after-*.npy")
-    taught = np.load(kept)
+    taught = read_sealed(kept)
     assert kept.name == "train-after-1.npy" and 0 < taught.min() and taught.max() < 1
     assert list(student.history) == ["loss", "val_loss", "learning_rate", "seconds"]
     assert student.weights == ""
     learnt = student.predictions["score"]
     assert not np.array_equal(learnt, scores("compact", small))
     for said, same in ((1 - taught, False), (taught, True)):  # what is kept is what is taught
-        np.save(kept, said)
+        write_sealed(kept, said)
         shutil.rmtree(student.folder)
         assert np.array_equal(scores("compact_distilled", small), learnt) == same
 
