@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
 # %% ../nbs/71_files.ipynb #c68534b9
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a disk says that takes no more
@@ -34,8 +34,7 @@ def whole_file(
     path = Path(path)
     try:
         before = _seen(path)
-        a_file = before is None or stat.S_ISREG(before.st_mode)
-        a_file = a_file and own_stream(path) is None
+        a_file = not before or (stat.S_ISREG(before.st_mode) and own_stream(path) is None)
         with _replaced(path, before) if a_file else _sent(path) as part:
             yield part
     except OSError as e:
@@ -121,9 +120,7 @@ def _alike(part, old):
 def _beside(target, name):
     "Make a folder beside a file, closed to others, that goes when the block ends."
     try:
-        made = TemporaryDirectory(
-            prefix=".", suffix=".part", dir=target.parent, ignore_cleanup_errors=True
-        )
+        folder = mkdtemp(prefix=".", suffix=".part", dir=target.parent)
     except OSError as e:
         if e.errno in _FULL:
             raise
@@ -131,8 +128,13 @@ def _beside(target, name):
         if not isinstance(e, FileNotFoundError) or target.parent.is_dir():
             why = f"{e.strerror}: no new file may be made in {target.parent}"
         raise type(e)(e.errno, f"can't write {target} ({why})") from e
-    with made as folder:
+    try:
         yield Path(folder, name)
+    finally:
+        try:
+            os.rmdir(folder)
+        except OSError:  # not renamed, or not alone
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
