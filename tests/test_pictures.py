@@ -11,6 +11,7 @@ from PIL import Image
 from test_predict import cell
 from tiny_cells import png
 
+from malaria_nb.gallery import show_cells
 from malaria_nb.pictures import read_picture
 from malaria_nb.predict import CompactModel, predict_files
 
@@ -262,6 +263,15 @@ def test_a_pillow_bomb_warning_is_never_printed(tmp_path, recwarn):
     with pytest.raises(ValueError, match="100,000,000 pixels"):
         read_picture(tmp_path / "a.png")
     assert not recwarn
+
+
+# ---- what is no label
+
+
+@pytest.mark.parametrize("label", [-1, 2, 0.5, float("nan"), None, "1"])
+def test_a_gallery_names_no_class_that_there_is_none_of(label):
+    with pytest.raises(ValueError, match="expected 0 .uninfected. or 1 .parasitized."):
+        show_cells([cell(), cell()], [1, label])
 
 
 # ---- what is no file
