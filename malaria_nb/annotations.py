@@ -16,6 +16,7 @@ import pandas as pd
 
 from .dataset import CLASSES
 from .pictures import read_picture
+from .reading import read_regular
 
 # %% ../nbs/84_annotations.ipynb #fbed8baa
 def _check_mapping(
@@ -37,11 +38,15 @@ def _check_mapping(
         )
 
 # %% ../nbs/84_annotations.ipynb #07f72aca
+_MAX_BYTES = 1 << 30  # of a file of boxes
+
+
 def _lists(file):
     "Read a COCO file's three lists."
+    text = read_regular(file, _MAX_BYTES)
     try:
-        coco = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as e:
+        coco = json.loads(text.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as e:  # of no UTF-8, no JSON, or numbers without end
         raise ValueError(f"{file} is no JSON ({e}): give a COCO annotation file") from None
     parts = ("images", "annotations", "categories")
     whole = coco if isinstance(coco, dict) else {}
@@ -54,8 +59,15 @@ def _lists(file):
     return (coco[part] for part in parts)
 
 
+def _is_number(value):
+    "Tell whether a value of JSON is a number that a float can hold."
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) < 1e300  # of NaN, False
+
+
 def _is_id(value):
-    return isinstance(value, (int, float, str)) and not isinstance(value, bool)
+    return isinstance(value, str) or _is_number(value)
 
 
 def _names(file, part, entries: Sequence, key):  # id -> name
@@ -77,6 +89,21 @@ def _names(file, part, entries: Sequence, key):  # id -> name
     return found
 
 
+def _sizes(file, images: Sequence):  # file_name -> (width, height)
+    "Return the fields' sizes, where they are given; raise `ValueError` for what is none."
+    found = {}
+    for i, image in enumerate(images):
+        size = [image.get(key) for key in ("width", "height")]
+        for key, value in zip(("width", "height"), size):
+            if value is not None and not (_is_number(value) and value > 0):
+                raise ValueError(
+                    f"{file}: images[{i}] has {key} {value!r:.80}, expected a number of pixels"
+                )
+        if None not in size:
+            found.setdefault(image["file_name"], tuple(size))
+    return found
+
+
 def _check_annotations(file, annotations: Sequence):
     "Raise `ValueError` for an annotation that is no object, or whose ids are none."
     seen = set()
@@ -92,20 +119,25 @@ def _check_annotations(file, annotations: Sequence):
                     f"{file}: annotations[{i}] has {key} {a[key]!r:.80}, "
                     "expected a number or a text"
                 )
-        name = a.get("id", f"annotations[{i}]")
-        if name in seen:
+        name = _name(a, i)
+        if str(name) in seen:
             raise ValueError(f"{file}: annotations[{i}] has the same id as another, {name!r}")
-        seen.add(name)
+        seen.add(str(name))
+
+
+def _name(annotation, i):
+    "Return an annotation's id, or where it is in its list."
+    return f"annotations[{i}]" if annotation.get("id") is None else annotation["id"]
 
 
 def _box_problem(box):
     "Say what is wrong with a box; an empty text when nothing is."
-    try:
-        x, y, w, h = map(float, box if isinstance(box, list) else ())
-    except (TypeError, ValueError):
-        return "no box of four numbers [x, y, width, height]"
-    if not np.isfinite([x, y, w, h]).all():
+    numbers = isinstance(box, list) and len(box) == 4
+    if numbers and any(isinstance(v, float) and not np.isfinite(v) for v in box):
         return "a box with NaN or infinity"
+    if not numbers or not all(map(_is_number, box)):
+        return "no box of four numbers [x, y, width, height]"
+    w, h = box[2:]
     return "" if w > 0 and h > 0 else f"a box of {w:g} × {h:g} pixels"
 
 
@@ -115,7 +147,10 @@ def _problem(annotation, fields, names):
         return f"image {annotation.get('image_id')!r} is not in the list of images"
     if annotation.get("category_id") not in names:
         return f"category {annotation.get('category_id')!r} is not in the list of categories"
-    if annotation.get("iscrowd"):
+    crowd = annotation.get("iscrowd") or 0
+    if crowd not in (0, 1):
+        return f"iscrowd is {crowd!r:.80}, expected 0 or 1"
+    if crowd:
         return "a crowd: one box for many cells"
     return _box_problem(annotation.get("bbox"))
 
@@ -127,6 +162,7 @@ def read_coco(
     "Read boxes on fields, a row a box; raise `ValueError` for no COCO file or an unknown category."
     images, annotations, categories = _lists(file)
     fields = _names(file, "images", images, "file_name")
+    sizes = _sizes(file, images)
     names = _names(file, "categories", categories, "name")
     _check_annotations(file, annotations)
     used = dict.fromkeys(names.get(a.get("category_id")) for a in annotations)
@@ -138,11 +174,12 @@ def read_coco(
             continue
         problem = _problem(a, fields, names)
         box = [np.nan] * 4 if problem else [float(value) for value in a["bbox"]]
-        name = a.get("id", f"annotations[{i}]")
         field = fields.get(a.get("image_id"), "")
-        found.append([name, field, *box, category, mapping.get(category), problem])
+        found.append([_name(a, i), field, *box, category, mapping.get(category), problem])
     columns = ["id", "file", "x", "y", "width", "height", "category", "label", "problem"]
-    return pd.DataFrame(found, columns=columns)
+    table = pd.DataFrame(found, columns=columns)
+    table.attrs["sizes"] = sizes  # of each file, as (width, height), where the annotation has it
+    return table
 
 # %% ../nbs/84_annotations.ipynb #9fe4d3ee
 @dataclass(frozen=True)
@@ -177,10 +214,23 @@ def cut_box(
 
 def _read_below(root, name):
     "Read a picture; raise `ValueError` for a name that leads out of `root`, and for no picture."
-    path = (root / name).resolve()
+    try:
+        path = (root / name).resolve()
+    except (OSError, RuntimeError) as e:  # a link to itself, a name that can't be
+        raise ValueError(f"no such file ({e})") from None
     if not path.is_relative_to(root.resolve()):
         raise ValueError("leads out of the folder of images")
     return read_picture(path)
+
+
+def _check_size(field, size):
+    "Raise `ValueError` unless a field has the size that its boxes were drawn for."
+    height, width = field.shape[:2]
+    if size not in (None, (width, height)):
+        raise ValueError(
+            f"it has {width} × {height} pixels, the annotation says {size[0]:g} × {size[1]:g}: "
+            "it is turned, scaled or another picture"
+        )
 
 
 def crops_of_boxes(
@@ -190,10 +240,12 @@ def crops_of_boxes(
 ) -> Iterator[Crop]:
     "Yield each box of a COCO file as a crop; raise `ValueError` as `read_coco` does."
     root = Path(root or Path(file).parent)
-    for name, boxes in read_coco(file, mapping).groupby("file", sort=False):
+    table = read_coco(file, mapping)
+    for name, boxes in table.groupby("file", sort=False):
         field, fault = None, ""
         try:
             field = _read_below(root, name)
+            _check_size(field, table.attrs["sizes"].get(name))
         except ValueError as e:
             fault = f"the field can't be read: {e}"
         for b in boxes.itertuples():
@@ -201,8 +253,10 @@ def crops_of_boxes(
             if not problem:
                 try:
                     crop = cut_box(field, (b.x, b.y, b.width, b.height))
+                    if not crop.any():
+                        raise ValueError("black all over: is the field's file whole?")
                 except ValueError as e:
-                    problem = str(e)
+                    crop, problem = None, str(e)
             yield Crop(f"{name}#{b.id}", name, b.label, crop, problem)
 
 
@@ -223,10 +277,12 @@ def crops_of_folder(
         if label is None:
             continue
         for path in sorted(below.iterdir()):
-            if not path.is_file() or path.name[0] == ".":
+            if path.name[0] == ".":
                 continue
             crop, problem = None, ""
             try:
+                if path.is_dir():
+                    raise ValueError("a folder: put what is in it into the folder of its class")
                 crop = read_picture(path)
             except ValueError as e:
                 problem = str(e)
@@ -238,7 +294,13 @@ def crops_of(
     mapping: Mapping[str, int | None],  # category or folder -> label, see `read_coco`
     root: str | Path | None = None,  # folder of the fields; None: that of the COCO file
 ) -> Iterator[Crop]:
-    "Yield the cells of a file of boxes or of a folder; raise `ValueError` for what is neither."
+    """Yield the cells of a file of boxes or of a folder.
+
+    Raises `FileNotFoundError` for nothing, and `ValueError` for what is neither."""
+    if Path(source).is_dir():
+        return crops_of_folder(source, mapping)
     if Path(source).is_file():
         return crops_of_boxes(source, mapping, root)
-    return crops_of_folder(source, mapping)
+    if Path(source).exists():
+        raise ValueError(f"{source} is a pipe or a device: give a COCO file or a folder")
+    raise FileNotFoundError(f"{source}: no such file or folder. Give a COCO file or a folder")

@@ -8,19 +8,23 @@ __all__ = ['URL', 'SIZE', 'SHA256', 'N_CELLS', 'FOLDERS', 'list_cells', 'count_c
 # %% ../nbs/72_archive.ipynb #efb2344f
 import errno
 import json
-import lzma
 import os
 import re
 import shutil
+import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
 from .fetch import fetch_file, file_hash, one_at_a_time
-from .files import writing
+from .files import whole_file, writing
+from .png import MAX_BYTES
+from .reading import read_regular
 
 # %% ../nbs/72_archive.ipynb #1599fa56
 URL = "https://data.lhncbc.nlm.nih.gov/public/Malaria/cell_images.zip"
@@ -69,49 +73,73 @@ def class_root(
 
 # %% ../nbs/72_archive.ipynb #ecd883c7
 # a class folder and a file in it; no further folder, and none above
-_MEMBER = re.compile(rf"cell_images/(?:{'|'.join(FOLDERS)})/\w[^/\\:]*\.png")
-_MAX_BYTES = 64 << 20  # of one cell; 4096 × 4096 RGB without any compression has 48 MiB
+_MEMBER = re.compile(rf"cell_images/(?:{'|'.join(FOLDERS)})/\w[^/\\:]*\.(?i:png)")
+_OUTSIDE = re.compile(r"[/\\]|[A-Za-z]:[/\\]|(?:.*[/\\])?\.\.(?:[/\\].*)?$", re.DOTALL)
+_PACKING = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # the official archive's, and quick to unpack
+_LOCKED = 0x2041  # flags of a member or a directory that is encrypted
+
+
+class _Unfit(ValueError):
+    "An archive that isn't as it should be, said in words."
+
+
+def _member_problem(m: zipfile.ZipInfo) -> str:
+    "Say what is wrong with an archive's cell; an empty text when nothing is."
+    if m.flag_bits & _LOCKED:
+        return "is encrypted. Give an archive without a password"
+    if m.file_size > MAX_BYTES:
+        return f"claims {m.file_size:,} bytes, too many for a cell. Fetch it again"
+    if stat.S_ISLNK(m.external_attr >> 16):
+        return "is a link. Fetch it again from another place"
+    if m.compress_type not in _PACKING:
+        return f"is packed by method {m.compress_type}. Pack the cells again, with deflate"
+    if len(m.filename.encode()) > 250:
+        return "has too long a name. Rename it, and pack the cells again"
+    return ""
 
 
 def _members(archive: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
     "List an archive's cells; raise `ValueError` if it lacks a class or promises the impossible."
+    elsewhere = "Fetch it again from another place"
+    for m in archive.infolist():
+        if _OUTSIDE.match(m.filename):
+            raise _Unfit(f"{name}: {m.filename!r:.80} in it points outside. {elsewhere}")
     cells = [m for m in archive.infolist() if _MEMBER.fullmatch(m.filename)]
     for folder in FOLDERS:
         if not any(m.filename.split("/")[1] == folder for m in cells):
-            raise ValueError(
+            raise _Unfit(
                 f"{name}: no cell_images/{folder}/*.png in it. Give the archive as it was published"
             )
-    if len({m.filename for m in cells}) < len(cells):
-        raise ValueError(f"{name}: has cells twice under one name. Fetch it again")
+    # two names that differ in case only are one on Windows and macOS
+    if len({m.filename.casefold() for m in cells}) < len(cells):
+        raise _Unfit(f"{name}: has cells twice under one name. Fetch it again")
     for m in cells:
-        if m.flag_bits & 1:
-            raise ValueError(
-                f"{name}: {m.filename} is encrypted. Give an archive without a password"
-            )
-        if m.file_size > _MAX_BYTES:
-            raise ValueError(
-                f"{name}: {m.filename} claims {m.file_size:,} bytes, too many for a cell. "
-                "Fetch it again"
-            )
-    if sum(m.compress_size for m in cells) > os.path.getsize(archive.filename):
-        raise ValueError(
-            f"{name}: its cells overlap, which no honest archive's do. "
-            "Fetch it again from another place"
+        if problem := _member_problem(m):
+            raise _Unfit(f"{name}: {m.filename:.80} {problem}")
+    packed, whole = sum(m.compress_size for m in cells), sum(m.file_size for m in cells)
+    if packed > os.path.getsize(archive.filename):
+        raise _Unfit(f"{name}: its cells overlap, which no honest archive's do. {elsewhere}")
+    if whole > max(100 * packed, MAX_BYTES):
+        raise _Unfit(
+            f"{name}: {whole:,} bytes would come out of {packed:,}, "
+            f"which no picture of a cell does. {elsewhere}"
         )
     return cells
 
 # %% ../nbs/72_archive.ipynb #f53c5557
-_BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError),
+    *(ValueError, OverflowError, RuntimeError),
+)
 
 
-def _unpack(path: Path, to: Path, sha256: str, progress: bool) -> None:
-    "Unpack the cells of the archive `path` to `to`, which appears when all are written."
-    part = to.with_name(to.name + ".part")
+def _unpack(path: Path, part: Path, sha256: str, progress: bool) -> None:
+    "Unpack the cells of the archive `path` to `part`; the note is written when all are there."
     shutil.rmtree(part, ignore_errors=True)
     try:
         with zipfile.ZipFile(path) as archive:
             cells = _members(archive, path.name)
-            need, free = sum(m.file_size for m in cells), shutil.disk_usage(to.parent).free
+            need, free = sum(m.file_size for m in cells), shutil.disk_usage(part.parent).free
             if need > free:
                 raise OSError(errno.ENOSPC, f"{need:,} bytes to unpack, {free:,} free")
             for folder in FOLDERS:
@@ -123,23 +151,29 @@ def _unpack(path: Path, to: Path, sha256: str, progress: bool) -> None:
                     raise EOFError(f"{m.filename} is cut short")
                 (part / m.filename.partition("/")[2]).write_bytes(data)
         about = {"sha256": sha256, "cells": len(cells)}
-        (part / "source.json").write_text(json.dumps(about), "utf-8")
-        os.replace(part, to)
-    except _BROKEN as e:
-        raise ValueError(f"{path}: not a whole zip archive ({e}). Fetch it again") from e
-    finally:
+        with whole_file(part / "source.json") as note:
+            note.write_text(json.dumps(about), "utf-8")
+    except BaseException as e:
         shutil.rmtree(part, ignore_errors=True)
+        # EINVAL: the directory leads to a place that no file has
+        broken = isinstance(e, _BROKEN) or isinstance(e, OSError) and e.errno == errno.EINVAL
+        if broken and not isinstance(e, _Unfit):
+            raise ValueError(f"{path}: not a whole zip archive ({e}). Fetch it again") from e
+        raise
 
 # %% ../nbs/72_archive.ipynb #5ff078f5
 def _source(folder: Path) -> dict:
     "Read which archive a folder's cells come from; raise `ValueError` if its note is damaged."
     note = folder / "source.json"
-    if not note.exists():  # unpacked by hand
+    if not os.path.lexists(note):  # unpacked by hand
         return {"sha256": SHA256, "cells": N_CELLS}
     try:
-        about = json.loads(note.read_text("utf-8"))
-        return {"sha256": str(about["sha256"]), "cells": int(about["cells"])}
-    except (ValueError, KeyError, TypeError) as e:
+        about = json.loads(read_regular(note, 1 << 16).decode())
+        kinds = [(type(about[key]), key) for key in ("sha256", "cells")]
+        if kinds != [(str, "sha256"), (int, "cells")]:
+            raise TypeError("other kinds of values")
+        return about
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
         raise ValueError(f"{note} is damaged. Move its folder away to fetch the cells again") from e
 
 
@@ -156,18 +190,28 @@ def _there(folder: Path, sha256: str) -> bool:
     return True
 
 
-def _install(to: Path, sha256: str, get: Callable[[], Path], progress: bool) -> Path:
-    "Return `to`/cell_images, unpacked from the archive that `get` brings unless it is there."
-    done = to / "cell_images"
+def _is_whole(part: Path, sha256: str) -> bool:
+    "Tell whether a folder was unpacked to the end by a process that was stopped right then."
+    with suppress(ValueError):
+        return (part / "source.json").exists() and _there(part, sha256)
+    return False
+
+
+def _install(to: Path, sha256: str, get: Callable[[], Path], ours: bool, progress: bool) -> Path:
+    """Return `to`/cell_images, unpacked from the archive that `get` brings unless it is there.
+
+    An archive that is `ours` is deleted, and so is what is left of a download."""
+    done, part = to / "cell_images", to / "cell_images.part"
     if _there(done, sha256):
         return done
     with writing(to), one_at_a_time(to / "fetch.lock"):
         if _there(done, sha256):
             return done
-        archive = get()
-        _unpack(archive, done, sha256, progress)
-        if archive.parent == to:
-            archive.unlink()  # ours, and no longer needed
+        if not _is_whole(part, sha256):
+            _unpack(get(), part, sha256, progress)
+        for name in ("cell_images.zip", "cell_images.zip.part")[0 if ours else 1 :]:
+            (to / name).unlink(missing_ok=True)
+        os.replace(part, done)
     return done
 
 # %% ../nbs/72_archive.ipynb #11f88dcc
@@ -187,12 +231,14 @@ def _from_address(url: str, to, home, sha256: str | None, size: int | None, how:
     def get():
         return fetch_file(url, folder / "cell_images.zip", sha256=sha256, size=size, **how)
 
-    return _install(folder, sha256, get, how["progress"])
+    return _install(folder, sha256, get, True, how["progress"])
 
 
 def _from_disk(path: Path, to, home, sha256: str | None, progress: bool) -> Path:
     if path.is_dir():
         return class_root(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: a pipe or a device. Give a zip file or a folder of cells")
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such file or folder, and not an http address. "
@@ -201,7 +247,7 @@ def _from_disk(path: Path, to, home, sha256: str | None, progress: bool) -> Path
     found = file_hash(path)
     if sha256 and found != sha256:
         raise ValueError(f"{path}: its SHA-256 is {found}, expected {sha256}. Fetch it again")
-    return _install(_place(to, home, found), found, lambda: path, progress)
+    return _install(_place(to, home, found), found, lambda: path, False, progress)
 
 
 def fetch_cells(

@@ -28,6 +28,7 @@ from tqdm.auto import tqdm
 from urllib3.exceptions import HTTPError
 
 from .files import writing
+from .reading import open_regular
 
 # %% ../nbs/72_fetch.ipynb #b9fbbe6b
 _HASHES = {"sha256": "SHA-256", "md5": "MD5"}  # what hashlib calls a hash, and what readers do
@@ -37,8 +38,8 @@ def file_hash(
     path: str | Path,  # a file
     algorithm: str = "sha256",  # as `hashlib` names it
 ) -> str:  # hexadecimal digits
-    "Return the hash of a file's bytes, read piece by piece."
-    with open(path, "rb") as f:
+    "Return the hash of a file's bytes, read piece by piece; raise `OSError` for what is no file."
+    with open_regular(path) as f:
         return hashlib.file_digest(f, algorithm).hexdigest()
 
 # %% ../nbs/72_fetch.ipynb #ba611e28

@@ -31,6 +31,9 @@ def show_cells(
     for name, texts in (("labels", label), ("titles", titles)):
         if texts is not None and len(texts) != len(images):
             raise ValueError(f"{len(images)} images but {len(texts)} {name}: give one an image")
+    other = [y for y in (() if label is None else label) if y not in (0, 1)]
+    if other:
+        raise ValueError(f"label {other[0]!r}: expected 0 ({CLASSES[0]}) or 1 ({CLASSES[1]})")
     names = [""] * len(images) if label is None else [CLASSES[int(y)] for y in label]
     rows = -(-len(images) // columns)  # rounded up
     size = (side * columns, (side + 0.2) * rows)

@@ -7,6 +7,8 @@ __all__ = ['MAX_PIXELS', 'read_picture']
 
 # %% ../nbs/73_pictures.ipynb #67f9da27
 import io
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,10 @@ from .png import BadCell, png_blocks, png_size
 from .reading import read_regular
 
 # %% ../nbs/73_pictures.ipynb #38101379
-MAX_PIXELS = 1 << 25  # of a picture, some 5,800 × 5,800: 0.4 GB of memory while it is read
+MAX_PIXELS = 1 << 25  # of a picture, some 5,800 × 5,800: half a GB of memory while it is read
 _MAX_BYTES = 5 * MAX_PIXELS  # of its file
+_MANY_PIXELS = 1 << 22  # more are unpacked in one thread at a time
+_LARGE = threading.Lock()
 _READERS = {
     b"\x89PNG\r\n\x1a\n": PngImageFile,
     b"\xff\xd8\xff": JpegImageFile,
@@ -80,8 +84,10 @@ def _pixels(image: Any) -> np.ndarray:
     if not image.has_transparency_data:
         return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     rgba = np.asarray(image if image.mode == "RGBA" else image.convert("RGBA"))
-    color, opacity = rgba[..., :3].astype(np.uint16), rgba[..., 3:]
-    return ((color * opacity + 127) // 255).astype(np.uint8)
+    rgb, opacity = np.empty((*rgba.shape[:2], 3), np.uint8), rgba[..., 3]
+    for i in range(3):
+        rgb[..., i] = (rgba[..., i].astype(np.uint16) * opacity + 127) // 255
+    return rgb
 
 
 def _plain_png(data: bytes) -> np.ndarray | None:
@@ -118,7 +124,9 @@ def read_picture(
     except Exception as e:
         raise ValueError(f"{_UNREADABLE} ({e})") from e
     _check(image, data)
+    many = image.width * image.height > _MANY_PIXELS
     try:
-        return _pixels(image)
+        with _LARGE if many else nullcontext():
+            return _pixels(image)
     except Exception as e:
         raise ValueError(f"{_UNREADABLE} ({e})") from e

@@ -21,6 +21,7 @@ import numpy as np
 import malaria_nb
 from .pictures import read_picture
 from .process import ahead, hushed
+from .reading import read_regular
 
 # %% ../nbs/79_predict.ipynb #1a8c1cc1
 _BLACK = 30  # levels up to this count as black; JPEG never leaves a ground at 0
@@ -84,6 +85,7 @@ def _unlike(picture):
 # %% ../nbs/79_predict.ipynb #9bfd57cb
 MODEL = Path(malaria_nb.__file__).with_name("compact.tflite")
 SHA256 = "74f88da44b3870cfd5b8186798e53c3253aa1c70eefe8c1d84a8bbac731d5b7a"
+_MODEL_BYTES = 1 << 28  # of a model's file; this one has 23,000
 _BATCH = 64  # cells at a time
 _REINSTALL = "reinstall malaria_nb (in a clone: git checkout malaria_nb/compact.tflite)"
 
@@ -91,7 +93,7 @@ _REINSTALL = "reinstall malaria_nb (in a clone: git checkout malaria_nb/compact.
 def _model_bytes(file, sha256):
     "Read a model's file; raise `ValueError` unless it has that hash."
     try:
-        data = Path(file).read_bytes()
+        data = read_regular(file, _MODEL_BYTES)
     except FileNotFoundError:
         raise FileNotFoundError(2, f"the model is missing, {_REINSTALL}", str(file)) from None
     if sha256 and hashlib.sha256(data).hexdigest() != sha256:
@@ -120,13 +122,17 @@ class CompactModel:
             raise ImportError(
                 f"the compact model needs LiteRT ({e}): pip install ai-edge-litert"
             ) from e
-        with hushed():
-            self._net = Interpreter(model_content=data, num_threads=threads)
-            self._net.allocate_tensors()
-        inputs = self._net.get_input_details()
-        maps = [d for d in self._net.get_output_details() if len(d["shape"]) == 4]
-        shape = tuple(inputs[0]["shape"])
-        if len(inputs) != 1 or shape[1:] != (shape[1], shape[1], 3) or len(maps) != 1:
+        try:
+            with hushed():
+                self._net = Interpreter(model_content=data, num_threads=threads)
+                self._net.allocate_tensors()
+            inputs, outputs = self._net.get_input_details(), self._net.get_output_details()
+        except Exception as e:  # what LiteRT raises for damage is of many kinds
+            raise ValueError(f"{file} is no whole LiteRT model ({e}): export it again") from e
+        maps = [d for d in outputs if len(d["shape"]) == 4]
+        shapes = [tuple(d["shape"]) for d in inputs]
+        fits = len(shapes) == len(maps) == 1 and len(shape := shapes[0]) == 4
+        if not fits or shape[1] != shape[2] or shape[3] != 3:
             raise ValueError(
                 f"{file}: a compact model has one input (n, side, side, 3), "
                 "and a map of evidence (n, h, w, 1) among its outputs"

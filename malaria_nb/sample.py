@@ -24,6 +24,7 @@ import malaria_nb
 from .archive import FOLDERS, count_cells
 from .files import writing
 from .process import ahead
+from .reading import read_regular
 
 # %% ../nbs/74_sample.ipynb #2e285656
 ZIP = "malaria_cells.zip"  # the packed sample
@@ -58,9 +59,9 @@ def _listing(archive: zipfile.ZipFile) -> list[dict[str, str]]:  # a dictionary 
 def _is_there(folder: Path) -> bool:
     "Tell whether `folder` holds the sample, whole."
     try:
-        note = json.loads((folder / "source.json").read_text())
+        note = json.loads(read_regular(folder / "source.json", 1 << 16).decode())
         return note["sha256"] == SAMPLE_SHA256 and count_cells(folder) == note["cells"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

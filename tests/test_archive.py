@@ -1,5 +1,7 @@
 """Which folders hold cells, and which files in them are some."""
 
+import os
+
 import pytest
 from tiny_cells import folder, name
 
@@ -67,15 +69,50 @@ def test_a_complete_archive_with_hidden_files_is_complete(tmp_path, monkeypatch)
 # -- notes of where cells came from ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"cells": 8}', '{"sha256": "0", "cells": "x"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "{",
+            "[]",
+            '{"cells": 8}',
+            '{"sha256": "0", "cells": "x"}',
+            "\xff",
+            "null",
+            "7",
+            "NaN",
+        ),
+        *('{"sha256": "0", "cells": 1e999}', '{"sha256": "0", "cells": true}', "[" * 50_000),
+        *('{"sha256": "0", "cells": null}', '{"sha256": ["0"], "cells": 24}', " " * 100_000),
+        '{"sha256": "0", "cells": ' + "9" * 5000 + "}",
+    ],
+    ids=lambda text: text[:40],
+)
 def test_a_damaged_note_is_an_error_that_says_so(tmp_path, text):
     root = folder(tmp_path / "to" / "cell_images")
-    (root / "source.json").write_text(text)
+    (root / "source.json").write_bytes(text.encode("latin-1"))
     zipped = tmp_path / "a.zip"
     zipped.write_bytes(b"an archive")
     for source in (zipped, [tmp_path / "missing.zip", zipped]):
         with pytest.raises(ValueError, match="source.json is damaged. Move its folder away"):
             fetch_cells(source, tmp_path / "to")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")
+@pytest.mark.parametrize("kind", ["folder", "pipe", "lost link"])
+def test_a_note_that_is_no_file_is_damaged(tmp_path, kind):
+    root = folder(tmp_path / "to" / "cell_images")
+    note = root / "source.json"
+    if kind == "folder":
+        note.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(note)
+    else:
+        note.symlink_to("nowhere")
+    (tmp_path / "a.zip").write_bytes(b"an archive")
+    with pytest.raises(ValueError, match="source.json is damaged"):
+        fetch_cells(tmp_path / "a.zip", tmp_path / "to")
 
 
 def test_where_to_unpack_must_be_said(tmp_path):

@@ -1,6 +1,7 @@
 "Boxes against known crops, and what other laboratories send by mistake."
 
 import json
+import os
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from malaria_nb.annotations import read_coco
+from malaria_nb.annotations import crops_of, read_coco
 from malaria_nb.evaluation import evaluate, metrics
 from malaria_nb.external import evaluate_external, score_external
 from malaria_nb.predict import black_outside
@@ -154,6 +155,9 @@ def test_every_category_needs_a_label(tmp_path, mapping, words):
     [
         ("{", "no JSON"),
         ("[]", "no list of images, annotations, categories"),
+        ("[" * 50_000, "no JSON"),
+        ("[" + "9" * 5000 + "]", "no JSON"),
+        ("\xff", "no JSON"),
         ('{"images": [], "annotations": []}', "no list of categories"),
         ('{"images": [{"id": 1}], "annotations": [], "categories": []}', "file_name"),
         (
@@ -164,9 +168,63 @@ def test_every_category_needs_a_label(tmp_path, mapping, words):
     ],
 )
 def test_what_is_no_coco_file(tmp_path, text, words):
-    (tmp_path / "a.json").write_text(text)
-    with pytest.raises(ValueError, match=words):
+    (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=f"a.json.*{words}"):
         read_coco(tmp_path / "a.json", {})
+
+
+def test_a_file_of_boxes_from_windows(tmp_path):
+    file = coco(tmp_path, [box(1, 0, [0, 0, 9, 9])])
+    file.write_text(file.read_text(), "utf-8-sig")  # a byte order mark first
+    assert len(read_coco(file, MAPPING)) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")
+def test_what_is_neither_file_nor_folder_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such file or folder"):
+        crops_of(tmp_path / "nowhere", MAPPING)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="a pipe or a device"):
+        crops_of(tmp_path / "pipe", MAPPING)
+    with pytest.raises(OSError, match="not a file"):
+        read_coco(tmp_path / "pipe", MAPPING)
+
+
+@pytest.mark.parametrize(
+    "size, problem",
+    [((120, 90), ""), ((90, 120), "the annotation says 90 × 120"), ((120.0, 90), "")],
+)
+def test_boxes_of_a_field_of_another_size_are_not_cut(tmp_path, size, problem):
+    "A photograph that is turned by its EXIF orientation has boxes for the turned one."
+    file = coco(tmp_path, [box(1, 0, [0, 0, 9, 9])])
+    content = json.loads(file.read_text())
+    content["images"][0] |= dict(zip(("width", "height"), size))
+    file.write_text(json.dumps(content))
+    (crop,) = crops_of(file, MAPPING)
+    assert problem in crop.problem and (crop.picture is None) == bool(problem)
+
+
+def test_a_field_that_is_black_where_a_cell_should_be(tmp_path):
+    file = coco(tmp_path, [box(1, 0, [0, 0, 9, 9])])
+    cv2.imwrite(str(tmp_path / "f0.png"), np.zeros((90, 120, 3), np.uint8))
+    (crop,) = crops_of(file, MAPPING)
+    assert "black all over" in crop.problem and crop.picture is None
+
+
+@pytest.mark.parametrize("name", ["a\0b.png", "\ud800.png", "x" * 5000, "loop.png", "", "/", "."])
+def test_names_of_fields_that_can_be_none(tmp_path, name):
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    extra = [dict(id=9, file_name=name)]
+    (crop,) = crops_of(coco(tmp_path, [box(1, 9, [0, 0, 9, 9])], extra=extra), MAPPING)
+    assert crop.picture is None and crop.problem.startswith("the field can't be read")
+
+
+def test_folders_links_and_pipes_among_crops_are_told(tmp_path):
+    below = folder(tmp_path) / "sick"
+    (below / "more").mkdir()
+    (below / "lost.png").symlink_to("nowhere")
+    problems = {c.file: c.problem for c in crops_of(tmp_path, {"healthy": 0, "sick": 1})}
+    assert "a folder" in problems["more"] and "no such file" in problems["lost.png"]
 
 
 @pytest.mark.parametrize(
@@ -179,6 +237,12 @@ def test_what_is_no_coco_file(tmp_path, text, words):
         (box(2, [0], [0, 0, 9, 9]), r"annotations\[1\] has image_id \[0\]"),
         (box({}, 0, [0, 0, 9, 9]), r"annotations\[1\] has id {}"),
         (box(1, 0, [0, 0, 9, 9]), r"annotations\[1\] has the same id as another, 1"),
+        (box("1", 0, [0, 0, 9, 9]), r"annotations\[1\] has the same id as another, '1'"),
+        (box(float("nan"), 0, [0, 0, 9, 9]), r"annotations\[1\] has id nan"),
+        (box(True, 0, [0, 0, 9, 9]), r"annotations\[1\] has id True"),
+        (box(2, float("inf"), [0, 0, 9, 9]), r"annotations\[1\] has image_id inf"),
+        (box(2, 0, [0, 0, 9, 9], False), r"annotations\[1\] has category_id False"),
+        (box(10**400, 0, [0, 0, 9, 9]), r"annotations\[1\] has id 1000"),
     ],
 )
 def test_a_malformed_annotation_is_named(tmp_path, annotation, words):
@@ -197,6 +261,9 @@ def test_a_malformed_annotation_is_named(tmp_path, annotation, words):
         ("categories", {"id": [4], "name": "ring"}, r"categories\[3\]"),
         ("categories", ["ring"], r"categories\[3\] is \['ring'\]"),
         ("categories", {"id": 1, "name": "ring"}, r"categories\[3\] has the same id"),
+        ("images", {"id": 9, "file_name": "a", "width": "9"}, r"images\[2\] has width '9'"),
+        ("images", {"id": 9, "file_name": "a", "height": -1}, r"images\[2\] has height -1"),
+        ("images", {"id": float("nan"), "file_name": "a"}, r"images\[2\] is .*an id"),
         ("images", 5, r"images\[2\] is 5"),
         ("images", {"id": 9, "file_name": 7}, r"images\[2\] is .*a file_name"),
     ],
@@ -210,13 +277,25 @@ def test_a_malformed_image_or_category_is_named(tmp_path, part, entry, words):
         read_coco(file, MAPPING)
 
 
-@pytest.mark.parametrize("bbox", ["1234", {"x": 1}, None, 7, [1, 2, 3, None], [[1], 2, 3, 4]])
+@pytest.mark.parametrize(
+    "bbox",
+    [
+        *("1234", {"x": 1}, None, 7, [1, 2, 3, None], [[1], 2, 3, 4], ["1", "2", "3", "4"], []),
+        *([True, True, 9, 9], [0, 0, 10**400, 9], [1, 2, 3, 4, 5], [{}, 2, 3, 4]),
+    ],
+)
 def test_what_is_no_box_is_written_beside_it(tmp_path, bbox):
     file = coco(tmp_path, [box(1, 0, [0, 0, 9, 9])])
     content = json.loads(file.read_text())
     content["annotations"].append(box(2, 1, bbox))
     file.write_text(json.dumps(content))
     assert list(read_coco(file, MAPPING)["problem"].str[:6]) == ["", "no box"]
+
+
+@pytest.mark.parametrize("crowd", ["no", 2, [1], {"x": 1}, 0.5])
+def test_what_is_no_crowd_is_written_beside_it(tmp_path, crowd):
+    file = coco(tmp_path, [box(1, 0, [0, 0, 9, 9], iscrowd=crowd)])
+    assert "iscrowd is" in read_coco(file, MAPPING)["problem"][0]
 
 
 def folder(tmp_path):

@@ -11,7 +11,10 @@ from PIL import Image
 from test_predict import cell
 from tiny_cells import png
 
+from malaria_nb.fetch import file_hash
+from malaria_nb.gallery import show_cells
 from malaria_nb.pictures import read_picture
+from malaria_nb.png import read_cell
 from malaria_nb.predict import CompactModel, predict_files
 
 NOISE = np.random.default_rng(3)
@@ -264,12 +267,28 @@ def test_a_pillow_bomb_warning_is_never_printed(tmp_path, recwarn):
     assert not recwarn
 
 
+# ---- what is no label
+
+
+@pytest.mark.parametrize("label", [-1, 2, 0.5, float("nan"), None, "1"])
+def test_a_gallery_names_no_class_that_there_is_none_of(label):
+    with pytest.raises(ValueError, match="expected 0 .uninfected. or 1 .parasitized."):
+        show_cells([cell(), cell()], [1, label])
+
+
 # ---- what is no file
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")
-@pytest.mark.parametrize("read", [read_picture])
-def test_no_reader_waits_for_a_pipe(read, tmp_path):
-    os.mkfifo(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="not a file"):
-        read(tmp_path / "a.png")
+@pytest.mark.parametrize("read", [read_picture, file_hash, lambda p: read_cell(p.parent, p.name)])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_no_reader_waits_for_what_is_no_file(read, kind, tmp_path):
+    path = tmp_path / "a.png"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    with pytest.raises((ValueError, OSError), match="not a file"):
+        read(path)

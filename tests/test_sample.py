@@ -91,7 +91,7 @@ def test_second_time_is_instant_and_a_damaged_folder_is_made_again(root):
     gone.unlink()
     unpack_sample(root.parent, progress=False)
     assert gone.read_bytes() == before
-    (root / "source.json").write_text("[]")
+    (root / "source.json").write_text("[" * 50_000)
     unpack_sample(root.parent, progress=False)
     assert SAMPLE_SHA256 in (root / "source.json").read_text()
 
