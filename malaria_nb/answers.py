@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['guard', 'Answers', 'main']
 
-# %% ../nbs/95_answers.ipynb #6dfe8c13
+# %% ../nbs/95_answers.ipynb #cfed147d
 import os
 import sys
 from types import ModuleType
@@ -13,7 +13,7 @@ from typing import Any
 
 from .handover import Channel, words
 
-# %% ../nbs/95_answers.ipynb #a605a3c7
+# %% ../nbs/95_answers.ipynb #c43684f4
 _PATHS = {
     **{"os.remove": 1, "os.rename": 2, "os.rmdir": 1, "os.mkdir": 1, "os.truncate": 1},
     **{"os.chmod": 1, "os.link": 2, "os.symlink": 2, "shutil.rmtree": 1, "shutil.move": 2},
@@ -34,7 +34,8 @@ def guard(
         if isinstance(path, int):
             return True
         path = os.path.realpath(os.fsdecode(path))
-        return path.startswith(("/dev/", "/proc/")) or (path + os.sep).startswith(allowed)
+        harmless = ("/dev/null", "/dev/tty", "/dev/shm/", f"/proc/{os.getpid()}/")
+        return path.startswith(harmless) or (path + os.sep).startswith(allowed)
 
     def hook(event, args):
         if event == "open" and isinstance(args[2], int) and args[2] & _WRITING:
@@ -53,7 +54,7 @@ def guard(
 
     sys.addaudithook(hook)
 
-# %% ../nbs/95_answers.ipynb #da4939ed
+# %% ../nbs/95_answers.ipynb #f653f749
 class _Unheld(ModuleType):
     "Stands for a module of checks: every one of them takes anything and does nothing."
 

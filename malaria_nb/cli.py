@@ -430,33 +430,84 @@ def _notebooks(paths: list[str]) -> list[Path]:
     return [p for p in found if ".ipynb_checkpoints" not in p.parts]
 
 
+def _refuse(path: str | None, option: str):
+    "Raise `argparse.ArgumentError` where no report can be written to `path`."
+    if path is None or (Path(path).exists() and not Path(path).is_dir()):
+        return  # a file, a pipe, a device: whoever writes says what is wrong
+    folder = Path(path).expanduser().absolute().parent
+    if Path(path).is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        problem = "is a folder" if Path(path).is_dir() else "can't be made"
+        raise argparse.ArgumentError(
+            None, f"{option} {short_path(path)} {problem}: name a file in a folder that is there"
+        )
+
+
+def _write_reports(args, reports: list[dict], last: bool):
+    "Write all that is known; into a pipe or a device, only at the end."
+
+    def wanted(path):
+        return path and (last or not Path(path).exists() or Path(path).is_file())
+
+    if wanted(args.json):
+        write_whole(args.json, json.dumps(reports, indent=1) + "\n")
+    if wanted(args.csv):
+        with _table(args.csv, "notebook", "exercise", "passed", "says") as row:
+            for r in reports:
+                if "error" in r:
+                    row(Path(r["notebook"]), "", False, r["error"])
+                for heading, e in r.get("exercises", {}).items():
+                    row(Path(r["notebook"]), heading, e["passed"], e["says"])
+
+
 def _grade(args) -> int:  # exit status: 1 when a notebook could not be graded
-    "Grade notebooks, and report."
+    "Grade notebooks, and report after each."
     from malaria_nb.exercises import grade
 
+    for option in ("json", "csv"):
+        _refuse(getattr(args, option), f"--{option}")
     folder, settings, reports = _exercises(args.exercises), _settings(args), []
     settings = replace(settings, records=settings.records or folder.parent / "records")
-    for path in _notebooks(args.paths):
-        official = _official(path, folder)
-        if official:
-            report = grade(path, official, args.timeout, settings)
-        else:
+    paths, line = _notebooks(args.paths), Lines(go_on=bool(args.json or args.csv))
+    _write_reports(args, reports, last=False)  # refuses what can't be written
+    try:
+        for path in paths:
+            official = _official(path, folder)
             report = {"error": "its name holds no chapter's, such as 03_cnn"}
-        reports.append({**report, "notebook": path.as_posix()})
-        print(_grade_lines(reports[-1]), flush=True)
-    if args.json:
-        write_whole(args.json, json.dumps(reports, indent=1, ensure_ascii=False) + "\n")
+            if official:
+                report = grade(path, official, args.timeout, settings, args.total)
+            reports.append({**report, "notebook": path.as_posix()})
+            line(_grade_lines(reports[-1]), sys.stdout)
+            line.end(sys.stdout)
+            _write_reports(args, reports, last=False)
+    finally:
+        _write_reports(args, reports, last=True)
+    line(_apart_line(reports), sys.stderr)
     return int(not reports or any("error" in r for r in reports))
 
 
 def _grade_lines(report: dict) -> str:
+    name = shown(report["notebook"])
     if "error" in report:
-        return f"[FAIL] {report['notebook']}: {report['error']}"
-    lines = [f"[{report['passed']}/{report['of']}]  {report['notebook']}"]
+        return f"[FAIL] {name}: {on_one_line(report['error'])}"
+    lines = [f"[{report['passed']}/{report['of']}]  {name}"]
     for heading, e in report["exercises"].items():
         if not e["passed"]:
-            lines.append(f"       {heading}: {e['says']}")
+            lines.append(f"       {heading}: {on_one_line(e['says'])}")
     return "\n".join(lines)
+
+
+def _apart_line(reports: list[dict]) -> str:
+    "Say what notebooks were kept from, and what from they were not."
+    from malaria_nb.apart import PARTS
+
+    run = [r["apart"] for r in reports if r.get("apart") is not None and "error" not in r]
+    missing = [words for part, words in PARTS.items() if not all(part in apart for apart in run)]
+    if not run or not missing:
+        return f"Notebooks could {', '.join(PARTS.values())}." if run else "No notebook was run."
+    return (
+        f"On this system notebooks could not be made to {', nor to '.join(missing)} (Python's own "
+        "files and programs excepted): grade notebooks of people you don't know in a container."
+    )
 
 # %% ../nbs/92_command_line.ipynb #0998c4bc
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")  # how a spreadsheet's formula begins
@@ -853,9 +904,9 @@ def _add_grade(commands):
         commands,
         _grade,
         "check learners' exercises",
-        "Run learners' notebooks, each apart from everything else, and hold them against the\n"
-        "course's checks. It stops accidents, not attackers: for code from strangers use a\n"
-        "container. Exit status 1 when a notebook could not be graded.",
+        "Run learners' notebooks, each apart from everything else, and hold what they hand over\n"
+        "against the course's checks, in another process. The last line says what this system\n"
+        "can't keep notebooks from. Exit status 1 when a notebook could not be graded.",
     )
     c.add_argument(
         "paths",
@@ -869,13 +920,21 @@ def _add_grade(commands):
         help="the course's exercises (default: ./nbs/exercises, else the clone's)",
     )
     c.add_argument("--json", metavar="FILE", help="write the whole report there")
+    c.add_argument("--csv", metavar="FILE", help="write a table there, a row for each exercise")
     c.add_argument(
         "--timeout",
         metavar="SECONDS",
         type=_seconds,
         default=60,
-        help="give a cell up after so long (default: 60)",
+        help="give a cell or a check up after so long (default: 60)",
     )
+    c.add_argument(
+        "--total",
+        metavar="SECONDS",
+        type=_seconds,
+        help="give a notebook up after so long (default: ten times --timeout)",
+    )
+    c.set_defaults(stopped="stopped; the report holds the notebooks that were graded")
     _add_common(c)
 
 

@@ -8,6 +8,7 @@ __all__ = ['NAMESPACES', 'without_solution', 'learners', 'exercises', 'prove', '
 # %% ../nbs/95_exercises.ipynb #5ea84889
 import ast
 import builtins
+import importlib.util
 import json
 import os
 import re
@@ -332,8 +333,8 @@ def _task(path: Path, official: Path, work: Path, settings: Settings) -> dict:  
         learner, error = {"cells": []}, {"error": one_line(e)}
     ours = _sources(exercises(course)[""], _is_given)
     theirs = _parts(learner, {_number(h) for h in exercises(course) if h})[""]
-    nbs, package = official.parents[1], Path(__file__).resolve().parent
-    answers = [package / "checks", nbs / "checks", nbs / "solutions", nbs.parent / ".git"]
+    nbs, checks = official.parents[1], Path(importlib.util.find_spec("malaria_nb.checks").origin)
+    answers = [checks.parent, nbs / "checks", nbs / "solutions", nbs.parent / ".git"]
     chosen = (settings.records, settings.corrections, settings.cells, settings.weights)
     work.mkdir()
     return {

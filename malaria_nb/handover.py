@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['Gone', 'Other', 'Far', 'Channel', 'words']
 
-# %% ../nbs/94_handover.ipynb #23bfbff9
+# %% ../nbs/94_handover.ipynb #802360b0
 import json
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
-import pandas as pd
 
-# %% ../nbs/94_handover.ipynb #bcb9df14
+# %% ../nbs/94_handover.ipynb #287c6c76
 _LARGEST = 64 << 20, 1 << 30  # bytes of a message's JSON, and of the arrays behind it
 _EXTENSIONS = {"str", "string", "boolean", "Int64", "Int32", "Float64", "Float32"}
 
@@ -49,7 +49,7 @@ def _far_model(far: Far):
 
     return FarModel()
 
-# %% ../nbs/94_handover.ipynb #5d8b565f
+# %% ../nbs/94_handover.ipynb #436c49b2
 def _memory(a: np.ndarray) -> list[int]:  # axis numbers from 1, outermost first; < 0: backwards
     "Say in which order the values of an array lie in memory."
     order = sorted(range(a.ndim), key=lambda i: -abs(a.strides[i]))
@@ -72,12 +72,13 @@ class _Packing:
     def __call__(self, x: Any) -> Any:
         if x is None or type(x) in (bool, str, int, float):
             return x
-        if x is ... or x is pd.NA:
-            return {"dots": None} if x is ... else None
+        if x is ...:
+            return {"dots": None}
         if isinstance(x, (np.ndarray, np.generic)):
             return self._array(x)
-        if isinstance(x, (pd.DataFrame, pd.Series, pd.Index)):
-            return self._table(x)
+        pd = sys.modules.get("pandas")  # where it was never imported, nothing is a table
+        if pd and isinstance(x, (pd.DataFrame, pd.Series, pd.Index)):
+            return self._table(x, pd)
         for name, kind in (("tuple", tuple), ("set", set), ("frozenset", frozenset)):
             if isinstance(x, kind):
                 return {name: [self(item) for item in x]}
@@ -92,7 +93,6 @@ class _Packing:
         return self._other(x)
 
     def _other(self, x):
-        import sys
         from numbers import Number
 
         keras = sys.modules.get("keras")
@@ -132,10 +132,11 @@ class _Packing:
         if isinstance(x.dtype, np.dtype):
             return self._array(x.to_numpy(), part=True)
         if str(x.dtype) in _EXTENSIONS:
-            return {"extension": [str(x.dtype), [self(v) for v in x.astype(object)]]}
+            values = [None if v is x.dtype.na_value else self(v) for v in x.astype(object)]
+            return {"extension": [str(x.dtype), values]}
         return self._array(x.astype(object).to_numpy(), part=True)
 
-    def _table(self, x):
+    def _table(self, x, pd):
         if isinstance(x, pd.MultiIndex):
             return {"other": "MultiIndex"}
         if isinstance(x, pd.Index):
@@ -158,7 +159,7 @@ class _Packing:
         config = json.dumps(keras.saving.serialize_keras_object(model))
         return {"model": [config, [self(w) for w in model.get_weights()], trained]}
 
-# %% ../nbs/94_handover.ipynb #bc9e7f42
+# %% ../nbs/94_handover.ipynb #d97f3c88
 class _Unpacking:
     "Turn a message back into values."
 
@@ -225,16 +226,24 @@ class _Unpacking:
         return a
 
     def _extension(self, value):
+        import pandas as pd
+
         dtype, items = value
         return pd.array(self(items), dtype=dtype if dtype in _EXTENSIONS else object)
 
     def _index(self, value):
+        import pandas as pd
+
         return pd.Index(self(value[0]), name=self(value[1]))
 
     def _series(self, value):
+        import pandas as pd
+
         return pd.Series(self(value[0]), index=self(value[1]), name=self(value[2]))
 
     def _frame(self, value):
+        import pandas as pd
+
         columns, names, index = value
         table = pd.DataFrame(dict(enumerate(self(columns))), index=self(index))
         table.columns = self(names)
@@ -272,7 +281,7 @@ class _Unpacking:
                 layer.trainable = flag
             model.set_weights(weights)
 
-# %% ../nbs/94_handover.ipynb #307f4ded
+# %% ../nbs/94_handover.ipynb #923a5064
 class Channel:
     """Call functions in another process, and let it call ours.
 

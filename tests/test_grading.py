@@ -13,7 +13,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from malaria_nb.cli import main
-from malaria_nb.exercises import grade, learners
+from malaria_nb.exercises import _task, exercises, grade, learners
+from malaria_nb.settings import Settings, as_variables
+from malaria_nb.verdict import Notebook, judge_one
 
 ROOT = Path(__file__).resolve().parents[1]
 SOLUTIONS = sorted((ROOT / "nbs" / "solutions").glob("*.ipynb"))
@@ -119,6 +121,36 @@ def test_a_table_of_the_known_cases_does_not_pass(tmp_path):
     report = grade(path, ROOT / "nbs" / "exercises" / "03_cnn.ipynb")
     says = next(e["says"] for h, e in report["exercises"].items() if h.startswith("3"))
     assert "on others not" in says
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=pytest.mark.slow if "05" in p.stem else ()) for p in SOLUTIONS],
+    ids=lambda p: p.stem,
+)
+def test_across_the_boundary_right_passes_and_wrong_does_not(path, tmp_path, monkeypatch):
+    settings = Settings(
+        cells="synthetic", weights="random", home=tmp_path / "home", records=ROOT / "nbs/records"
+    )
+    for name, value in as_variables(settings).items():
+        monkeypatch.setenv(name, value)
+    task = _task(path, path, tmp_path / "work", settings)
+    modules = sorted({m for s in task["sections"] for m in s["checks"].values()})
+    wrong = [
+        [c["source"] for c in cells if c["source"].startswith("#| wrong:")]
+        for heading, cells in exercises(nbformat.read(path, 4)).items()
+        if heading
+    ]
+    with Notebook(task["work"], task["env"], modules, 300, **task["how"]) as learner:
+        learner.begin()
+        for source in task["setup"]:
+            learner.run(source)
+        for section, answers in zip(task["sections"], wrong):
+            # cells that stand before the exercise's own may be needed by a wrong answer
+            assert judge_one(learner, section) == ""
+            for answer in answers:
+                assert judge_one(learner, {**section, "cells": [answer]}), answer
+            assert judge_one(learner, section) == ""
 
 
 # -- what costs its author, and nobody else
