@@ -1,5 +1,5 @@
-# Each target makes what it needs. The first run also makes .venv, with the versions of
-# requirements.lock: what the course needs, and for tests and the book what a maintainer needs.
+# Each target makes what it needs. The first run also makes .venv, with the files that requirements.lock names by
+# their hashes: what the course needs; for tests and the book those of requirements-dev.lock, what a maintainer needs.
 #
 #   make course                    run every chapter: the sample of real cells, quick scale
 #   make course CELLS=nih          the same on all real cells (also: CELLS=synthetic, CELLS=FOLDER, SCALE=full, WEIGHTS=FILE)
@@ -19,7 +19,8 @@
 #   make readme                    README.md from nbs/index.ipynb
 #   make claims                    after a new record: store what the chapters now show of it (a minute, no cells)
 #   make outputs                   run the chapters on the real cells and store what they show
-#   make lock                      requirements.lock and environment.yml from settings.ini (needs uv)
+#   make oldest                    the core's tests with the oldest versions that settings.ini allows
+#   make lock                      the locks and environment.yml from settings.ini (needs uv)
 #   make clean                     remove .venv and everything built here; the user's cache stays
 
 PYTHON ?= python3
@@ -31,23 +32,29 @@ BIN := .venv/bin
 ENV := .venv/.made
 
 .DEFAULT_GOAL := course
-.PHONY: course lab test slow lint chapters records exercises docs demo slides browser walk map cards readme claims outputs lock clean
+.PHONY: course lab test slow lint chapters records exercises docs demo slides browser walk map cards readme claims outputs oldest lock clean
 
 DEV := .venv/.dev
 # pip says what it does, unless a machine reads it
-PIP := $(BIN)/python -m pip install $(if $(CI),--quiet) -c requirements.lock
+PIP := $(BIN)/python -m pip install $(if $(CI),--quiet)
+# pip takes minutes; uv takes half a minute, but knows nothing of pip's settings: UV=1 asks for it, as CI does
+INSTALL := $(if $(UV),$(BIN)/uv pip install $(if $(CI),--quiet) --python $(BIN)/python,$(PIP))
 CAN := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14) and \
     "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.13")
 
 $(ENV): requirements.lock settings.ini setup.py pyproject.toml
 	@$(PYTHON) -c '$(CAN)'
 	$(PYTHON) -m venv .venv
-	$(PIP) setuptools
-	$(PIP) --no-build-isolation -e '.[course]'
+ifdef UV
+	sed -n '/^uv==/,/[^\\]$$/p' requirements-dev.lock > .venv/uv.lock
+	$(PIP) --require-hashes -r .venv/uv.lock
+endif
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(DEV): $(ENV)
-	$(PIP) --no-build-isolation -e '.[dev]'
+$(DEV): $(ENV) requirements-dev.lock
+	$(INSTALL) --require-hashes -r requirements-dev.lock
 	@touch $@
 
 course: $(ENV)
@@ -113,6 +120,10 @@ outputs: $(ENV)
 	$(BIN)/malaria-nb course --cells nih --scale $(SCALE) --only 7 8 9 --store --out _course/library
 	$(BIN)/malaria-nb course --cells nih --scale $(SCALE) --only index --store --out _course/index
 	$(BIN)/python tools/readme.py
+
+# Does the core run with the oldest versions that its requirements allow?
+oldest: $(DEV)
+	$(BIN)/python tools/oldest.py
 
 lock:
 	$(PYTHON) tools/requirements.py

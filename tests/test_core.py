@@ -139,7 +139,30 @@ def test_python_has_a_ceiling_and_opencv_is_past_its_webp_hole():
     allowed = SpecifierSet(f">={SETTINGS['min_python']},<{SETTINGS['max_python']}")
     assert "3.13.5" in allowed and "3.14.0" not in allowed and "3.10.9" not in allowed
     opencv = next(r for r in required() if r.name == "opencv-python")
-    assert "4.8.0.76" not in opencv.specifier and "4.8.1.78" in opencv.specifier
+    assert "4.13.0.92" not in opencv.specifier and "4.14.0.94" in opencv.specifier
+
+
+# the newest version that an advisory names, of each requirement that has one
+KNOWN = {
+    "distributed": "2025.12.0",
+    "filelock": "3.20.2",
+    "jupyterlab": "4.6.1",
+    "keras": "3.13.2",
+    "nbconvert": "7.17.0",
+    "opencv-python": "4.13.0.92",
+    "playwright": "1.55.0",
+    "pytest": "9.0.2",
+    "requests": "2.32.5",
+    "scikit-learn": "1.4.2",
+    "setuptools": "78.1.0",
+    "tqdm": "4.66.2",
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_floors_are_past_known_advisories(name):
+    (requirement,) = (r for r in required("dev") + required() if r.name == name)
+    assert KNOWN[name] not in requirement.specifier
 
 
 def test_package_says_that_it_has_type_hints():

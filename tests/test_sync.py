@@ -74,6 +74,17 @@ def test_exporting_changes_nothing(copy):
     )
 
 
+def test_exported_lines_are_within_100_columns():  # ruff looks at the notebooks only
+    for path in (ROOT / "malaria_nb").rglob("*.py"):
+        if path.name == "_modidx.py":  # nbdev's index, read by no one
+            continue
+        text = path.read_text("utf-8")
+        # nbdev breaks this list at 120 columns, and has no setting for it
+        text = re.sub(r"^__all__ = \[.*?\]$", "", text, count=1, flags=re.M | re.S)
+        long = [line for line in text.splitlines() if len(line) > 100]
+        assert not long, f"{path.name}: {long}; a first line is its notebook's subtitle"
+
+
 def test_notebooks_are_clean(copy):
     nbdev("nbdev_clean", copy)
     for folder in ("nbs", "nbs/checks", "nbs/exercises", "nbs/solutions"):
@@ -166,24 +177,52 @@ def test_environment_is_made_from_settings():
     assert environment["dependencies"][-1]["pip"] == made["requirements"](*made["COURSE"])
 
 
-def test_lock_has_a_version_for_every_requirement():
-    locked = [
-        Requirement(line)
-        for line in (ROOT / "requirements.lock").read_text("utf-8").splitlines()
-        if "==" in line
-    ]
-    assert all(len(r.specifier) == 1 and "==" in str(r.specifier) for r in locked)
-    for line in made["requirements"](*made["ALL"]):
+LOCKS = {"requirements.lock": made["COURSE"], "requirements-dev.lock": made["ALL"]}
+
+
+def locked(name):
+    "Read a lock: its entries, each on a line."
+    text = (ROOT / name).read_text("utf-8").replace("\\\n", "")
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_lock_has_a_version_for_every_requirement(name):
+    found = [Requirement(line.partition(" --hash")[0]) for line in locked(name)]
+    assert all(len(r.specifier) == 1 and "==" in str(r.specifier) for r in found)
+    for line in made["requirements"](*LOCKS[name]):
         wanted = Requirement(line)
         versions = [
             next(iter(r.specifier)).version
-            for r in locked
+            for r in found
             if canonicalize_name(r.name) == canonicalize_name(wanted.name)
         ]
-        assert versions, f"{wanted.name} is not in requirements.lock: run make lock"
+        assert versions, f"{wanted.name} is not in {name}: run make lock"
         assert all(Version(v) in wanted.specifier for v in versions), (
-            f"{line} and the lock's {versions} disagree: run make lock"
+            f"{line} and {name}'s {versions} disagree: run make lock"
         )
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_lock_names_files_by_their_hashes_and_no_registry(name):
+    for line in locked(name):
+        assert re.search(r" --hash=sha256:[0-9a-f]{64}\b", line), line[:80]
+    assert "://" not in (ROOT / name).read_text("utf-8")
+
+
+def test_course_and_maintainers_have_the_same_versions():
+    course, dev = (
+        {line.split(" ", 1)[0]: set(re.findall("sha256:[0-9a-f]+", line)) for line in locked(name)}
+        for name in LOCKS
+    )
+    assert {entry: dev.get(entry) for entry in course} == course, "run make lock"
+
+
+def test_actions_are_pinned_by_their_commits():
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        for line in path.read_text("utf-8").splitlines():
+            if "uses:" in line:
+                assert re.search(r"uses: [\w/-]+@[0-9a-f]{40}  # v\d+(\.\d+)+$", line), line
 
 
 def test_every_requirement_has_its_reason():

@@ -1,4 +1,7 @@
-"""Write requirements.lock and environment.yml from settings.ini, the one place for requirements.
+"""Write the locks and environment.yml from settings.ini, the one place for requirements.
+
+requirements.lock holds what the course needs, requirements-dev.lock what a maintainer needs, both
+with the hash of every file that may be installed.
 
 python tools/requirements.py              # changes only what settings.ini asks for
 python tools/requirements.py --upgrade    # the newest versions that settings.ini allows
@@ -8,11 +11,13 @@ Needs uv on the path. Run the tests with the new lock afterwards.
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from configparser import ConfigParser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCK, ENVIRONMENT = ROOT / "requirements.lock", ROOT / "environment.yml"
+LOCK, DEV_LOCK = ROOT / "requirements.lock", ROOT / "requirements-dev.lock"
+ENVIRONMENT = ROOT / "environment.yml"
 parser = ConfigParser(delimiters=["="])
 parser.read(ROOT / "settings.ini", encoding="utf-8")
 SETTINGS = parser["DEFAULT"]
@@ -20,7 +25,9 @@ SETTINGS = parser["DEFAULT"]
 HELD = ("backports.strenum<1.3",)
 LOCK_HEAD = """\
 # The exact versions that the tests passed with, for every system and Python that settings.ini
-# allows; `make` installs from these. Made from settings.ini by `make lock`: do not edit.
+# allows, and the hash of each file; `make` installs these and nothing else:
+#   pip install --require-hashes -r {name} && pip install --no-deps --no-build-isolation -e .
+# Made from settings.ini by `make lock`: do not edit.
 """
 ENVIRONMENT_HEAD = """\
 # For conda users:
@@ -38,6 +45,7 @@ def keys(
 
 
 COURSE = "requirements", *keys("course")  # what the chapters need
+BUILDS = "setuptools"  # the package itself, from a clone
 ALL = "requirements", *keys("dev")
 
 
@@ -65,18 +73,23 @@ dependencies:
 """
 
 
-def resolve(*options: str):
-    "Let uv write the lock: one exact version of everything, the present one where it still fits."
-    wanted = "\n".join((*requirements(*ALL), *HELD))
-    python = SETTINGS["min_python"]
-    flags = "--no-emit-index-url --no-header --no-annotate -q".split()
-    command = ["uv", "pip", "compile", "--universal", "--python-version", python, *flags]
+def resolve(
+    lock: Path,  # to be written; what it holds stays where it still fits
+    wanted: Iterable[str],  # requirements
+    *options: str,  # of uv pip compile
+):
+    "Let uv write a lock: one exact version of everything, with hashes, from whatever registry."
+    flags = "--universal --generate-hashes --no-emit-index-url --no-header --no-annotate -q".split()
+    command = ["uv", "pip", "compile", "--python-version", SETTINGS["min_python"], *flags, *options]
     subprocess.run(
-        [*command, *options, "--output-file", str(LOCK), "-"], input=wanted, text=True, check=True
+        [*command, "--output-file", str(lock), "-"], input="\n".join(wanted), text=True, check=True
     )
-    LOCK.write_text(LOCK_HEAD + LOCK.read_text("utf-8"), encoding="utf-8")
+    text = LOCK_HEAD.format(name=lock.name) + lock.read_text("utf-8")
+    lock.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
     ENVIRONMENT.write_text(environment(), encoding="utf-8")
-    resolve(*sys.argv[1:])
+    resolve(DEV_LOCK, (*requirements(*ALL), *HELD), *sys.argv[1:])
+    course = (*requirements(*COURSE), BUILDS, *HELD)
+    resolve(LOCK, course, "--constraint", str(DEV_LOCK), "--upgrade")
