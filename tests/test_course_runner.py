@@ -226,7 +226,10 @@ def alive(pid):
     )
 
 
-def test_ctrl_c_stops_the_kernel_and_keeps_what_was_done(tmp_path):
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
+def test_a_signal_stops_the_kernel_and_keeps_what_was_done(number, tmp_path):
     (tmp_path / "nbs").mkdir()
     chapter(tmp_path / "nbs" / "01_good.ipynb", *GOOD)
     chapter(
@@ -248,9 +251,9 @@ def test_ctrl_c_stops_the_kernel_and_keeps_what_was_done(tmp_path):
     while not (tmp_path / "pid").exists():
         assert running.poll() is None and time.time() < begun + 120, running.communicate()
         time.sleep(0.1)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     out, err = running.communicate(timeout=60)
-    assert running.returncode == 130
+    assert running.returncode == 128 + number
     assert "Traceback" not in err and err.splitlines()[-1].startswith("malaria-nb course: stopped")
     assert (
         "1 passed, 0 failed" in out

@@ -75,7 +75,7 @@ def rows(path):
 # ---- every command, on every terminal
 
 
-@pytest.mark.parametrize("encoding", TERMINALS)
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 @pytest.mark.parametrize(
     "words",
     [
@@ -403,7 +403,7 @@ def test_of_two_commands_with_one_csv_one_wins_and_the_other_is_told(capsys):
 # ---- python -m
 
 
-@pytest.mark.parametrize("words", [["--version"], ["experiment", "list"], ["frobnicate"], []])
+@pytest.mark.parametrize("words", [["--version"], ["predict", "none.png"], ["frobnicate"], []])
 def test_the_module_does_what_the_command_does(words, capsys):
     done = subprocess.run([*CLI, *words], capture_output=True, text=True, timeout=120)
     assert done.returncode == main(words)

@@ -25,6 +25,7 @@ import numpy as np
 import requests
 from filelock import FileLock
 
+from malaria_nb.files import whole_file
 from malaria_nb.settings import read_settings
 from malaria_nb.synthetic import draw_cell, draw_field
 
@@ -100,9 +101,8 @@ def unpacked(package: str, folder: Path) -> dict[str, bytes]:  # file in the pac
                 raise CantBuild(
                     f"{package}: what came is not what was pinned (SHA-512); nothing of it was kept"
                 )
-            part = file.with_suffix(".part")
-            part.write_bytes(data)
-            part.replace(file)
+            with whole_file(file) as part:
+                part.write_bytes(data)
     with tarfile.open(fileobj=BytesIO(data)) as tar:
         return {m.name: tar.extractfile(m).read() for m in tar if m.isfile()}
 
