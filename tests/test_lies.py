@@ -151,7 +151,9 @@ LIES = {
     "validation row missing": predictions(lambda t: t.drop(t.index[t["split"] == "valid"][:1])),
     "photograph in two parts": predictions(move_a_patient),
     "label flipped": predictions(lambda t: t.assign(label=t["label"].where(t.index > 0, 0))),
-    "patient renamed": predictions(lambda t: t.assign(patient=t["patient"].where(t.index > 0, "C1"))),
+    "patient renamed": predictions(
+        lambda t: t.assign(patient=t["patient"].where(t.index > 0, "C1"))
+    ),
     "score above 1": predictions(lambda t: t.assign(score=t["score"].where(t.index > 0, 1.5))),
     "a score": predictions(lambda t: t.assign(score=t["score"].where(t.index > 0, 0.25))),
     "table": file("tables/12_labels-nine.csv", "0.923561", "0.953561"),
