@@ -18,6 +18,7 @@
 #   make cards                     model card, data sheet and checklists from the records
 #   make readme                    README.md from nbs/index.ipynb
 #   make claims                    after a new record: store what the chapters now show of it (a minute, no cells)
+#   make renew                     the records' metrics as the code gives them now, and the lists of digests
 #   make outputs                   run the chapters on the real cells and store what they show
 #   make oldest                    the core's tests with the oldest versions that settings.ini allows
 #   make lock                      the locks and environment.yml from settings.ini (needs uv)
@@ -32,7 +33,7 @@ BIN := .venv/bin
 ENV := .venv/.made
 
 .DEFAULT_GOAL := course
-.PHONY: course lab test slow lint chapters records exercises docs demo slides browser walk map cards readme claims outputs oldest lock clean
+.PHONY: course lab test slow lint chapters records exercises docs demo slides browser walk map cards readme claims renew outputs oldest lock clean
 
 DEV := .venv/.dev
 # pip says what it does, unless a machine reads it
@@ -114,6 +115,9 @@ readme: $(ENV)
 
 claims: $(ENV)
 	$(BIN)/python tools/claims.py
+
+renew: $(ENV)
+	$(BIN)/python tools/renew.py
 
 outputs: $(ENV)
 	$(BIN)/malaria-nb course --cells nih --scale $(SCALE) --weights "$(WEIGHTS)" --store

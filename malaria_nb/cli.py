@@ -849,6 +849,10 @@ def _add_experiment(commands):
     v.add_argument("name", **record)
     _add_common(v)
     v = verb(_check, "check that prose, code and records agree, offline")
+    v.epilog = (
+        "It notices drift and accident, not somebody who rewrites records, digests, outputs and "
+        "sentences alike:\nfor that there are the repository's history and its signed tags."
+    )
     v.add_argument(
         "--coverage",
         action="store_true",

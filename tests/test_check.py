@@ -8,6 +8,7 @@ from pathlib import Path
 
 from malaria_nb import cnn
 from malaria_nb.check import check_code, check_export, check_record
+from malaria_nb.digests import record_digest
 from malaria_nb.golden import golden
 from malaria_nb.recipes import RECIPES
 from malaria_nb.records import read_record
@@ -18,6 +19,12 @@ ROOT = Path(__file__).resolve().parents[1]
 def problems(folder, now=None):
     record = read_record(folder)
     return [str(p) for p in check_record(record) + (check_code(record, now) if now else [])]
+
+
+def write(record, about):
+    "Write what a record says, with its digest."
+    text = json.dumps(about | {"digest": record_digest(about, record)})
+    (record / "record.json").write_text(text, encoding="utf-8")
 
 
 # -- the third promise ------------------------------------------------------------------------
@@ -48,7 +55,7 @@ def test_one_score_changed(record):
 def test_edited_metric(record):
     about = json.loads((record / "record.json").read_text("utf-8"))
     about["metrics"]["auc"][0] = round(about["metrics"]["auc"][0] - 0.001, 6)
-    (record / "record.json").write_text(json.dumps(about), encoding="utf-8")
+    write(record, about)
     (found,) = problems(record)
     assert "its auc is" in found and f"git checkout nbs/records/{record.name}" in found
 
@@ -56,7 +63,7 @@ def test_edited_metric(record):
 def test_metric_that_evaluate_gives_no_more(record):
     about = json.loads((record / "record.json").read_text("utf-8"))
     about["metrics"]["kappa"] = [0.9, 0.8, 1.0]
-    (record / "record.json").write_text(json.dumps(about), encoding="utf-8")
+    write(record, about)
     (found,) = problems(record)
     assert "a metric 'kappa', which evaluate() doesn't give" in found
 
@@ -64,10 +71,10 @@ def test_metric_that_evaluate_gives_no_more(record):
 def test_metric_that_is_younger_than_a_record_leaves_it_valid(record):
     about = json.loads((record / "record.json").read_text("utf-8"))
     del about["metrics"]["mcc"]
-    (record / "record.json").write_text(json.dumps(about), encoding="utf-8")
+    write(record, about)
     assert problems(record) == []
     about["metrics"] = {}
-    (record / "record.json").write_text(json.dumps(about), encoding="utf-8")
+    write(record, about)
     (found,) = problems(record)
     assert "it has no metrics" in found
 

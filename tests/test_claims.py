@@ -10,7 +10,9 @@ import nbformat
 import pytest
 
 from malaria_nb.claims import (
+    COVERAGE,
     check_claims,
+    check_coverage,
     claim,
     count_claims,
     given,
@@ -277,6 +279,52 @@ def test_what_is_a_number():
     chapter = [Text("markdown", text), Text("code", "load('x')")]
     (found,) = passages(chapter)
     assert found.numbers == ["0.95", "1,397", "27,558", "95.4 %", "0.002", "12"]
+
+
+@pytest.fixture
+def counted(nbs):
+    count_claims(nbs)[["claims", "unclaimed"]].to_csv(nbs / COVERAGE)
+    return nbs
+
+
+def less(nbs):
+    return [fault.why for fault in check_coverage(nbs)]
+
+
+def test_the_course_claims_no_less_than_it_did():
+    assert check_coverage(NBS) == []
+
+
+def test_what_is_claimed_as_before_passes(counted):
+    assert less(counted) == []
+
+
+def test_claims_that_are_deleted_are_missed(counted):
+    write_ledger(counted, LEDGER.partition("claim(")[0])
+    assert "its ledger has 0 claims, and had 1" in less(counted)
+
+
+def test_a_ledger_that_is_deleted_is_missed(counted):
+    (counted / "claims" / "06_results.py").unlink()
+    assert "its ledger is gone" in less(counted)
+    assert "it tells results and has no ledger" in less(counted)
+
+
+def test_a_new_number_without_a_claim_is_missed(counted):
+    write_chapter(counted, PROSE + "\nIt finds 17.5 of them.\n")
+    assert "2 numbers of its results have no claim, and 1 had none (--coverage lists them)" in (
+        less(counted)
+    )
+
+
+def test_a_claim_of_a_constant_claims_nothing(counted):
+    write_ledger(counted, LEDGER + 'claim("It misses 300 parasites.", True)\n')
+    assert any("a constant is always true" in why for why in less(counted))
+
+
+def test_the_list_of_coverage_is_missed(counted):
+    (counted / COVERAGE).unlink()
+    assert less(counted) == ["is missing"]
 
 
 # -- the functions that a ledger is written with -------------------------------------------------

@@ -1,5 +1,6 @@
 """What would spoil the records: a half-written one, a folder that isn't found, a kill."""
 
+import json
 import os
 import random
 import re
@@ -10,18 +11,25 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from malaria_nb import records as the_records
+from malaria_nb import report
 from malaria_nb.cli import main
+from malaria_nb.digests import changed
 from malaria_nb.records import (
     load,
     read_record,
+    read_table,
     record_files,
     records_folder,
+    renew_record,
     write_record,
+    write_table,
 )
-from malaria_nb.report import caption
+from malaria_nb.report import caption, standings
+from malaria_nb.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -31,13 +39,53 @@ def test_record_replaces_an_older_one_whole(record):
     (record / "left-over.txt").write_text("old")
     assert write_record(files, record.parent) == record
     assert {p.name: p.read_bytes() for p in record.iterdir()} == files
-    assert [p.name for p in record.parent.iterdir()] == [record.name]
+    assert sorted(p.name for p in record.parent.iterdir()) == ["DIGESTS", record.name]
 
 
 def test_missing_record_names_the_command(tmp_path):
     command = "malaria-nb experiment run vgg19_frozen --split cell --seed 7"
     with pytest.raises(FileNotFoundError, match=command):
         load("vgg19_frozen", "cell", 7, tmp_path)
+
+
+def test_a_renewed_record_has_what_the_code_gives_now_and_is_renewed_once(record):
+    about = json.loads((record / "record.json").read_text("utf-8"))
+    del about["metrics"]["mcc"], about["digest"]
+    (record / "record.json").write_text(json.dumps(about), encoding="utf-8")
+    assert renew_record(record) and not renew_record(record)
+    assert "mcc" in read_record(record).metrics.index and changed(record.parent) == {}
+
+
+def test_what_was_edited_by_hand_is_not_renewed(record, edit):
+    edit(record / "record.json", '"seed": 42', '"seed": 43')
+    with pytest.raises(ValueError, match="is not what was signed"):
+        renew_record(record)
+    assert renew_record(record, accept=True)
+
+
+@pytest.mark.parametrize("name", ["record.json", "history.csv", "predictions.csv.gz"])
+def test_a_damaged_file_of_a_record_is_named_with_what_restores_it(record, name):
+    (record / name).write_bytes(b"\x1f\x8b\x00")
+    with pytest.raises(ValueError, match=f"{record.name}/{name} can't be read.*git checkout"):
+        read_record(record)
+
+
+def test_a_table_is_signed_when_it_is_written(tmp_path):
+    write_table("x", pd.DataFrame({"a": [1]}), Settings("nih"), tmp_path)
+    assert "tables/x.csv" in (tmp_path / "DIGESTS").read_text() and changed(tmp_path) == {}
+    (tmp_path / "tables" / "x.csv").write_text("")
+    with pytest.raises(ValueError, match="x.csv can't be read"):
+        read_table("x", tmp_path)
+
+
+def test_standings_name_the_record_that_lacks_a_metric(monkeypatch):
+    for metric in ("specificity", "npv"):
+        assert len(standings(metric)) == 4
+    with pytest.raises(ValueError, match="no metric 'acuracy': use one of accuracy"):
+        standings("acuracy")
+    monkeypatch.setattr(report, "METRICS", (*report.METRICS, "kappa"))
+    with pytest.raises(ValueError, match="is older than the metric 'kappa'.*tools/renew.py"):
+        standings("kappa")
 
 
 def test_what_is_recorded_is_what_was_run(tiny_run, now, tmp_path):
