@@ -3,7 +3,7 @@
 python tools/oldest.py      # needs uv beside this Python, and the registry; a minute or two
 
 The oldest version of what the core names, the newest of what those bring. Left out: tests that
-need an extra or another's implementation to compare with.
+need another extra or another's implementation to compare with.
 """
 
 import runpy
@@ -22,8 +22,8 @@ TESTS = (
 
 
 def wanted() -> str:
-    "List what the core asks for, and what holds back a package that it brings."
-    return "\n".join((*made["requirements"]("requirements"), *made["HELD"]))
+    "List what the core and its figures ask for, and what holds back a package that they bring."
+    return "\n".join((*made["requirements"]("requirements", "plot_requirements"), *made["HELD"]))
 
 
 def run(*command, **how):
