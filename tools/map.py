@@ -50,6 +50,7 @@ LAYERS = {
             "screening",
             "intervals",
             "stats",
+            "coverage",
             "evaluation",
             "charts",
             "leakage",
