@@ -5,18 +5,21 @@
 # %% auto #0
 __all__ = ['COVERED', 'Ends', 'Patients', 'summarise', 'weighted_values', 'values_without', 'influences', 'simulated_patients',
            'Draws', 'draw_patients', 'beta_binomial', 'course_interval', 'formula_intervals', 'resampled_intervals',
-           'tally', 'coverage', 'by_row', 'by_method']
+           'tally', 'coverage', 'by_row', 'by_method', 'plot_intervals', 'kind_of', 'plot_coverage']
 
 # %% ../nbs/82_coverage.ipynb #38978d00
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit, ndtr, ndtri, stdtrit
 
+from .figures import COLORS
 from .intervals import patient_interval
+from .process import needs
 from .stats import check_labels_scores, draw_groups
 
 # %% ../nbs/82_coverage.ipynb #6ebc3530
@@ -430,3 +433,72 @@ def by_method(
     rows = wide.stack("method", future_stack=True).dropna(subset=["none"]).reset_index()
     rows.insert(4, "coverage", (100 - rows["below"] - rows["above"]).round(1))
     return rows
+
+# %% ../nbs/82_coverage.ipynb #2101470d
+def plot_intervals(
+    low: ArrayLike,  # (k,) one a sample
+    high: ArrayLike,  # (k,)
+    truth: float,
+    title: str,
+    quantity: str = "accuracy",
+) -> Any:  # matplotlib figure
+    "Draw intervals one above the other; those that miss the truth are dashed, with round ends."
+    with needs("plot"):
+        import matplotlib.pyplot as plt
+    low, high = np.asarray(low), np.asarray(high)
+    fig, ax = plt.subplots(figsize=(7.6, 4.8), layout="constrained")
+    for i, ends in enumerate(zip(low, high)):
+        held = ends[0] <= truth <= ends[1]
+        look = dict(color="0.6") if held else dict(color=COLORS["parasitized"], ls="--", marker="o")
+        ax.plot(ends, (i, i), lw=1.6, ms=4, **look)
+    ax.axvline(truth, color="black")
+    ax.set(title=title, xlabel=quantity, ylabel="sample", yticks=[])
+    missed = plt.Line2D([], [], color=COLORS["parasitized"], ls="--", marker="o", ms=4)
+    handles = [plt.Line2D([], [], color="0.6"), missed, plt.Line2D([], [], color="black")]
+    names = ["holds the truth", "misses it", f"truth, {truth:.3f}"]
+    fig.legend(handles, names, loc="outside lower center", ncols=3)
+    return fig
+
+# %% ../nbs/82_coverage.ipynb #a1de1a9c
+_KINDS = {  # of populations: marker, colour, place in the row
+    "recorded models": ("o", COLORS["uninfected"], 0.25),
+    "differences of two": ("^", COLORS["parasitized"], 0.0),
+    "simulated patients": ("s", "0.55", -0.25),
+}
+
+
+def kind_of(
+    population: str,  # as the recorded table names it
+) -> str:  # one of the kinds that `plot_coverage` draws
+    "Tell models, differences and simulated patients apart."
+    if population.startswith("simulated"):
+        return "simulated patients"
+    return "differences of two" if " − " in population else "recorded models"
+
+
+def plot_coverage(
+    rows: pd.DataFrame,  # population, method, coverage (%), from `by_method`
+    methods: list[str],  # from the top
+    title: str,
+    promised: float = 95,  # %
+    good: tuple[float, float] = (93, 97),  # %, shaded
+) -> Any:  # matplotlib figure
+    "Draw each coverage as a point, a row for each method; the bar in a row is its median."
+    with needs("plot"):
+        import matplotlib.pyplot as plt
+    fig, ax = plt.subplots(figsize=(8.2, 0.75 * len(methods) + 1.6), layout="constrained")
+    ax.axvspan(*good, color="0.92")
+    ax.axvline(promised, color="black", lw=1)
+    kinds = rows["population"].map(kind_of)
+    for name, (marker, color, place) in _KINDS.items():
+        for y, method in enumerate(methods):
+            found = rows.loc[(rows["method"] == method) & (kinds == name), "coverage"]
+            at = np.full(len(found), y - place)
+            ax.plot(found, at, marker, color=color, ms=4, mfc="none", label=name if y == 0 else "")
+            if len(found):
+                ax.plot(found.median(), y - place, "|", color=color, ms=14, mew=2.5)
+    ax.set(yticks=range(len(methods)), yticklabels=methods, title=title)
+    ax.set_ylim(len(methods) - 0.5, -0.5)
+    ax.set_xlabel(f"samples whose interval holds the truth, % (promised: {promised:g})")
+    fig.legend(loc="outside lower center", ncols=3)
+    return fig

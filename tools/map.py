@@ -54,6 +54,7 @@ LAYERS = {
             "evaluation",
             "charts",
             "leakage",
+            "pulls",
             "calibration",
             "labels",
         ),
