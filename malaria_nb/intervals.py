@@ -69,7 +69,8 @@ def patient_interval(
     middle = middle + shrink * _EXTREMES * ends.sum(0)
     error = shrink * np.sqrt((pulls**2).sum(0) + _EXTREMES * (ends**2).sum(0))
     y, slope = _unbounded(middle, *bounds)
-    reach = stdtrit(np.maximum(patients - 1, 1), (1 + level) / 2) * error * slope
+    with np.errstate(invalid="ignore"):  # at a bound the scale is infinite, and nothing is told
+        reach = stdtrit(np.maximum(patients - 1, 1), (1 + level) / 2) * error * slope
     ends = {"low": _bounded(y - reach, *bounds), "high": _bounded(y + reach, *bounds)}
     told = {end: np.where(enough, x, np.nan) for end, x in ends.items()}
     return pd.DataFrame(told, index=value.index)

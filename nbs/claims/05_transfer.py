@@ -109,9 +109,9 @@ claim(
 )
 claim(
     """the head on BGR / 255 is half a point to a whole one *more* accurate with all three seeds
-    in both splits, and three of the six intervals leave zero out.""",
+    in both splits, and two of the six intervals exclude zero.""",
     scale["value"].between(-0.0101, -0.0049).all(),
-    (scale["high"] < 0).sum() == 3,
+    (scale["high"] < 0).sum() == 2,
     not (scale["low"] > 0).any(),
 )
 
@@ -176,7 +176,8 @@ claim(
     rounded(100 * apart("vgg19_frozen", "purple_threshold").loc["accuracy", "value"], 0) == -3,
 )
 claim(
-    "Yes, and pass the threshold, by half a point.",
+    """Yes, and it is half a point ahead of the threshold, too, though the interval of that
+    difference just includes zero.""",
     accuracy["purple_threshold"][0] == 0.005,
 )
 claim(
@@ -197,9 +198,9 @@ claim(
     not over["vgg19_frozen"].loc["sensitivity", "survives"],
 )
 claim(
-    """**That is enough to pass the threshold**, by 0.005 (0.001 to 0.010), and the basic CNN,
-    by 0.011.""",
-    accuracy["purple_threshold"] == [0.005, 0.001, 0.010],
+    """**That is enough to pass the basic CNN**, by 0.011, but not demonstrably the threshold: 0.005 (0.000 to 0.011), and the interval just includes zero.""",
+    accuracy["purple_threshold"] == [0.005, 0.0, 0.011],
+    over["purple_threshold"].loc["accuracy", "low"] < 0,
     accuracy["basic_cnn"][0] == 0.011,
     over["basic_cnn"].loc["accuracy", "low"] > 0,
 )
@@ -258,11 +259,10 @@ claim(
 against = apart("article_vgg19_finetuned", "article_basic_cnn", "cell")
 claim(
     """After three epochs the fine-tuned network misses fewer parasites than the basic CNN, 175
-    beside 215 of 4,144, and that difference in sensitivity, 0.010 (0.004 to 0.016), leaves zero
-    out.""",
+    beside 215 of 4,144, and that difference in sensitivity, 0.010 (0.004 to 0.015), excludes zero.""",
     (counted(both["theirs"])[0], counted(basic)[0]) == (175, 215),
     basic.predictions.query("split == 'test'")["label"].sum() == 4144,
-    rounded(against.loc["sensitivity"]) == [0.010, 0.004, 0.016],
+    rounded(against.loc["sensitivity"]) == [0.010, 0.004, 0.015],
 )
 claim(
     "That its accuracy is higher is not shown (0.002, −0.002 to 0.006).",
@@ -271,9 +271,9 @@ claim(
 mended = apart("vgg19_finetuned", "article_vgg19_finetuned", "cell")
 claim(
     """**What mending it is worth** shows in the AUC, by 0.002 (0.001 to 0.003), not in accuracy
-    (0.003, −0.001 to 0.008).""",
+    (0.003, −0.003 to 0.008).""",
     rounded(mended.loc["auc"]) == [0.002, 0.001, 0.003],
-    rounded(mended.loc["accuracy"]) == [0.003, -0.001, 0.008],
+    rounded(mended.loc["accuracy"]) == [0.003, -0.003, 0.008],
 )
 claim(
     """At the threshold 0.5 the two make different mistakes: ours has half as many false alarms,
@@ -281,8 +281,8 @@ claim(
     counted(both["theirs"]) == (175, 170),
     counted(both["ours"]) == (236, 83),
     236 - 175 == 61,
-    rounded(mended.loc["sensitivity"]) == [-0.015, -0.023, -0.008],
-    rounded(mended.loc["specificity"]) == [0.021, 0.016, 0.026],
+    rounded(mended.loc["sensitivity"]) == [-0.015, -0.024, -0.005],
+    rounded(mended.loc["specificity"]) == [0.021, 0.016, 0.028],
 )
 ahead = {
     name: rounded(apart("vgg19_finetuned", name, "cell").loc["accuracy"])
@@ -291,8 +291,8 @@ ahead = {
 claim(
     """ours is ahead of the frozen network by 0.033, of the threshold by 0.015, of the basic CNN
     by 0.007.""",
-    ahead["vgg19_frozen"] == [0.033, 0.026, 0.040],
-    ahead["purple_threshold"] == [0.015, 0.009, 0.023],
+    ahead["vgg19_frozen"] == [0.033, 0.025, 0.041],
+    ahead["purple_threshold"] == [0.015, 0.007, 0.025],
     ahead["basic_cnn"] == [0.007, 0.004, 0.011],
 )
 claim(

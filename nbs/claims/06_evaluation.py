@@ -37,9 +37,8 @@ claim(
     ),
 )
 claim(
-    "By patient only the fine-tuned network leads the threshold in accuracy, and barely",
-    tuned["patient"].loc["accuracy", "low"] > 0,
-    tuned["patient"].loc["accuracy", "low"] < 0.002,
+    "By patient no network is demonstrably more accurate than the threshold",
+    tuned["patient"].loc["accuracy", "low"] < 0 < tuned["patient"].loc["accuracy", "high"],
     gaps["patient"].loc["accuracy", "low"] < 0,
     beyond_purple("vgg19_frozen", "patient").loc["accuracy", "low"] < 0,
 )
@@ -102,15 +101,14 @@ claim(
     all(t.loc["auc", "low"] > 0 for t in gaps.values()),
 )
 claim(
-    "**The fine-tuned network** leads the threshold by cell by 0.015 (0.009 to 0.023).",
-    rounded(tuned["cell"].loc["accuracy"]) == [0.015, 0.009, 0.023],
+    "**The fine-tuned network** leads the threshold by cell by 0.015 (0.007 to 0.025).",
+    rounded(tuned["cell"].loc["accuracy"]) == [0.015, 0.007, 0.025],
 )
 claim(
-    """By patient it reaches 0.955, and its difference from the threshold is 0.005 (0.001 to
-    0.010): the only lead of the three whose interval leaves zero out, barely, and with one
-    seed.""",
+    """By patient it reaches 0.955, and its difference from the threshold is 0.005 (−0.0001 to 0.0109): the only lead of the three, its interval just includes zero, and it is one seed.""",
     rounded(accuracy("vgg19_finetuned")["value"]) == 0.955,
-    rounded(tuned["patient"].loc["accuracy"]) == [0.005, 0.001, 0.010],
+    rounded(tuned["patient"].loc["accuracy"], 4)[1:] == [-0.0001, 0.0109],
+    rounded(tuned["patient"].loc["accuracy", "value"]) == 0.005,
     all(beyond_purple(name, "patient").loc["accuracy", "low"] < 0 for name in NETWORKS[:2]),
 )
 

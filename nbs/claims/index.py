@@ -44,11 +44,12 @@ claim(
 tuned = ahead("vgg19_finetuned", "purple_threshold")
 claim(
     """The fine-tuned VGG-19, after three of 25 epochs, is right on 96.1 % by cell and on 95.5 %
-    by patient, where it leads the threshold by half a point (0.1 to 1.0).""",
+    by patient, half a point ahead of the threshold (0.0 to 1.1; the interval just includes zero).""",
     {len(load("vgg19_finetuned", split).history) for split in SPLITS} == {3},
     percent("vgg19_finetuned", "cell") == 96.1,
     percent("vgg19_finetuned") == 95.5,
-    rounded(tuned, 1) == [0.5, 0.1, 1.0],
+    rounded(tuned, 1) == [0.5, 0.0, 1.1],
+    tuned["low"] < 0,
 )
 reported = {"basic_cnn": 0.9497, "vgg19_frozen": 0.9376, "vgg19_finetuned": 0.9600}
 claim(
@@ -60,8 +61,8 @@ claim(
     all(ahead(name, f"article_{name}", "cell")["low"] < 0 for name in reported),
 )
 claim(
-    "Split by patient, one network of three leads",
-    tuned["low"] > 0,
+    "Split by patient, no network of the three",
+    tuned["low"] < 0 < tuned["high"],
     all(
         accuracy(r.name, seed=r.about["seed"])["value"]
         < accuracy("purple_threshold", seed=r.about["seed"])["value"]
@@ -73,20 +74,20 @@ claim(
 claim(
     """A network of 61,105 parameters, which chapter [16](16_compact.ipynb) designs in the open
     and which comes with the package, is more accurate still: 96.1 % of the cells of patients it
-    has not met, 1.1 points (0.4 to 1.8) ahead of the threshold and 0.6 (0.2 to 1.0) of the
+    has not met, 1.1 points (0.4 to 2.0) ahead of the threshold and 0.6 (0.1 to 1.0) of the
     fine-tuned network, whose order of the cells is better all the same (AUC).""",
     percent("compact") == 96.1,
-    rounded(ahead("compact", "purple_threshold"), 1) == [1.1, 0.4, 1.8],
-    rounded(ahead("compact", "vgg19_finetuned"), 1) == [0.6, 0.2, 1.0],
+    rounded(ahead("compact", "purple_threshold"), 1) == [1.1, 0.4, 2.0],
+    rounded(ahead("compact", "vgg19_finetuned"), 1) == [0.6, 0.1, 1.0],
     ahead("compact", "vgg19_finetuned", metric="auc")["high"] < 0,
 )
 five = out_of_fold([load("compact", f"patient-fold{k}").predictions for k in range(1, 6)])
 claim(
-    "In five folds, with every cell scored once, it is at 95.7 % (94.9 to 96.4).",
+    "In five folds, with every cell scored once, it is at 95.7 % (94.5 to 96.4).",
     len(five) == 27_558,
     rounded(
         100 * evaluate(five["label"], five["score"], five["patient"]).loc["accuracy"].astype(float),
         1,
     )
-    == [95.7, 94.9, 96.4],
+    == [95.7, 94.5, 96.4],
 )
