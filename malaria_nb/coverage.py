@@ -257,10 +257,8 @@ def course_interval(draws: Draws, level: float = 0.95) -> Ends:
     names = pd.RangeIndex(value.size)
     without = (value[:, None] - pulls).transpose(1, 0, 2).reshape(draws.size, -1)
     value_of = pd.Series(value.ravel(), names)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        table = patient_interval(
-            value_of, pd.DataFrame(without, columns=names), level, draws.bounds
-        )
+    without = pd.DataFrame(without, columns=names)
+    table = patient_interval(value_of, without, level, draws.bounds)
     return tuple(table[end].to_numpy().reshape(value.shape) for end in ("low", "high"))
 
 
