@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .dataset import CLASSES
-from .predict import read_picture
+from .pictures import read_picture
 
 # %% ../nbs/84_annotations.ipynb #fbed8baa
 def _check_mapping(

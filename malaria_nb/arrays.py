@@ -7,6 +7,7 @@ __all__ = ['open_array', 'cached_array']
 
 # %% ../nbs/75_arrays.ipynb #10b0d6e5
 import errno
+import hashlib
 import io
 import math
 import os
@@ -14,7 +15,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,22 +23,37 @@ from filelock import FileLock
 from numpy.typing import DTypeLike
 from tqdm.auto import tqdm
 
+from .digests import SEAL, discard, is_sealed, remembered
 from .files import whole_file, writing
 from .process import ahead
 
 # %% ../nbs/75_arrays.ipynb #20b985e7
+def _fits(path: Path) -> int:
+    with suppress(OSError):
+        return is_sealed(path)
+    return False
+
+
 def open_array(
-    path: str | Path,  # .npy file
+    path: str | Path,  # .npy file that `cached_array` has written
     shape: tuple[int, ...],  # shape it must have
     dtype: DTypeLike,  # type it must have
-) -> np.memmap | None:  # read-only; None: the file is absent, cut short or something else
-    "Map an array on disk into memory without reading it, if it is whole."
+) -> np.memmap | None:  # read-only; None: the file is absent, damaged or something else
+    """Map an array on disk into memory, if it is what was written.
+
+    It is read through once, and again only when it may have changed; see `digests.remembered`."""
+    path = Path(path)
+    if not path.is_file():
+        return None
     try:
+        (whole,) = remembered(
+            path.parent, [path.name], lambda _: _fits(path), "u1", path.parent / "known", "whole"
+        )
         array = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError):
         return None
-    whole = Path(path).stat().st_size == array.offset + array.nbytes
-    return array if whole and array.shape == shape and array.dtype == dtype else None
+    ends = path.stat().st_size == array.offset + array.nbytes + SEAL
+    return array if whole and ends and array.shape == shape and array.dtype == dtype else None
 
 # %% ../nbs/75_arrays.ipynb #725b925d
 _NOTED = 2.0  # seconds between two notes of how many rows are on the disk
@@ -51,16 +67,19 @@ def _header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
     return head.getvalue()
 
 
-def _rows_done(part: Path, note: Path, header: bytes, row_bytes: int) -> int:
-    "Return how many rows of a part-file an earlier start vouches for."
+def _rows_done(part: Path, note: Path, header: bytes, row_bytes: int):
+    "Return how many rows of a part-file an earlier start vouches for, and the hash so far."
+    start = 0, hashlib.sha256(header)
     try:
-        done = int(note.read_text("utf-8"))
+        done, seal = note.read_text("utf-8").split()
         with open(part, "rb") as f:
-            same = f.read(len(header)) == header
-        there = part.stat().st_size
+            left, found = len(header) + int(done) * row_bytes, hashlib.sha256()
+            while left > 0 and (block := f.read(min(left, 1 << 20))):
+                found.update(block)
+                left -= len(block)
     except (OSError, ValueError):
-        return 0
-    return done if same and 0 <= done and len(header) + done * row_bytes <= there else 0
+        return start
+    return (int(done), found) if left == 0 and found.hexdigest() == seal else start
 
 # %% ../nbs/75_arrays.ipynb #3b32e716
 def _compute(fill: Callable, spans: list, shape: tuple, dtype: np.dtype, workers: int):
@@ -93,9 +112,9 @@ def _make(
     "Fill a part-file from the row where an earlier start stopped, and give it its name."
     part, note = path.with_suffix(".part"), path.with_suffix(".rows")
     header, row_bytes = _header(shape, dtype), dtype.itemsize * math.prod(shape[1:])
-    if part.is_symlink():  # never written through: it may point anywhere
-        part.unlink()
-    done = _rows_done(part, note, header, row_bytes)
+    if part.is_symlink() or not part.is_file():  # a link is never written through
+        discard(part)
+    done, sealed = _rows_done(part, note, header, row_bytes)
     spans = [(i, min(i + step, shape[0])) for i in range(done, shape[0], step)]
     with (
         open(part, "r+b" if done else "wb") as f,
@@ -108,13 +127,15 @@ def _make(
         noted = time.monotonic()
         for (start, stop), rows in zip(spans, computed):
             f.write(rows)
+            sealed.update(rows)
             progress.update(stop - start)
             if time.monotonic() - noted >= _NOTED:
                 f.flush()
                 os.fsync(f.fileno())
                 with whole_file(note) as file:
-                    file.write_text(str(stop), "utf-8")
+                    file.write_text(f"{stop} {sealed.hexdigest()}", "utf-8")
                 noted = time.monotonic()
+        f.write(sealed.digest())
     os.replace(part, path)
     note.unlink(missing_ok=True)
 
@@ -148,6 +169,7 @@ def cached_array(
     """Compute an array's rows once, in batches, and open them ever after.
 
     A start that is killed, interrupted or stopped by a full disk is gone on with by the next.
+    An array that isn't what was written is named in a warning, and made again.
     When `fill` raises `ValueError`, its input can't be used, and nothing is kept.
     Raises what `fill` raises, `TypeError` for rows of another shape or type, `OSError` for a full
     disk and `PermissionError` for a protected folder, both with what puts it right."""
@@ -161,10 +183,10 @@ def cached_array(
     with writing(path.parent), FileLock(f"{path}.lock"):
         if (array := open_array(path, shape, dtype)) is not None:
             return array  # made by the process that this one waited for
-        if path.exists():
-            warnings.warn(
-                f"{path.name} was cut short: making it again", RuntimeWarning, stacklevel=2
-            )
+        if os.path.lexists(path):
+            why = f"{path} is damaged, or of an older version: making it again"
+            warnings.warn(why, RuntimeWarning, stacklevel=2)
+            discard(path)
         try:
             _make(path, shape, dtype, fill, step, workers, bar)
         except ValueError:

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from .intervals import ratio_interval
 from .process import needs
-from .stats import draw_groups, patient_numbers, percentile_interval
+from .stats import check_patients, patient_numbers
 
 # %% ../nbs/83_attribution.ipynb #d19be232
 def check_maps(
@@ -40,22 +41,26 @@ def check_maps(
 # %% ../nbs/83_attribution.ipynb #b551c8d6
 def mean_by_patient(
     value: ArrayLike,  # (n,) a number a cell; NaN is left out
-    patient: ArrayLike,  # (n,) patient of each cell, resampled whole
-    n_boot: int = 1000,  # resamples
-    seed: int = 42,
-) -> pd.Series:  # value, low, high: the mean over cells and its 95 % interval
-    "Average over cells, with an interval by patient; raise `ValueError` where all are of one."
+    patient: ArrayLike,  # (n,) patient of each cell, left out whole
+    level: float = 0.95,  # of the interval
+    bounds: tuple[float, float] = (-np.inf, np.inf),  # of the values; (0, 1) for a proportion
+) -> pd.Series:  # value, low, high: the mean over cells and its interval; NaN: none
+    """Average over cells, with the interval of `intervals.ratio_interval` by patient.
+
+    Raises `ValueError` where all are of one patient, and for values outside the bounds."""
     value = np.asarray(value, float)
     code = patient_numbers(patient, len(value))
-    there = np.isfinite(value)
-    groups = code.max() + 1
-    drawn = draw_groups(groups, n_boot, seed)
-    sums = np.bincount(code[there], value[there], groups)
-    sizes = np.bincount(code[there], minlength=groups)
-    with np.errstate(invalid="ignore"):
-        means = (drawn @ sums) / (drawn @ sizes)
-    low, high = percentile_interval(pd.DataFrame({"mean": means})).loc["mean"]
-    return pd.Series({"value": value[there].mean(), "low": low, "high": high})
+    check_patients(code)
+    there = ~np.isnan(value)
+    outside = there & ((value < bounds[0]) | (value > bounds[1]) | np.isinf(value))
+    if outside.any():
+        raise ValueError(
+            f"{outside.sum()} values are not from {bounds[0]} to {bounds[1]}, the first is "
+            f"{value[outside][0]} in row {outside.argmax()}: correct them, or change bounds"
+        )
+    sums = np.bincount(code[there], value[there], code.max() + 1)
+    sizes = np.bincount(code[there], minlength=code.max() + 1)
+    return ratio_interval(sums, sizes, level, bounds).loc[0].rename(None)
 
 # %% ../nbs/83_attribution.ipynb #9d04acf9
 def map_correlation(

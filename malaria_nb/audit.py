@@ -17,19 +17,16 @@ from tqdm.auto import tqdm
 
 from .archive import class_root, list_cells
 from .dataset import parse_name
-from .png import BadCell, png_rows
+from .png import BadCell, png_rows, read_cell
 
 # %% ../nbs/73_audit.ipynb #370131b7
 def _read(root: Path, file: str) -> tuple[tuple[int, int], bytes] | BadCell:
     "Return a file's size and a hash of its pixels, or what is wrong with it."
     try:
         parse_name(file)
-        size, rows = png_rows((root / file).read_bytes(), file)
+        size, rows = png_rows(read_cell(root, file), file)
     except BadCell as e:
         return e
-    except OSError as e:
-        mend = "Fetch the cells again, or index the folder again"
-        return BadCell(file, f"can't be read ({e.strerror})", mend)
     return size, hashlib.sha256(repr(size).encode() + rows).digest()
 
 

@@ -12,36 +12,37 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
 from .brier import score_bins
-from .stats import check_labels_scores, check_scores, draw_groups, percentile_interval
+from .intervals import ratio_interval
+from .stats import check_labels_scores, check_patients, check_scores
 from .temperature import clipped_logit
 
 # %% ../nbs/11_calibration.ipynb #940118fb
 def reliability(
     label: ArrayLike,  # (n,) 0 uninfected, 1 parasitized
     score: ArrayLike,  # (n,) probability of parasitized, 0–1
-    patient: ArrayLike | None = None,  # (n,) whose cell, resampled whole; None resamples cells
+    patient: ArrayLike | None = None,  # (n,) whose cell, left out whole; None leaves out cells
     bins: int = 10,  # at most: those without cells are left out
     strategy: str = "width",  # "width": bins equally wide; "count": equally many cells in each
-    n_boot: int = 1000,  # resamples
     level: float = 0.95,  # of the intervals
-    seed: int = 42,
 ) -> pd.DataFrame:  # a row a bin: start, end, cells, patients, score (mean), share, low, high
     """Compare the mean score with the proportion (`share`) of parasitized cells, bin by bin.
 
-    Raises `ValueError` for bad input, one patient only, and bins that mean nothing."""
+    The interval is `intervals.ratio_interval`'s, NaN in a bin of too few patients. Raises
+    `ValueError` for bad input, one patient only, and bins that mean nothing."""
     label, score, code = check_labels_scores(label, score, patient)
+    check_patients(code)
     b, edges = score_bins(score, bins, strategy)
     n, groups = len(edges) - 1, code.max() + 1
     row = n * code + b  # a patient's bin
     cells = np.bincount(row, minlength=n * groups).reshape(groups, n)
     positive = np.bincount(row, label, n * groups).reshape(groups, n)
-    weights, total = draw_groups(groups, n_boot, seed), cells.sum(0)
+    total = cells.sum(0)
     with np.errstate(invalid="ignore"):
-        draws = (weights @ positive) / (weights @ cells)
-        said, so = np.bincount(b, score, n) / total, positive.sum(0) / total
+        said = np.bincount(b, score, n) / total
     columns = {"start": edges[:-1], "end": edges[1:], "cells": total}
-    columns |= {"patients": (cells > 0).sum(0), "score": said, "share": so}
-    table = pd.DataFrame(columns).join(percentile_interval(pd.DataFrame(draws), level))
+    columns |= {"patients": (cells > 0).sum(0), "score": said}
+    share = ratio_interval(positive, cells, level).rename(columns={"value": "share"})
+    table = pd.DataFrame(columns).join(share)
     return table[total > 0].reset_index(drop=True)
 
 # %% ../nbs/11_calibration.ipynb #12fd1c3e

@@ -96,7 +96,7 @@ def model_card(record: Record) -> str:  # Markdown
         markdown_table(_counted(cells), ["part", "cells", "parasitized", "patients"]),
         _SHARED[split.partition("-fold")[0]],
         "## How it does",
-        "On the test cells, threshold 0.5, with 95 % intervals by resampling patients 1,000 times.",
+        "On the test cells, threshold 0.5, with 95 % intervals by patient.",
         markdown_table(_scores(record), ["metric", "value (interval)"]),
         f"Accuracy differs between the {len(patients)} test patients; {below} of them are below "
         "0.9.",

@@ -7,7 +7,6 @@ __all__ = ['parser', 'main']
 
 # %% ../nbs/92_command_line.ipynb #043c7ead
 import argparse
-import codecs
 import contextlib
 import csv
 import importlib.util
@@ -16,17 +15,19 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, astuple, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from .course import read_variables
 from .doctor import Check, doctor
-from .files import whole_file
+from .files import own_stream, whole_file
 from malaria_nb.notebooks import (
     ChapterRun,
     find_chapters,
@@ -36,7 +37,16 @@ from malaria_nb.notebooks import (
     short_path,
     write_whole,
 )
-from .settings import SOURCES, WEIGHTS, Settings, as_variables, read_settings
+from .process import stoppable
+from malaria_nb.settings import (
+    SOURCES,
+    WEIGHTS,
+    Settings,
+    absolute,
+    as_variables,
+    read_settings,
+)
+from .terminal import Lines, on_one_line, open_streams, shown, written_out
 
 # %% ../nbs/92_command_line.ipynb #21d4f100
 def _settings(
@@ -85,12 +95,12 @@ def _data(args) -> int:  # exit status
         if len(problems):
             more = ", the first 20:" if len(problems) > 20 else ":"
             many = "s" * (len(problems) > 1)
-            print(f"{short_path(root)}: {len(problems):,} problem{many}{more}")
+            print(f"{shown(short_path(root))}: {len(problems):,} problem{many}{more}")
             for p in problems.head(20).itertuples():
-                print(f"  {p.file}: {p.problem} → {p.mend}")
+                print(f"  {shown(p.file)}: {on_one_line(p.problem)} → {on_one_line(p.mend)}")
             return 1
         audit = "every file is a whole 8-bit RGB PNG, and none is there twice"
-    print(f"{short_path(root)}: {audit}")
+    print(f"{shown(short_path(root))}: {audit}")
     table = describe_cells(index_cells(root, settings.home / "index"))
     print(table.to_string(float_format="{:g}".format))
     return 0
@@ -131,13 +141,14 @@ def _comparison(out: Path):  # the table as text, or None
 
 def _index_row(run: ChapterRun) -> str:  # HTML
     from html import escape
+    from urllib.parse import quote
 
-    title = escape(run.title)
-    if run.html:
-        title = f'<a href="{run.html}">{title}</a>'
+    title, page = escape(run.title), quote(run.html, errors="surrogateescape")
+    if page:
+        title = f'<a href="{page}">{title}</a>'
     result = "passed" if run.passed else "<strong>failed</strong>"
-    if run.cell and run.html:
-        result += f' <a href="{run.html}#cell-id={escape(run.anchor)}">cell {run.cell}</a>'
+    if run.cell and page:
+        result += f' <a href="{page}#cell-id={escape(run.anchor)}">cell {run.cell}</a>'
     columns = (escape(run.name), title, f"{run.minutes:.1f}", result)
     return f"<tr><td>{'</td><td>'.join(columns)}</td></tr>"
 
@@ -168,7 +179,7 @@ def _index(runs: list[ChapterRun], out: Path, settings: str, table) -> Path:
 # %% ../nbs/92_command_line.ipynb #d8a93954
 def _report(run: ChapterRun) -> str:  # a failed chapter: its cell, source and traceback
     rule = "─" * 72
-    head = f"{run.name} failed" + (f" in cell {run.cell}" if run.cell else "")
+    head = f"{shown(run.name)} failed" + (f" in cell {run.cell}" if run.cell else "")
     error = run.error if sys.stderr.isatty() else plain_text(run.error)
     source = [run.source, rule] if run.source else []
     return "\n".join([rule, head, rule, *source, error, ""])
@@ -218,7 +229,7 @@ def _course(args) -> int:  # exit status
     from malaria_nb.course import cost
 
     _needs("nbclient", "nbconvert", "nbdev", "ipykernel")
-    out = Path(args.out).expanduser().absolute()
+    out = absolute(args.out)
     settings = replace(_settings(args), results=out)
     chapters = _chapters(args)
     _writable(out, "--out")
@@ -243,7 +254,8 @@ def _course(args) -> int:  # exit status
 
 
 def _line(run: ChapterRun) -> str:
-    line = f"{'[OK]' if run.passed else '[FAIL]':<6} {run.name:<18} {run.minutes:5.1f} min"
+    mark, name = "[OK]" if run.passed else "[FAIL]", shown(run.name)
+    line = f"{mark:<6} {name:<18} {run.minutes:5.1f} min"
     return line if run.passed else f"{line}  {run.reason}"
 
 
@@ -257,7 +269,7 @@ def _finish(runs: list[ChapterRun], out: Path, settings: str, table, planned: in
     unrun = f", {planned - len(runs)} not run" if planned > len(runs) else ""
     passed, minutes = len(runs) - len(failed), sum(r.minutes for r in runs)
     print(f"\n{passed} passed, {len(failed)} failed{unrun} in {minutes:.1f} minutes")
-    print(_index(runs, out, settings, table))
+    print(shown(_index(runs, out, settings, table)))
 
 
 def _lab(args) -> int:  # exit status
@@ -447,13 +459,15 @@ def _grade_lines(report: dict) -> str:
     return "\n".join(lines)
 
 # %% ../nbs/92_command_line.ipynb #0998c4bc
-def _shown(name) -> str:  # of a file, on one line, in letters that can be written anywhere
-    letters = []
-    for c in str(name):
-        fit = c.isprintable() or 0xDC80 <= ord(c) <= 0xDCFF
-        letters.append(c if fit else c.encode("unicode_escape").decode())
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return "".join(letters).encode(encoding, "backslashreplace").decode(encoding)
+_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")  # how a spreadsheet's formula begins
+_LONGEST = 255  # bytes of a name that file systems take
+
+
+def _as_cell(value: Any) -> Any:  # of a CSV
+    "Let nothing pass for a formula: a path is still one, another text gets an apostrophe."
+    if isinstance(value, (str, Path)) and _FORMULA.match(str(value)):
+        return f"./{value}" if isinstance(value, Path) else f"'{value}"
+    return value
 
 
 @contextlib.contextmanager
@@ -465,40 +479,51 @@ def _table(
     if path is None:
         yield lambda *row: None
         return
-    path = Path(path).expanduser()
-    if path.exists() and not path.is_file():
-        raise argparse.ArgumentError(
-            None, f"--csv {short_path(path)} is there and is no file: name another"
-        )
-    with whole_file(path) as part:
+    path = Path(os.path.expanduser(path))
+    if path.is_dir():
+        raise argparse.ArgumentError(None, f"--csv {short_path(path)} is a folder: name another")
+    with contextlib.ExitStack() as last:
         try:
-            file = part.open("w", newline="", encoding="utf-8", errors="backslashreplace")
+            part = last.enter_context(whole_file(path))
         except OSError as e:
-            raise type(e)(
-                f"can't write {short_path(path)} ({e.strerror}): choose another with --csv"
-            ) from e
-        with file:
-            rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(columns)
-            yield lambda *row: rows.writerow(row)
+            raise type(e)(f"{e.strerror or e}; choose another with --csv") from e
+        how = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}
+        file = last.enter_context(part.open("w", **how))
+        rows = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        rows.writerow(columns)
+        yield lambda *row: rows.writerow(map(_as_cell, row))
 
 
-def _draw(p, out: Path, cut_out: bool, taken: set):
+def _drawing(name: str, taken: set[str]) -> Path:  # below the folder of drawings
+    "Name the drawing of a picture: no name twice, and none too long."
+    folder, stem, n = Path(name).parent, Path(name).stem, 0
+    while True:
+        n += 1
+        end = f"{f'-{n}' * (n > 1)}.evidence.png"
+        while len(os.fsencode(stem + end)) > _LONGEST:
+            stem = stem[:-1]
+        file = folder / f"{stem}{end}"
+        if (key := file.as_posix().casefold()) not in taken:
+            taken.add(key)
+            return file
+
+
+def _draw(p, out: Path, cut_out: bool, taken: set) -> str:  # why it isn't drawn; "": it is
     "Draw the evidence of a `Prediction` into `out`, under a name of its own."
     import cv2
 
     from malaria_nb.predict import cell_picture, draw_evidence
 
-    bare, n = Path(p.name).with_suffix("").as_posix(), 1
-    while (name := f"{bare}{f'-{n}' * (n > 1)}.evidence.png").casefold() in taken:
-        n += 1
-    taken.add(name.casefold())
-    file = out / name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    drawing = draw_evidence(cell_picture(p.file, cut_out), p.evidence, p.score)
-    png = cv2.imencode(".png", drawing[..., ::-1])[1]
-    with whole_file(file) as part:
-        part.write_bytes(png)
+    file = out / _drawing(p.name, taken)
+    try:
+        drawing = draw_evidence(cell_picture(p.file, cut_out), p.evidence, p.score)
+        png = cv2.imencode(".png", drawing[..., ::-1])[1]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(file) as part:
+            part.write_bytes(png)
+    except (OSError, ValueError) as e:
+        return _message(e)
+    return ""
 
 
 @contextlib.contextmanager
@@ -510,67 +535,83 @@ def _loud() -> Iterator[Any]:  # a stream that reaches stderr
         if sys.stderr is not sys.__stderr__:  # somebody has put something in its place
             yield sys.stderr
             return
-        encoding = sys.stderr.encoding
-        how = {"buffering": 1, "encoding": encoding, "errors": "backslashreplace"}
+        how = {"buffering": 1, "encoding": sys.stderr.encoding, "errors": "malaria_nb"}
         with open(os.dup(kept), "w", **how) as err:
             yield err
 
 
+def _score(
+    args,
+    scored: Iterator,  # a `Prediction` a file
+    row: Callable,  # writes one into the table
+    say: Callable,  # prints a line on stdout
+    warn: Callable,  # prints one on stderr
+) -> int:  # exit status
+    "Report each score, draw it where that is asked for, and count."
+    out = args.explain and absolute(args.explain)
+    n, alarms, skipped, undrawn, doubts, taken = 0, 0, 0, 0, Counter(), set()
+    say("Scores of parasitized, 0 to 1. A teaching tool, not a medical device.")
+    for p in scored:
+        file, alarm = shown(p.file), p.score >= args.threshold
+        if p.skipped:
+            row(p.file, "", "", p.problem)
+            skipped += 1
+            warn(f"{file}: {on_one_line(p.problem)}")
+            continue
+        row(p.file, Decimal(f"{p.score:.6f}"), int(alarm), p.problem)
+        n, alarms = n + 1, alarms + alarm
+        if p.problem:
+            doubts[p.problem] += 1
+        word = ("uninfected", "parasitized")[alarm] + "?" * bool(p.problem)
+        say(f"{p.score:.4f}  {word:<12}  {file}")
+        if out and (problem := _draw(p, out, args.cut_out, taken)):
+            undrawn += 1
+            warn(f"{file}: not drawn, {problem}")
+    say(
+        f"{n:,} cell{'s' * (n != 1)} scored, {alarms:,} called parasitized "
+        f"at threshold {args.threshold:g}; {skipped:,} skipped"
+    )
+    for problem, k in doubts.items():
+        more = ""
+        if "ground" in problem and not args.cut_out:
+            more = "; --cut-out blackens the ground around a cell"
+        warn(f"{k:,} marked with ?: {problem}{more}")
+    return int(skipped + undrawn > 0)
+
+
 def _predict(args) -> int:  # exit status
     "Score pictures of single cells, and report."
-    from malaria_nb.predict import CompactModel, predict_files
+    from malaria_nb.predict import SUFFIXES, CompactModel, predict_files
 
-    model, out = CompactModel(), args.explain and Path(args.explain).expanduser()
-    n, alarms, skipped, doubts, taken = 0, 0, 0, Counter(), set()
+    if args.csv and args.csv.lower().endswith(SUFFIXES):
+        problem = f"--csv {args.csv} would be a picture: name a CSV file"
+        raise argparse.ArgumentError(None, problem)
+    scored = predict_files(args.paths, CompactModel(), args.cut_out)
+    line = Lines(go_on=bool(args.csv or args.explain))
     with contextlib.ExitStack() as last:
         row = last.enter_context(_table(args.csv, "file", "score", "parasitized", "problem"))
-        if out:
-            _writable(out, "--explain")
+        if args.explain:
+            _writable(absolute(args.explain), "--explain")
         err = last.enter_context(_loud())
-        print("Scores of parasitized, 0 to 1. A teaching tool, not a medical device.")
-        scored = predict_files(args.paths, model, args.cut_out)
-        for p in last.enter_context(contextlib.closing(scored)):
-            file, alarm = _shown(p.file), p.score >= args.threshold
-            if p.skipped:
-                row(p.file, "", "", p.problem)
-                skipped += 1
-                print(f"malaria-nb predict: {file}: {p.problem}", file=err)
-                continue
-            row(p.file, f"{p.score:.6f}", int(alarm), p.problem)
-            n, alarms = n + 1, alarms + alarm
-            if p.problem:
-                doubts[p.problem] += 1
-            word = ("uninfected", "parasitized")[alarm] + "?" * bool(p.problem)
-            print(f"{p.score:.4f}  {word:<12}  {file}")
-            if out:
-                _draw(p, out, args.cut_out, taken)
-        print(
-            f"{n:,} cell{'s' * (n != 1)} scored, {alarms:,} called parasitized "
-            f"at threshold {args.threshold:g}; {skipped:,} skipped"
+        # a table in this process's own output stands there alone
+        to = err if args.csv and own_stream(args.csv) == 1 else sys.stdout
+        last.enter_context(contextlib.closing(scored))
+        status = _score(
+            args,
+            scored,
+            row,
+            lambda text: line(text, to),
+            lambda text: line(f"malaria-nb predict: {text}", err),
         )
-        for problem, k in doubts.items():
-            more = ""
-            if "ground" in problem and not args.cut_out:
-                more = "; --cut-out blackens the ground around a cell"
-            print(f"malaria-nb predict: {k:,} marked with ?: {problem}{more}", file=err)
-    return int(skipped > 0)
-
-# %% ../nbs/92_command_line.ipynb #c3967087
-_PLAIN = {"→": "->", "−": "-", "─": "-", "·": "-", "×": "x", "…": "..."}
-
-
-def _plainer(e: UnicodeEncodeError) -> tuple[str, int]:
-    "Put letters that a terminal has in place of those that it has not."
-    text = "".join(_PLAIN.get(c, c) for c in e.object[e.start : e.end])
-    return text.encode(e.encoding, "backslashreplace").decode(e.encoding), e.end
-
-
-codecs.register_error("malaria_nb", _plainer)
+        line.end(to)
+    if line.lost and not isinstance(line.lost, BrokenPipeError):
+        raise OSError(f"{_UNSAID} ({line.lost.strerror})")
+    return status
 
 # %% ../nbs/92_command_line.ipynb #6f5cbf3c
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {on_one_line(message)} (see {self.prog} --help)\n")
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -864,8 +905,8 @@ def _add_predict(commands):
     c.add_argument(
         "--csv",
         metavar="FILE",
-        help="write file, score, parasitized and problem there, whole or not at all "
-        "(default: no file)",
+        help="write file, score, parasitized and problem there, whole or not at all; "
+        "/dev/stdout works, too (default: no file)",
     )
     c.add_argument(
         "--explain",
@@ -910,7 +951,7 @@ def _doctor(args) -> int:  # exit status
     ok = all(c.status != "FAIL" for c in checks)
     if args.json:
         report = {"ok": ok, "checks": [asdict(c) for c in checks]}
-        print(json.dumps(report, indent=1, ensure_ascii=False))
+        print(json.dumps(report, indent=1))  # whatever letters stdout has
     else:
         print(*checks, sep="\n")
     return int(not ok)
@@ -924,8 +965,9 @@ def parser() -> argparse.ArgumentParser:
         description="Learn medical image classification honestly, on real blood cells.\n"
         "A teaching tool, not a medical device.",
         epilog="malaria-nb COMMAND --help says what a command can do.\nExit status: 0 all well; "
-        "1 something failed or was skipped; 2 wrong command line; 130 Ctrl-C.",
+        "1 something failed or was skipped; 2 wrong command line; 130 Ctrl-C; 143 terminated.",
     )
+    top.set_defaults(run=lambda args: print(top.format_help(), end="") or 0)
     top.set_defaults(stopped="stopped; what was finished is kept, and the next run uses it")
     top.add_argument("--version", action="version", version=f"malaria-nb {_version()}")
     commands = top.add_subparsers(
@@ -944,43 +986,55 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+_UNSAID = "can't write what there is to say"
+
+
 def _message(e: Exception) -> str:  # for somebody who doesn't read tracebacks
-    if isinstance(e, (OSError, ValueError, RuntimeError, ImportError)):
-        return one_line(e)
-    return f"{type(e).__name__}: {one_line(e)} (--traceback shows where)"
+    said = on_one_line(one_line(e))
+    if isinstance(e, OSError):
+        return re.sub(r"^\[(Errno|WinError) -?\d+\] ", "", said)
+    if isinstance(e, (ValueError, RuntimeError, ImportError)):
+        return said
+    return f"{type(e).__name__}: {said} (--traceback shows where)"
+
+
+def _ended(error: BaseException, args) -> tuple[int, str]:  # exit status, message
+    "Say what an error means to whoever gave the command."
+    if isinstance(error, KeyboardInterrupt):
+        stopped = args.stopped if args else "stopped"
+        return 128 + getattr(error, "number", signal.SIGINT), stopped
+    if isinstance(error, argparse.ArgumentError):
+        return 2, f"{on_one_line(one_line(error))} (see malaria-nb {args.command} --help)"
+    if args and args.traceback:
+        raise error
+    return 1, _message(error)
 
 
 def main(
     argv: list[str] | None = None,  # arguments, without the program's name; the process's when None
-) -> int:  # exit status: 0 all well, 1 failed, 2 wrong command line, 130 stopped
+) -> int:  # exit status: 0 all well, 1 failed, 2 wrong command line, 130 Ctrl-C, 143 terminated
     "Run the `malaria-nb` command."
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="malaria_nb")
-    top = parser()
-    try:
-        args = top.parse_args(argv)
-    except SystemExit as e:
-        return e.code or 0
-    if not args.command:
-        top.print_help()
-        return 0
-    try:
-        status = args.run(args)
-        sys.stdout.flush()
-        return status
-    except KeyboardInterrupt:
-        status, message = 130, args.stopped
-    except argparse.ArgumentError as e:
-        status, message = 2, f"{one_line(e)} (see malaria-nb {args.command} --help)"
-    except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    open_streams()
+    status, error, args = 0, None, None
+    with stoppable():
+        try:
+            args = parser().parse_args(argv)
+            status = args.run(args)
+            sys.stdout.flush()
+        except SystemExit as e:  # argparse has said what there is to say
+            status = e.code or 0
+        except (KeyboardInterrupt, Exception) as e:
+            error = e
+    lost = written_out(sys.stdout)
+    if lost and (error is None or getattr(error, "errno", None) == lost.errno):
+        error = type(lost)(lost.errno, f"{_UNSAID} ({lost.strerror})")
+    if isinstance(error, BrokenPipeError):  # the reader, e.g. `head`, has seen enough
         return 1
-    except Exception as e:
-        if args.traceback:
-            raise
-        status, message = 1, _message(e)
-    print(f"malaria-nb {args.command}: {message}", file=sys.stderr)
+    if error:
+        status, message = _ended(error, args)
+        name = f"malaria-nb {args.command}" if args and args.command else "malaria-nb"
+        Lines()(f"{name}: {message}", sys.stderr)
+    written_out(sys.stderr)
     return status
 
 

@@ -7,16 +7,24 @@ __all__ = ['Check', 'doctor']
 
 # %% ../nbs/98_doctor.ipynb #247adadf
 import contextlib
+import errno
 import importlib.util
 import json
 import os
 import platform
+import shlex
 import shutil
+import signal
 import socket
+import stat
 import subprocess
 import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 
@@ -37,7 +45,76 @@ class Check:
         line = f"{f'[{self.status}]':<6} {self.name:<16} {self.found}"
         return f"{line} → {self.mend}" if self.mend else line
 
+# %% ../nbs/98_doctor.ipynb #b1e3a3e1
+_SAY = """
+import json, sys
+sys.path[:], given = json.loads(sys.argv[1])
+
+def say(*words):
+    sys.stdout.write("\\n\\x1e" + json.dumps(words) + "\\n")
+    sys.stdout.flush()
+"""
+_SECONDS = 120  # that a process may take; the imports take ten on a slow disk
+
+
+def _ending(status: int, stderr: str) -> str:  # "": well
+    if not status:
+        return ""
+    with contextlib.suppress(ValueError):
+        return f"it ends Python ({signal.Signals(-status).name})"
+    last = stderr.strip().splitlines()[-1:]
+    return last[0].strip() if last else f"it ends Python (exit status {status})"
+
+
+def _ask(
+    code: str,  # Python, which may call `say`
+    *given,  # what it finds in `given`
+) -> tuple[list[list], str]:  # all that it said, and why it ended early; "": it didn't
+    "Run code in a Python of its own, with the same modules and a time limit."
+    code = f"{_SAY}\n{code}\nsay()"  # nothing, when it comes to its end
+    command = [sys.executable, "-c", code, json.dumps([sys.path, given])]
+    # a file of the working folder must not stand in for a module before `sys.path` is set
+    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONSAFEPATH": "1"}
+    how = {"stdin": subprocess.DEVNULL, "capture_output": True, "env": env, "timeout": _SECONDS}
+    try:
+        done = subprocess.run(command, **how)
+        said, why = done.stdout, _ending(done.returncode, done.stderr.decode("utf-8", "replace"))
+    except subprocess.TimeoutExpired as e:
+        said, why = e.stdout or b"", f"takes over {_SECONDS:g} seconds"
+    lines = [json.loads(line[1:]) for line in said.split(b"\n") if line.startswith(b"\x1e")]
+    if not why and [] not in lines:
+        why = "it ends Python (exit status 0)"
+    return [line for line in lines if line], why
+
 # %% ../nbs/98_doctor.ipynb #4fb596dc
+# what a package is imported as, where that isn't its own name
+_MODULES = {
+    "ai-edge-litert": "ai_edge_litert.interpreter",
+    "opencv-python": "cv2",
+    "scikit-learn": "sklearn",
+}
+
+
+def _module(package: str) -> str:
+    return _MODULES.get(package, package.replace("-", "_"))
+
+
+@cache  # it reads the files of every package
+def _distributions() -> dict[str, list[str]]:
+    return metadata.packages_distributions()
+
+
+def _version(package: str) -> tuple[str, str | None]:  # its name and version; None: not installed
+    "Find an installed package, or another that brings the same module, e.g. the headless OpenCV."
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return package, metadata.version(package) or "a version that nobody can read"
+    names = _distributions().get(_module(package).partition(".")[0], [])
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return name, metadata.version(name) or "a version that nobody can read"
+    return package, None
+
+
 def _check_python() -> Check:
     from packaging.specifiers import SpecifierSet
 
@@ -58,99 +135,158 @@ def _check_package(
 
     wanted = Requirement(line)
     mend = mend or f'pip install "{wanted.name}{wanted.specifier}"'
-    try:
-        found = metadata.version(wanted.name)
-    except metadata.PackageNotFoundError:
-        return Check(wanted.name, "FAIL", f"not installed ({wanted.specifier})", mend)
-    if wanted.specifier.contains(found, prereleases=True):
-        return Check(wanted.name, "OK", f"{found} ({wanted.specifier})")
-    return Check(wanted.name, "FAIL", f"{found} ({wanted.specifier})", mend)
+    name, found = _version(wanted.name)
+    if found is None:
+        return Check(name, "FAIL", f"not installed ({wanted.specifier})", mend)
+    with contextlib.suppress(ValueError):  # no version at all
+        if wanted.specifier.contains(found, prereleases=True):
+            return Check(name, "OK", f"{found} ({wanted.specifier})")
+    return Check(name, "FAIL", f"{found} ({wanted.specifier})", mend)
 
 # %% ../nbs/98_doctor.ipynb #30a4f9ef
-_IMPORTS = """
-import importlib, importlib.util, json
-failed = {}
-for name in ("numpy", "pandas", "scipy", "sklearn", "cv2", "matplotlib"):
-    if name == "matplotlib" and not importlib.util.find_spec(name):
-        continue  # of an extra
-    try:
-        importlib.import_module(name)
-    except Exception as e:
-        failed[name] = f"{type(e).__name__}: {e}"
-print(json.dumps(failed))
-"""
+def _wanted() -> dict[str, list]:  # extra, "" for the core: the requirements that it adds
+    from packaging.requirements import Requirement
+
+    lines = [Requirement(line) for line in metadata.requires("malaria_nb") or []]
+    found, seen = {}, set()
+    for extra in ("", "train", "plot", "course"):
+        added = [r for r in lines if r.marker is None or r.marker.evaluate({"extra": extra})]
+        found[extra] = [r for r in added if f"{r.name}{r.specifier}" not in seen]
+        seen |= {f"{r.name}{r.specifier}" for r in added}
+    return found
 
 
-def _is_installed(name: str) -> bool:
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+def _brought(names: list[str]) -> set[str]:  # in pip's spelling
+    "Name the packages, and all that they bring along."
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    brought, left = set(), [canonicalize_name(name) for name in names]
+    while left:
+        name = left.pop()
+        if name in brought:
+            continue
+        brought.add(name)
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            for r in map(Requirement, metadata.requires(name) or []):
+                if r.marker is None or r.marker.evaluate({"extra": ""}):
+                    left.append(canonicalize_name(r.name))
+    return brought
 
 
 def _check_extra(
     extra: str,  # "train", "plot" or "course"; "": the core
-    lines: list[str],  # the requirements that it adds
+    wanted: list,  # the requirements that it adds
+    brought: set[str],  # what is there without it
 ) -> list[Check]:
     "Check each package; an extra of which nothing is installed is one line, and a warning."
-    from packaging.requirements import Requirement
-
-    names = [Requirement(line).name for line in lines]
-    if extra and names and not any(map(_is_installed, names)):
+    own = [r.name for r in wanted if r.name not in brought]
+    if extra and own and not any(_version(name)[1] for name in own):
         mend = f'pip install "malaria_nb[{extra}]"'
-        return [Check(f"extra {extra}", "WARN", f"not installed: {', '.join(names)}", mend)]
-    return [_check_package(line, extra and 'pip install "malaria_nb[course]"') for line in lines]
+        return [Check(f"extra {extra}", "WARN", f"not installed: {', '.join(own)}", mend)]
+    mend = extra and 'pip install "malaria_nb[course]"'
+    return [_check_package(f"{r.name}{r.specifier}", mend) for r in wanted]
 
 
 def _check_packages() -> list[Check]:
     "Check every package that the library and the course need."
-    from packaging.requirements import Requirement
+    wanted = _wanted()
+    brought = _brought([r.name for r in wanted[""]])
+    return [c for extra, rs in wanted.items() for c in _check_extra(extra, rs, brought)]
 
-    wanted = [Requirement(line) for line in metadata.requires("malaria_nb") or []]
-    brought_by, checks = {}, []  # requirement: the first extra that brings it
-    for extra in ("", "train", "plot", "course"):
-        for r in wanted:
-            if r.marker is None or r.marker.evaluate({"extra": extra}):
-                brought_by.setdefault(f"{r.name}{r.specifier}", extra)
-        checks += _check_extra(extra, [line for line, by in brought_by.items() if by == extra])
-    return checks
-
-
-def _check_imports() -> Check:
-    "Import what has compiled parts, in a process of its own."
-    command = [sys.executable, "-c", _IMPORTS]
+# %% ../nbs/98_doctor.ipynb #7cac4f43
+_IMPORT = """
+import importlib
+for name in given[0]:
+    say(name, None)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=180)
-    except subprocess.TimeoutExpired:
-        return Check("imports", "FAIL", "take over 3 minutes", "restart the machine")
-    if done.returncode:
-        why = f"a package ends Python (exit status {done.returncode})"
-        return Check("imports", "FAIL", why, "make a new environment")
-    failed = json.loads(done.stdout.splitlines()[-1])
-    if not failed:
-        return Check("imports", "OK", "numpy, pandas, SciPy, scikit-learn, OpenCV")
-    name, why = next(iter(failed.items()))
-    mend = f"pip install --force-reinstall {name}"
-    if name == "cv2":
+        importlib.import_module(name)
+        say(name, "")
+    except BaseException as e:
+        say(name, f"{type(e).__name__}: {e}")
+"""
+_TENSORFLOW = ("keras", "tensorflow", "tf2onnx")  # import it, which takes longer than all others
+
+
+def _failures(
+    said: list[list],  # by `_IMPORT`
+    why: str,  # it ended early; "": it didn't
+) -> dict[str, str]:  # module: why it can't be imported
+    failed = {name: text for name, text in said if text}
+    return failed | {said[-1][0]: why} if said and why else failed
+
+
+def _failing(packages: list[str]) -> dict[str, str]:  # package: why it can't be imported
+    "Import packages in another process, and in one more after each that ends it."
+    failed, left = {}, {_module(package): package for package in packages}
+    while left:
+        said, why = _ask(_IMPORT, list(left))
+        said = said or [[next(iter(left)), None]]
+        failed |= {left[name]: text for name, text in _failures(said, why).items()}
+        if not why or why.startswith("takes"):
+            break  # as long again for each of the others would be too long
+        left = {m: package for m, package in left.items() if m not in dict(said)}
+    return failed
+
+
+def _broken(name: str, package: str, why: str) -> Check:
+    mend = f"pip install --force-reinstall {package}"
+    if package.startswith("opencv") and ".so" in why:
         # OpenCV's wheel needs two libraries of the system
         mend = "apt-get install libgl1 libglib2.0-0, or pip install opencv-python-headless"
-    return Check("imports", "FAIL", f"{name} does not start: {why}", mend)
+    return Check(name, "FAIL", f"{package} does not start: {one_line(why)}", mend)
+
+
+def _check_imports() -> list[Check]:
+    "Import every package that is there, but for what brings TensorFlow."
+    names = [r.name for rs in _wanted().values() for r in rs if r.name not in _TENSORFLOW]
+    there = [name for name in names if _version(name)[1]]
+    if failed := _failing(there):
+        return [_broken("imports", package, why) for package, why in failed.items()]
+    return [Check("imports", "OK", f"{len(there)} packages start")]
 
 # %% ../nbs/98_doctor.ipynb #dcb0e210
 _GB = 1e9
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def _limits(*files: str) -> list[str]:  # what stands in them, e.g. "max" or "1073741824"
+    "Read the files of this process's control group and of those around it."
+    own = []
+    with contextlib.suppress(OSError):
+        # "0::/system.slice/job.scope", or "4:memory:/docker/…" in the older kind
+        lines = Path("/proc/self/cgroup").read_text("utf-8").splitlines()
+        own = [Path(line.split(":", 2)[2].strip("/")) for line in lines]
+    places = {place for path in own for place in (path, *path.parents)} | {Path()}
+    found = []
+    for file in files:
+        for place in places:
+            folder, name = Path(file).parent, Path(file).name
+            with contextlib.suppress(OSError):
+                found.append((_CGROUPS / folder / place / name).read_text("utf-8").strip())
+    return found
 
 
 def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for limit in _limits("cpu.max"):  # "150000 100000": one and a half
+        with contextlib.suppress(ValueError, ZeroDivisionError):
+            quota, period = map(int, limit.split())
+            n = min(n, max(1, quota // period))
+    return n
 
 
 def _memory() -> float | None:  # bytes, None where nobody can say
     "Return the memory this process may use."
     limits = []
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with contextlib.suppress(OSError, ValueError):
-            limits.append(int(Path(file).read_text()))
+    for limit in _limits("memory.max", "memory/memory.limit_in_bytes"):
+        with contextlib.suppress(ValueError):
+            limits.append(int(limit))
+    with contextlib.suppress(ImportError, AttributeError, ValueError, OSError):
+        import resource  # not on Windows
+
+        most = resource.getrlimit(resource.RLIMIT_AS)[0]
+        limits += [] if most == resource.RLIM_INFINITY else [most]
     try:
         import psutil
 
@@ -189,14 +325,36 @@ def _check_processor() -> Check:
     )
 
 
+def _port() -> int:  # the first that JupyterLab tries
+    try:
+        return int(os.environ.get("JUPYTER_PORT", ""))
+    except ValueError:
+        return 8888
+
+
+def _is_free(port: int) -> bool:
+    "Tell whether JupyterLab can have a port at every address that is this machine's own."
+    places = socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM)
+    for family, kind, protocol, _, address in places:
+        try:
+            with socket.socket(family, kind, protocol) as s:
+                if os.name == "posix":  # or one that was closed a minute ago would count
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.bind(address)
+        except OSError as e:
+            if e.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False  # a machine without IPv6 has another error, and nobody there
+    return True
+
+
 def _check_port() -> Check:
-    with socket.socket() as s:
-        if s.connect_ex(("127.0.0.1", 8888)):
-            return Check("port 8888", "OK", "free for JupyterLab")
+    n = _port()
+    if _is_free(n):
+        return Check("port", "OK", f"{n} is free for JupyterLab")
     return Check(
-        "port 8888",
+        "port",
         "WARN",
-        "in use, perhaps by another JupyterLab",
+        f"{n} is in use, perhaps by another JupyterLab",
         "close that one, or take the address that JupyterLab prints: the next free port",
     )
 
@@ -220,13 +378,27 @@ def _check_memory() -> Check:
     return Check("memory", "FAIL" if n < 1.9 * _GB else "WARN", found, mend)
 
 
+def _refuses(folder: Path) -> str:  # "": it doesn't
+    "Write a little to a folder and take it away again; say why that is refused."
+    try:
+        with tempfile.TemporaryFile(dir=folder) as f:
+            f.write(bytes(4096))
+    except OSError as e:
+        return e.strerror or str(e)
+    return ""
+
+
 def _check_disk(settings: Settings) -> Check:
     folder = there = settings.home
-    while not there.exists() and there != there.parent:
+    while not there.exists() and not there.is_symlink() and there != there.parent:
         there = there.parent
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        mend = "set MALARIA_NB_HOME or --home to your folder"
-        return Check("disk", "FAIL", f"can't write to {short_path(folder)}", mend)
+    inside = (
+        [p for p in there.iterdir() if p.is_dir()] if there == folder and there.is_dir() else []
+    )
+    for place in (there, *inside):
+        if why := _refuses(place):
+            mend = "give yourself permission, or set MALARIA_NB_HOME or --home to your folder"
+            return Check("disk", "FAIL", f"can't write to {short_path(place)}: {why}", mend)
     free = shutil.disk_usage(there).free
     found = f"{free / _GB:.0f} GB free in {short_path(folder)}"
     if free >= 5 * _GB:
@@ -239,7 +411,7 @@ def _check_disk(settings: Settings) -> Check:
 
 # %% ../nbs/98_doctor.ipynb #3e4fa03a
 _DEVICES = """
-import json, keras
+import keras
 name = keras.backend.backend()
 if name == "tensorflow":
     import tensorflow as tf
@@ -251,17 +423,18 @@ elif name == "jax":
 else:
     import torch
     found = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-print(json.dumps([name, found]))
+say(name, found)
 """
 
 
 def _driver() -> list[str]:  # names of the GPUs that NVIDIA's driver sees
     command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        done = subprocess.run(command, capture_output=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return done.stdout.split("\n")[:-1] if done.returncode == 0 else []
+    names = done.stdout.decode("utf-8", "replace").splitlines()
+    return [] if done.returncode else [name.strip() for name in names if name.strip()]
 
 
 def _keras_folder() -> Path:
@@ -290,21 +463,22 @@ def _check_backend() -> Check:
     return Check("Keras back end", "FAIL", f"{place} names {why}", mend)
 
 
-def _check_accelerator() -> Check:
+def _check_accelerator() -> Check | list[Check]:
     "Ask Keras, in a process of its own, what it can train on."
-    say, command = partial(Check, "accelerator"), [sys.executable, "-c", _DEVICES]
+    say = partial(Check, "accelerator")
     if importlib.util.find_spec("keras") is None:
         return say("WARN", "Keras is not installed", 'pip install "malaria_nb[train]"')
-    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=env)
-    except subprocess.TimeoutExpired:
-        return say("FAIL", "importing Keras takes over 3 minutes", "restart the machine")
-    if done.returncode:
-        why = (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
+    others = [_module(package) for package in _TENSORFLOW if _version(package)[1]]
+    said, why = _ask(_DEVICES + _IMPORT, others)
+    if not said:
         mend = "pip install --force-reinstall keras tensorflow"
-        return say("FAIL", f"Keras does not start: {why}", mend)
-    backend, found = json.loads(done.stdout.splitlines()[-1])
+        if why.startswith("takes"):
+            mend = "start it once more: a first start reads much from the disk"
+        return say("FAIL", f"Keras does not start: {why or 'it says nothing'}", mend)
+    (backend, found), *imports = said
+    failed = _failures(imports, why)
+    if failed:
+        return [_broken("imports", package, why) for package, why in failed.items()]
     if found:
         return say("OK", f"{', '.join(found)} ({backend})")
     if unseen := _driver():
@@ -315,57 +489,240 @@ def _check_accelerator() -> Check:
     return say("OK", f"none ({backend} on the CPU; the quick scale is made for that)")
 
 # %% ../nbs/98_doctor.ipynb #ef964d41
-def _n_cells(folder: str | Path) -> int:
-    "Count the cells in a folder; raise `FileNotFoundError` where its class folders are missing."
-    from malaria_nb.archive import class_root, count_cells
+def _bad_cell(root: Path, file: str, whole: bool) -> str:  # "": it can be used
+    "Say what is wrong with a cell, from its name and size, or from all of it."
+    import cv2
+    import numpy as np
 
-    return count_cells(class_root(folder))
+    from malaria_nb.dataset import parse_name
+    from malaria_nb.png import BadCell, check_png
+
+    try:
+        parse_name(file)
+        about = (root / file).stat()
+        if not stat.S_ISREG(about.st_mode):
+            return "not a file"
+        if not about.st_size:
+            return "the file is empty"
+        if whole:
+            data = (root / file).read_bytes()
+            check_png(data, file)
+            if cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is None:
+                return "OpenCV can't read it"
+    except BadCell as e:
+        return e.problem
+    except OSError as e:
+        return e.strerror or str(e)
+    return ""
+
+
+def _open_cells(
+    folder: str,  # laid out like the official archive
+) -> tuple[int, int, str]:  # cells, how many of them can't be used, and what is wrong
+    "Look at every cell's name and size, and read a hundred of each class whole."
+    from malaria_nb.archive import FOLDERS, class_root, list_cells
+
+    try:
+        root = class_root(folder)
+    except FileNotFoundError as e:
+        return 0, 0, one_line(e)
+    bad = []
+    files = {c: [f for f in list_cells(root) if f.startswith(f"{c}/")] for c in FOLDERS}
+    n = sum(map(len, files.values()))
+    for c, inside in files.items():
+        if not inside:
+            return n, 0, f"no PNG in {c}/: both classes are needed"
+        whole = set(inside[:: max(1, len(inside) // 100)])
+        looked = ((f, _bad_cell(root, f, f in whole)) for f in inside)
+        bad += [f"{f}: {problem}" for f, problem in looked if problem]
+    return n, len(bad), bad[0] if bad else ""
+
+
+def _open_sample() -> str:  # "": all is well
+    "Say what is wrong with the packed sample, from its hash and from one cell of it."
+    import csv
+    import io
+    import zipfile
+
+    import cv2
+    import numpy as np
+
+    from malaria_nb.fetch import file_hash
+    from malaria_nb.sample import LISTING, SAMPLE_SHA256, pixel_hash, sample_file
+
+    file = sample_file()
+    if (found := file_hash(file)) != SAMPLE_SHA256:
+        return f"{short_path(file)} has SHA-256 {found}, expected {SAMPLE_SHA256}"
+    with zipfile.ZipFile(file) as archive:
+        cell = next(csv.DictReader(io.StringIO(archive.read(LISTING).decode())))
+        name = Path("cell_images", cell["file"]).with_suffix(".webp").as_posix()
+        image = cv2.imdecode(np.frombuffer(archive.read(name), np.uint8), cv2.IMREAD_COLOR)
+    if image is None or pixel_hash(image) != cell["sha256"]:
+        return f"OpenCV {cv2.__version__} reads other pixels than were packed"
+    return ""
+
+
+def _elsewhere(function: Callable, *given) -> list:
+    "Call a function of this module in a process of its own; raise `RuntimeError` if it fails."
+    code = "from malaria_nb import doctor; say(getattr(doctor, given[0])(*given[1:]))"
+    said, why = _ask(code, function.__name__, *given)
+    if why or not said:
+        raise RuntimeError(why or "it says nothing")
+    return said[0][0]
+
+
+def _count(root: Path) -> int:
+    from malaria_nb.archive import count_cells
+
+    return count_cells(root / "cell_images")
+
+
+def _check_folder(settings: Settings) -> Check:
+    "Open cells of a folder of the user's own, or of the archive."
+    say, nih = partial(Check, "cells"), settings.cells == "nih"
+    folder = settings.home / "nih" if nih else Path(settings.cells)
+    there, again = short_path(folder), "malaria-nb data --cells nih (downloads 353 MB)"
+    if nih and not (folder / "cell_images").exists():
+        return say("WARN", f"0 of 27,558 in {there}", again)
+    n, bad, problem = _elsewhere(_open_cells, str(folder))
+    mend = f"malaria-nb data --cells {shlex.quote(there)} lists what is wrong"
+    if nih:
+        mend = f"move {there} away, then {again}"
+    if not problem and nih and n != 27_558:
+        return say("FAIL", f"{n:,} of 27,558 in {there}", mend)
+    if not problem:
+        return say("OK", f"{n:,} in {there}")
+    if not n:
+        return say("FAIL", f"none in {there}", problem)
+    many = f"{bad:,} of {n:,}" if bad else f"not all of {n:,}"
+    return say("FAIL", f"{many} in {there} can't be used: {problem}", mend)
 
 
 def _check_cells(settings: Settings) -> Check:
     say, cells, real = partial(Check, "cells"), settings.cells, settings.home / "nih"
-    if cells not in SOURCES:
-        try:
-            return say("OK", f"{_n_cells(cells):,} in {short_path(cells)}")
-        except FileNotFoundError as e:
-            return say("FAIL", f"none in {short_path(cells)}", one_line(e))
-    try:
-        n = _n_cells(real)
-    except FileNotFoundError:
-        n = 0
-    if cells != "nih":
-        more = f"the archive's {n:,} in {short_path(real)}" if n else "the archive isn't downloaded"
-        source = {"synthetic": "synthetic, drawn by the course"}.get(cells, f"the course's {cells}")
-        return say("OK", f"{source}; {more}")
-    if n == 27_558:
-        return say("OK", f"{n:,} in {short_path(real)}")
-    mend = "malaria-nb data --cells nih (downloads 353 MB)"
-    return say("WARN", f"{n:,} of 27,558 in {short_path(real)}", mend)
+    if cells == "nih" or cells not in SOURCES:
+        return _check_folder(settings)
+    n, unpacked = _count(real), settings.home / "sample"
+    more = f"the archive's {n:,} in {short_path(real)}" if n else "the archive isn't downloaded"
+    if cells == "synthetic":
+        return say("OK", f"synthetic, drawn by the course; {more}")
+    if problem := _elsewhere(_open_sample):
+        mend = "install malaria_nb again, in a clone: git checkout nbs/sample"
+        return say("FAIL", f"the course's sample: {problem}", mend)
+    if _count(unpacked):
+        n, bad, problem = _elsewhere(_open_cells, str(unpacked))
+        if problem:
+            mend = f"delete {short_path(unpacked)}: it is unpacked again"
+            return say("FAIL", f"{bad:,} of the sample's {n:,} can't be used: {problem}", mend)
+    return say("OK", f"the course's sample; {more}")
 
 # %% ../nbs/98_doctor.ipynb #cb388afc
+# the kernels of VGG-19's 16 convolutions: how many of each shape
+_KERNELS = Counter(
+    (3, 3, a, b)
+    for a, b in [(3, 64), (64, 64), (64, 128), (128, 128), (128, 256)]
+    + [(256, 256)] * 3
+    + [(256, 512)]
+    + [(512, 512)] * 7
+)
+
+
+def _open_weights(
+    file: str,
+) -> tuple[str, str, str]:  # whose they are, hashes, and what is wrong with them
+    "Hash a file of weights, and count the kernels in it where h5py is there."
+    from malaria_nb.fetch import file_hash
+    from malaria_nb.weights import OFFICIAL_MD5, weights_name
+
+    name, shapes = weights_name(Path(file)), Counter()
+    md5 = f"MD5 {file_hash(file, 'md5')}"
+    if name.startswith("ImageNet"):
+        return name, md5, ""
+    md5 = f"{md5}, the official file's is {OFFICIAL_MD5}"
+    try:
+        import h5py
+    except ImportError:  # it comes with Keras, without which nobody reads weights
+        return name, md5, ""
+    try:
+        with h5py.File(file) as f:
+            f.visititems(
+                lambda _, x: shapes.update([x.shape] if getattr(x, "ndim", 0) == 4 else ())
+            )
+    except (OSError, RuntimeError) as e:
+        return name, md5, f"not a whole HDF5 file ({one_line(e)})"
+    right = _KERNELS <= shapes
+    return name, md5, "" if right else "it lacks some of VGG-19's 16 convolution layers"
+
+
+def _check_file(file: Path, official: bool) -> Check:
+    "Check a file of weights; `official`: where the official ones belong."
+    say, there = partial(Check, "VGG-19 weights"), short_path(file)
+    mend = "delete it, and chapter 05 downloads the official file; or name another with --weights"
+    if not official:
+        mend = "name another with --weights, or set MALARIA_NB_WEIGHTS"
+    if not file.is_file():
+        return say("FAIL", f"{there} is not a file", mend)
+    name, hashes, problem = _elsewhere(_open_weights, str(file))
+    if name.startswith("ImageNet"):
+        return say("OK", f"{there}: {name}, {hashes}")
+    if problem:
+        return say("FAIL", f"{there}: {problem}; {hashes}", mend)
+    if official:
+        return say("WARN", f"{there} is not the official file: {hashes}", mend)
+    return say("OK", f"{there} (not the official file: {hashes})")
+
+
 def _check_weights(settings: Settings) -> Check:
     say, weights = partial(Check, "VGG-19 weights"), settings.weights
     if weights == "random":
         return say("OK", "random, as asked for; chapter 05 says so beside every number")
-    official = weights in ("auto", "imagenet")
+    if weights not in ("auto", "imagenet"):
+        if os.path.lexists(weights):
+            return _check_file(Path(weights), official=False)
+        mend = "set MALARIA_NB_WEIGHTS or --weights to imagenet, random or a file"
+        return say("FAIL", f"no file {short_path(weights)}", mend)
     ours = settings.home / "vgg19.h5"
-    keras_own = _keras_folder() / "models" / "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    for file in (ours, keras_own) if official else (Path(weights),):
-        if not file.is_file():
-            continue
-        with file.open("rb") as f:
-            head = f.read(8)
-        if head == b"\x89HDF\r\n\x1a\n":
-            return say("OK", short_path(file))
-        mend = "delete it, or name another with --weights"
-        return say("FAIL", f"{short_path(file)} is not an HDF5 file", mend)
-    if official:
-        mend = f"chapter 05 downloads 80 MB; offline, copy the file to {short_path(ours)}"
-        return say("WARN", "not here yet", mend)
-    mend = "set MALARIA_NB_WEIGHTS or --weights to imagenet, random or a file"
-    return say("FAIL", f"no file {short_path(weights)}", mend)
+    if os.path.lexists(ours):
+        return _check_file(ours, official=True)
+    theirs = _keras_folder() / "models" / "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    if theirs.is_file():
+        found = _check_file(theirs, official=True)
+        if found.status == "OK":
+            return found  # another that lies there is left alone
+    mend = f"chapter 05 downloads 80 MB; offline, copy the file to {short_path(ours)}"
+    return say("WARN", "not here yet", mend)
+
+# %% ../nbs/98_doctor.ipynb #a937543b
+def _score_nothing() -> float:
+    import numpy as np
+
+    from malaria_nb.predict import CompactModel
+
+    return float(CompactModel()(np.zeros((1, 64, 64, 3), np.uint8))[0])
+
+
+def _check_compact() -> Check:
+    try:
+        score = _elsewhere(_score_nothing)
+    except RuntimeError as e:
+        mend = "pip install --force-reinstall ai-edge-litert, or install malaria_nb again"
+        return Check("compact model", "FAIL", one_line(e), mend)
+    if 0 <= score <= 1:
+        return Check("compact model", "OK", "scores cells, without Keras")
+    return Check("compact model", "FAIL", f"gives {score}", "install malaria_nb again")
 
 # %% ../nbs/98_doctor.ipynb #65489ff7
+def _look(name: str, look: Callable[[], Check | list[Check]]) -> list[Check]:
+    "Do one check; what breaks it is its finding."
+    try:
+        found = look()
+    except Exception as e:
+        missing = isinstance(e, (ImportError, metadata.PackageNotFoundError))
+        mend = 'pip install "malaria_nb[course]"' if missing else "see the message"
+        found = Check(name, "FAIL", f"{type(e).__name__}: {one_line(e)}", mend)
+    return found if isinstance(found, list) else [found]
+
+
 def doctor(
     settings: Settings,  # whose cells, weights and home are looked at
 ) -> list[Check]:  # in the order in which they are printed
@@ -382,15 +739,8 @@ def doctor(
         "accelerator": _check_accelerator,
         "cells": partial(_check_cells, settings),
         "VGG-19 weights": partial(_check_weights, settings),
-        "port 8888": _check_port,
+        "compact model": _check_compact,
+        "port": _check_port,
     }
-    checks = []
-    for name, look in looks.items():
-        try:
-            found = look()
-        except Exception as e:
-            missing = isinstance(e, (ImportError, metadata.PackageNotFoundError))
-            mend = 'pip install "malaria_nb[course]"' if missing else "see the message"
-            found = Check(name, "FAIL", f"{type(e).__name__}: {one_line(e)}", mend)
-        checks += found if isinstance(found, list) else [found]
-    return checks
+    with ThreadPoolExecutor(len(looks)) as pool:
+        return [check for found in pool.map(_look, looks, looks.values()) for check in found]

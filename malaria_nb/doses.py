@@ -15,10 +15,11 @@ from numpy.typing import ArrayLike
 
 from .charts import STYLES
 from .evaluation import metrics
+from .intervals import patient_interval
 from .pixels import check_images
 from .process import needs
 from .shifts import SHIFTS, shift
-from .stats import bootstrap, check_scores, percentile_interval
+from .stats import check_scores, leave_out, metric_intervals
 
 # %% ../nbs/84_doses.ipynb #67d3d30a
 def score_images(
@@ -42,20 +43,21 @@ def dose_response(
     models: Mapping[str, Any],  # name -> model, as `score_images` takes it
     images: np.ndarray,  # RGB, uint8, (n, side, side, 3); test cells
     label: ArrayLike,  # (n,) 0 or 1; both must occur
-    patient: ArrayLike | None = None,  # (n,) patient of each cell; None resamples cells
+    patient: ArrayLike | None = None,  # (n,) patient of each cell; None leaves out cells
     doses: Mapping[str, Sequence[float]] | None = None,  # kind -> doses; None: those of `SHIFTS`
     threshold: float = 0.5,  # a score of at least this is an alarm; chosen before
-    n_boot: int = 1000,  # resamples
-    seed: int = 42,
+    level: float = 0.95,  # of the intervals
 ) -> pd.DataFrame:  # a row a model, kind, dose and metric; value and change, with intervals
-    "Score models on shifted images, 95 % intervals; raise `ValueError` for bad images or scores."
+    """Score models on shifted images; value and change have the intervals of `evaluate`.
+
+    Raises `ValueError` for bad images or scores, one class or one patient only."""
     doses = doses or {kind: known.doses for kind, known in SHIFTS.items()}
     images = check_images(images, square=True)
 
     def judged(model, x):
         score = score_images(model, x)
-        draws = bootstrap(label, score, patient, threshold, n_boot, seed)
-        return metrics(label, score, threshold), draws
+        without = leave_out(label, score, patient, threshold)
+        return metrics(label, score, threshold), without
 
     plain = {name: judged(model, images) for name, model in models.items()}
     found = []
@@ -64,17 +66,18 @@ def dose_response(
             x = shift(images, kind, dose)
             for name, model in models.items():
                 after = judged(model, x) if dose else plain[name]
-                t = _response(*after, *plain[name]).assign(model=name, kind=kind, dose=dose)
+                t = _response(*after, *plain[name], level).assign(model=name, kind=kind, dose=dose)
                 found.append(t)
     columns = ["model", "kind", "dose", "metric", "value", "low", "high"]
     columns += ["change", "change_low", "change_high"]
     return pd.concat(found, ignore_index=True)[columns]
 
 
-def _response(value, draws, was, were):
+def _response(value, without, was, were, level):
     "Return each metric and its change, with their intervals, a row a metric."
-    change = percentile_interval(draws - were).set_axis(["change_low", "change_high"], axis=1)
-    table = pd.concat([percentile_interval(draws), change], axis=1)
+    change = patient_interval(value - was, without - were, level, bounds=(-np.inf, np.inf))
+    change.columns = ["change_low", "change_high"]
+    table = pd.concat([metric_intervals(value, without, level), change], axis=1)
     return table.assign(value=value, change=value - was).rename_axis("metric").reset_index()
 
 # %% ../nbs/84_doses.ipynb #dceb8968

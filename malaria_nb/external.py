@@ -21,23 +21,22 @@ from .dataset import CLASSES
 from .doses import score_images
 from .evaluation import evaluate, metrics
 from .images import INTERPOLATIONS
-from .stats import METRICS, check_labels_scores, draw_groups, percentile_interval
+from .intervals import ratio_interval
+from .stats import METRICS, check_labels_scores
 
 # %% ../nbs/15_external.ipynb #4b50fda0
 def evaluate_external(
     label: ArrayLike,  # (n,) 0 or 1
     score: ArrayLike,  # (n,) probability of parasitized, 0–1
-    group: ArrayLike,  # (n,) what is resampled whole, such as the patient
+    group: ArrayLike,  # (n,) what is left out whole, such as the patient
     threshold: float,  # a score of at least this is an alarm
-    n_boot: int = 1000,  # resamples
     level: float = 0.95,  # of the intervals, 0–1
-    seed: int = 42,
 ) -> pd.DataFrame:  # index metric; value, low, high; NaN for what one class or group can't say
     "`evaluate`, or what is left of it for one class or one group; raise `ValueError` as it does."
     label, score, code = check_labels_scores(label, score, group)
     groups, both = int(code.max()) + 1, label.min() != label.max()
     if both and groups > 1:
-        return evaluate(label, score, group, threshold, n_boot, level, seed)
+        return evaluate(label, score, group, threshold, level)
     table = pd.DataFrame(np.nan, list(METRICS), ["value", "low", "high"])
     if both:
         table["value"] = metrics(label, score, threshold)
@@ -45,12 +44,10 @@ def evaluate_external(
         metric, right = ("specificity", "sensitivity")[label[0]], (score >= threshold) == label
         table.loc[metric, "value"] = right.mean()
         if groups > 1:
-            drawn = draw_groups(groups, n_boot, seed)
-            rate = (drawn @ np.bincount(code, right)) / (drawn @ np.bincount(code))
-            ends = percentile_interval(pd.DataFrame({metric: rate}), level).loc[metric]
-            table.loc[metric, ["low", "high"]] = ends
+            found = ratio_interval(np.bincount(code, right), np.bincount(code), level)
+            table.loc[metric] = found.loc[0]
     table.attrs = dict(
-        groups=groups, cells=len(label), threshold=threshold, n_boot=n_boot, level=level
+        unit="patients", groups=groups, cells=len(label), threshold=threshold, level=level
     )
     return table
 
@@ -62,7 +59,7 @@ class External:
     predictions: pd.DataFrame  # file, patient, smear, label, score, split ("external")
     scores: pd.DataFrame  # of `evaluate_external`
     problems: pd.DataFrame  # file, why: what was not scored
-    unit: str  # what was resampled: "patients", "fields" or "crops"
+    unit: str  # what was left out, one at a time: "patients", "fields" or "crops"
     threshold: float
 
     def __str__(self):
@@ -84,11 +81,9 @@ def score_external(
     size: int | None = None,  # side that the model reads, pixels; None asks the model
     root: str | Path | None = None,  # folder of the fields; None: that of the COCO file
     prepare: Callable | None = None,  # crop -> crop, before resizing, such as `black_outside`
-    patient: Callable | None = None,  # file name -> patient; None resamples fields, or crops
+    patient: Callable | None = None,  # file name -> patient; None: fields, or crops, stand for it
     interpolation: str = "area",  # a key of `INTERPOLATIONS`
-    n_boot: int = 1000,  # resamples
     level: float = 0.95,  # of the intervals, 0–1
-    seed: int = 42,
 ) -> External:
     "Score others' cells; raise `ValueError` for what can't be, `FileNotFoundError` for no source."
     source = Path(source)
@@ -121,7 +116,7 @@ def score_external(
     judged = table["label"], table["score"], table["patient"]
     return External(
         table,
-        evaluate_external(*judged, threshold, n_boot, level, seed),
+        evaluate_external(*judged, threshold, level),
         pd.DataFrame(problems, columns=["file", "why"]),
         "patients" if patient else unit,
         threshold,

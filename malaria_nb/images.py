@@ -9,7 +9,6 @@ __all__ = ['INTERPOLATIONS', 'decode_cell', 'cache_key', 'load_images', 'purple_
 # %% ../nbs/02_images.ipynb #018e41f3
 import hashlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -18,6 +17,8 @@ import pandas as pd
 
 from .archive import class_root
 from .arrays import cached_array
+from .digests import file_digests
+from .fetch import file_hash
 from .png import MAX_SIDE, BadCell, check_png, png_size
 
 # %% ../nbs/02_images.ipynb #fa23d7bf
@@ -42,20 +43,14 @@ def decode_cell(
 
 # %% ../nbs/02_images.ipynb #d2c07a15
 def cache_key(
-    paths: Sequence[Path],  # PNG files, in the order of the rows
+    digests: np.ndarray,  # uint8 (n, 32), from `file_digests`, in the order of the rows
     size: int,  # side, pixels
     interpolation: str,  # a key of `INTERPOLATIONS`
 ) -> str:  # the same on every machine
-    "Name a cache after file names, sizes in bytes, and the checksums at the end of each PNG."
-    key = hashlib.sha256(f"1 {size} {interpolation}".encode())  # 1: the layout of the cache
-    for path in paths:
-        if not path.exists():
-            raise FileNotFoundError(f"{path} is gone: make the table again with index_cells")
-        with open(path, "rb", buffering=0) as f:
-            n = f.seek(0, os.SEEK_END)
-            f.seek(max(0, n - 20))
-            key.update(f"{path.name} {n} ".encode() + f.read())
-    return f"{len(paths)}x{size}px-{key.hexdigest()[:16]}"
+    "Name a cache after the content of the files that it is made of."
+    key = hashlib.sha256(f"2 {size} {interpolation}".encode())  # 2: the layout of the cache
+    key.update(digests.tobytes())
+    return f"{len(digests)}x{size}px-{key.hexdigest()[:16]}"
 
 # %% ../nbs/02_images.ipynb #859187bf
 def load_images(
@@ -67,7 +62,11 @@ def load_images(
     progress: bool = True,  # show a progress bar while decoding
     interpolation: str = "area",  # see `decode_cell`
 ) -> np.memmap:  # read-only RGB, uint8, (n, size, size, 3); row i is `cells.iloc[i]`
-    "Decode a table's cells once, and open the result ever after; raise `ValueError` or `OSError`."
+    """Decode a table's cells once, and open the result ever after.
+
+    The result is named after the files' content; see `digests.remembered` for how changes are
+    noticed. Raises `ValueError` for cells that can't be decoded, `FileNotFoundError` for cells
+    that are gone, and `OSError` for a full or protected disk."""
     if len(cells) == 0:
         raise ValueError("the cells table is empty: there is nothing to decode")
     if not 1 <= size <= MAX_SIDE:
@@ -76,12 +75,22 @@ def load_images(
         ways = ", ".join(map(repr, INTERPOLATIONS))
         raise ValueError(f"interpolation={interpolation!r}: use one of {ways}")
     root = class_root(root)
-    paths = [root / file for file in cells["file"]]
+    files = cells["file"].tolist()
+    try:
+        digests = file_digests(root, files, Path(cache) / "known", progress)
+    except FileNotFoundError as e:
+        gone = f"{e.filename} is gone: make the table again with index_cells"
+        raise FileNotFoundError(e.errno, gone) from e
 
     def decode(start, stop):
-        return np.stack([decode_cell(path, size, interpolation) for path in paths[start:stop]])
+        images = []
+        for file, digest in zip(files[start:stop], digests[start:stop]):
+            images.append(decode_cell(root / file, size, interpolation))
+            if file_hash(root / file) != digest.tobytes().hex():
+                raise ValueError(f"{root / file} changed while it was decoded: start again")
+        return np.stack(images)
 
-    path = Path(cache) / f"{cache_key(paths, size, interpolation)}.npy"
+    path = Path(cache) / f"{cache_key(digests, size, interpolation)}.npy"
     shape, threads = (len(cells), size, size, 3), workers or os.cpu_count()
     how = {"step": 32, "workers": threads, "what": "decoding", "unit": "cell"}
     return cached_array(path, shape, np.uint8, decode, progress=progress, **how)

@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import Any
 
 from .files import whole_file
+from .outputs import output_digests, sign_outputs
 from .settings import Settings, as_variables, default_home
 
 # %% ../nbs/94_notebooks.ipynb #21f58b8d
@@ -50,7 +51,7 @@ def plain_text(text: str) -> str:
 def write_whole(path: str | Path, text: str) -> Path:  # `path`
     "Write `text` so that `path` never holds half of it."
     with whole_file(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
     return Path(path)
 
 # %% ../nbs/94_notebooks.ipynb #89dfd0ab
@@ -103,12 +104,78 @@ def kernel_variables(
 def _runs(cell) -> bool:  # whether a cell is to be executed
     return cell.cell_type == "code" and not re.search(r"^#\|\s*eval:\s*false", cell.source, re.M)
 
+# %% ../nbs/94_notebooks.ipynb #62302efe
+_MOST = {"letters": 1_000_000, "outputs": 1_000, "bytes": 100_000_000}  # kept of a cell
+
+
+def _client_class() -> type:
+    "Return nbclient's client, made to keep of a cell's outputs what a page can show."
+    from nbclient import NotebookClient
+
+    class Client(NotebookClient):
+        "It counts what it leaves out."
+
+        def output(self, outs, msg, display_id, cell_index):
+            self.left = getattr(self, "left", {})
+            left, content = self.left.setdefault(cell_index, dict(_MOST)), msg["content"]
+            if msg["msg_type"] == "stream":
+                text, room = content["text"], max(left["letters"], 0)
+                left["letters"] -= len(text)
+                content["text"] = text[:room]
+                if not room:
+                    return None
+            elif msg["msg_type"] != "error":
+                left["outputs"] -= 1
+                left["bytes"] -= sum(len(str(v)) for v in content["data"].values())
+                if min(left["outputs"], left["bytes"]) < 0:
+                    return None
+            return super().output(outs, msg, display_id, cell_index)
+
+        def clear_output(self, outs, msg, cell_index):
+            self.left = getattr(self, "left", {}) | {cell_index: dict(_MOST)}
+            super().clear_output(outs, msg, cell_index)
+
+    return Client
+
+
+def _without_returns(text: str) -> str:
+    "Keep of each line what stands behind its last carriage return, as a terminal shows it."
+    lines = text.split("\n")
+    return "\n".join(line[line.rfind("\r", 0, max(len(line) - 1, 0)) + 1 :] for line in lines)
+
+
+def _joined(outputs: list, left: dict[str, int]) -> list:
+    """Merge what a cell wrote to stdout, and to stderr; say how much was left out.
+
+    nbclient does the same (`coalesce_streams`), in time that grows with a line's length squared."""
+    from nbformat.v4 import new_output
+
+    kept, pieces = [], {}
+    for output in outputs:
+        if output.output_type != "stream":
+            kept.append(output)
+            continue
+        if output.name not in pieces:
+            kept.append(output)
+        pieces.setdefault(output.name, []).append(output.text)
+    for output in kept:
+        if output.output_type == "stream":
+            output.text = _without_returns("".join(pieces[output.name]))
+    names = [output.get("name") for output in kept]
+    if "stderr" in names[:-1] and names[(i := names.index("stderr")) + 1] == "stdout":
+        kept[i : i + 2] = kept[i + 1], kept[i]  # they come in no order: let it be always the same
+    parts = zip(("letters", "outputs"), ("characters of output", "outputs"))
+    cut = [f"{-left[part]:,} more {what}" for part, what in parts if left[part] < 0]
+    if cut or left["bytes"] < 0:
+        text = f"\n[not kept: {' and '.join(cut) or 'outputs that are too large'}]\n"
+        kept.append(new_output("stream", name="stdout", text=text))
+    return kept
+
 # %% ../nbs/94_notebooks.ipynb #ef66f001
-def _client(nb, kernels: Path, timeout: int | None, **options):
+def _client(nb, kernels: Path, timeout: int | None):
     "Return a client of nbclient's whose kernel is this Python, and is kept to this user."
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
-    from nbclient import NotebookClient
 
     # what goes wrong is told once, by the report
     quiet = logging.getLogger("malaria_nb.notebooks")
@@ -120,16 +187,14 @@ def _client(nb, kernels: Path, timeout: int | None, **options):
         local = {"transport": "ipc", "connection_file": str(kernels / "kernel.json")}
     specs = KernelSpecManager(kernel_dirs=[str(kernels / "kernels")])
     km = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs, log=quiet, **local)
-    return NotebookClient(
+    return _client_class()(
         nb,
         km=km,
         timeout=timeout,
         log=quiet,
         record_timing=False,
         store_widget_state=False,
-        coalesce_streams=True,
         startup_timeout=300,
-        **options,
     )
 
 
@@ -149,7 +214,6 @@ async def execute(
     timeout: int | None,  # seconds a cell may take
     tell: Callable[[int], None],  # called with each cell's index before it starts
     env: dict[str, str],  # the kernel's environment, from `kernel_variables`
-    **options,  # of nbclient's NotebookClient, as `allow_errors`
 ) -> tuple[int | None, str]:  # index of the failed cell, and why; (None, "") when all passed
     "Run the cells of `nb` in a fresh kernel until one fails."
     from nbclient.exceptions import CellExecutionError, CellTimeoutError
@@ -162,7 +226,7 @@ async def execute(
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
-    client, i, well = _client(nb, kernels, timeout, **options), None, False
+    client, i, well = _client(nb, kernels, timeout), None, False
     with (kernels / "log.txt").open("w+", encoding="utf-8", errors="replace") as log:
         try:
             await client.async_start_new_kernel(cwd=str(folder), env=env, stdout=log, stderr=log)
@@ -170,7 +234,11 @@ async def execute(
             for i, cell in enumerate(nb.cells):
                 if _runs(cell):
                     tell(i)
-                    await client.async_execute_cell(cell, i)
+                    try:
+                        await client.async_execute_cell(cell, i)
+                    finally:
+                        left = getattr(client, "left", {}).get(i, _MOST)
+                        cell.outputs = _joined(cell.outputs, left)
             well = True
             return None, ""
         except CellExecutionError as e:
@@ -464,8 +532,10 @@ def store_outputs(
     """Write the outputs of `executed` into `chapter`, cleaned as nbdev_clean does.
 
     Messages on stderr and progress bars stay out. Raises `ValueError`, and leaves `chapter` as it
-    was, when the two differ in a cell or an output shows a path of this machine."""
-    chapter = Path(chapter)
+    was, when the two differ in a cell or an output shows a path of this machine. What changes is
+    signed in the list of outputs, see `outputs`."""
+    chapter = Path(chapter).absolute()
+    before = output_digests(chapter)
     done, nb = nbio().read_nb(executed), nbio().read_nb(chapter)
     if [c.source for c in done.cells] != [c.source for c in nb.cells]:
         raise ValueError(f"{chapter.name} was edited while it ran: run it again")
@@ -479,6 +549,7 @@ def store_outputs(
                 f"not stored: cell {i} shows a path of this machine, {found[0]!r}; show less of it"
             )
     write_whole(chapter, cleaned(nb))
+    sign_outputs(chapter, before)
 
 # %% ../nbs/94_notebooks.ipynb #66c1b0ce
 def _chapters_in(folder: Path) -> list[Path]:

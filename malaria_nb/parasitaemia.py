@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from .intervals import ratio_interval
+
 # %% ../nbs/84_parasitaemia.ipynb #ccd40514
 def _whole(**named):
     "Return whole numbers as ints; raise `ValueError` naming one that isn't, or is negative."
@@ -51,14 +53,11 @@ def parasitaemia_by_field(
     parasitized: ArrayLike,  # (fields,) cells called parasitized in each field that was read
     cells: ArrayLike,  # (fields,) cells counted in each
     confidence: float = 0.95,  # of the interval, 0–1
-    n_boot: int = 2000,  # resamples
-    seed: int = 42,
 ) -> pd.Series:  # value, low, high; proportions, 0–1
-    """Compute a parasitaemia from fields drawn with replacement; raise `ValueError` for under 2.
+    """Compute a parasitaemia with the interval of `intervals.ratio_interval` by field.
 
-    Where no cell is called, or every one, resampling has nothing to vary, and the exact interval
-    by cell stands in.
-    """
+    NaN where too few fields pull to say. Where no cell is called, or every one, no field differs,
+    and the exact interval by cell stands in. Raises `ValueError` for under 2 fields."""
     k, n = np.asarray(parasitized), np.asarray(cells)
     if k.ndim != 1 or k.shape != n.shape:
         raise ValueError(
@@ -66,7 +65,7 @@ def parasitaemia_by_field(
         )
     if len(k) < 2:
         raise ValueError(
-            f"{len(k)} field: fields can't be resampled; "
+            f"{len(k)} field: nothing can be said of others; "
             "read at least 2, or use parasitaemia() by cell"
         )
     for field in zip(k, n):
@@ -79,12 +78,7 @@ def parasitaemia_by_field(
         )
     if k.sum() in (0, n.sum()):
         return total
-    drawn = np.random.default_rng(seed).integers(len(k), size=(n_boot, len(k)))
-    with np.errstate(invalid="ignore"):
-        resampled = k[drawn].sum(1) / n[drawn].sum(1)
-    tail = (1 - confidence) / 2
-    total["low"], total["high"] = np.nanquantile(resampled, [tail, (1 + confidence) / 2])
-    return total
+    return ratio_interval(k, n, confidence).loc[0].rename(None)
 
 # %% ../nbs/84_parasitaemia.ipynb #6a1d78d6
 def rogan_gladen(

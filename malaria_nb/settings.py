@@ -50,8 +50,11 @@ def default_home() -> Path:  # absolute
 def absolute(
     path: str | Path,  # relative to the working folder, or below ~
 ) -> Path:
-    "Make a path mean the same wherever the process goes."
-    return Path(path).expanduser().absolute()
+    "Make a path mean the same wherever the process goes; raise `ValueError` for nobody's home."
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(f"{path}: there is no user whose home folder that names") from None
 
 # %% ../nbs/70_settings.ipynb #420c5619
 SOURCES = ("sample", "nih", "synthetic")  # of cells, beside a folder of one's own

@@ -9,7 +9,6 @@ __all__ = ['LIGHT', 'PURPLE', 'STAINS', 'DRAWING', 'FIELD', 'optical_density', '
 # %% ../nbs/90_synthetic.ipynb #230a6f15
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -19,6 +18,8 @@ import cv2
 import numpy as np
 import pandas as pd
 from filelock import FileLock
+
+from .files import fresh_folder
 
 # %% ../nbs/90_synthetic.ipynb #81bac8f9
 def optical_density(
@@ -509,9 +510,9 @@ def synthetic_cells(
     with FileLock(f"{root}.lock"):
         if _holds(root, recipe, plan):
             return root
-        shutil.rmtree(part, ignore_errors=True)
+        fresh_folder(part)
         for folder in ["Parasitized", "Uninfected"] + ["masks"] * masks:
-            (part / folder).mkdir(parents=True)
+            (part / folder).mkdir()
         with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
             drawn = pool.map(lambda cell: _write(part, cell, masks), plan)
             for _ in tqdm(drawn, total=n, desc="drawing", unit="cell", disable=not progress):

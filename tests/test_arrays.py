@@ -1,6 +1,7 @@
 """What would spoil an array on disk: a kill, a full disk, another's file, rows that don't fit."""
 
 import errno
+import os
 import resource
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from malaria_nb import arrays
 from malaria_nb.arrays import cached_array, open_array
+from malaria_nb.digests import write_sealed
 
 ROWS = np.arange(100 * 6, dtype=np.float32).reshape(100, 6)
 
@@ -36,7 +38,13 @@ def make(path, fill, **how):
 
 
 def kept(folder):
-    return sorted(p.name for p in folder.iterdir() if p.suffix != ".lock")
+    return sorted(p.name for p in folder.iterdir() if p.suffix != ".lock" and p.name != "known")
+
+
+def flip(file, at):
+    data = bytearray(file.read_bytes())
+    data[at] ^= 1
+    file.write_bytes(data)
 
 
 @pytest.fixture
@@ -83,7 +91,7 @@ arrays.cached_array(sys.argv[1], (100, 6), "float32", fill, step=8, progress=Fal
 def test_killed_goes_on(path):
     child = subprocess.Popen([sys.executable, "-c", KILLED, path])
     note, until = path.with_suffix(".rows"), time.monotonic() + 60
-    while not (note.exists() and int(note.read_text() or 0) >= 32):
+    while not (note.exists() and int((note.read_text().split() or [0])[0]) >= 32):
         assert time.monotonic() < until and child.poll() is None
         time.sleep(0.005)
     child.send_signal(signal.SIGKILL)
@@ -95,7 +103,9 @@ def test_killed_goes_on(path):
     assert rest.asked[0][0] >= 32
 
 
-@pytest.mark.parametrize("harm", ["note", "no note", "short", "another", "past the end", "link"])
+@pytest.mark.parametrize(
+    "harm", ["note", "no note", "short", "another", "byte", "past the end", "folder", "link"]
+)
 def test_a_part_that_nobody_vouches_for_starts_again(path, noted, harm):
     with pytest.raises(KeyboardInterrupt):
         make(path, Fill(stop=50))
@@ -110,8 +120,13 @@ def test_a_part_that_nobody_vouches_for_starts_again(path, noted, harm):
         part.write_bytes(part.read_bytes()[:300])
     elif harm == "another":
         part.write_bytes(b"x" * part.stat().st_size)
+    elif harm == "byte":
+        flip(part, 300)
     elif harm == "past the end":
-        note.write_text("101")
+        note.write_text(note.read_text().replace("48", "101"))
+    elif harm == "folder":
+        part.unlink()
+        part.mkdir()
     else:
         part.unlink()
         part.symlink_to(victim)
@@ -133,15 +148,38 @@ def test_rows_that_do_not_fit(path, rows):
     assert open_array(path, ROWS.shape, "float32") is None
 
 
-@pytest.mark.parametrize("harm", ["half", "longer", "text", "another shape", "another type"])
+PLACES = {"byte": 700, "last byte": -33, "seal": -1}
+
+
+@pytest.mark.parametrize(
+    "harm",
+    ["half", "longer", "text", "empty", "byte", "last byte", "seal", "unsealed", "folder", "pipe"]
+    + ["another shape", "another type"],
+)
 def test_a_broken_file_is_noticed(path, harm):
     whole = Path(make(path, Fill()).filename).read_bytes()
-    path.write_bytes({"half": whole[:500], "longer": whole + b"x"}.get(harm, b"text"))
-    if harm.startswith("another"):
-        np.save(path, ROWS.astype("float64") if "type" in harm else ROWS[:5])
-    with pytest.warns(RuntimeWarning, match="making it again"):
+    contents = {"half": whole[:500], "longer": whole + b"x", "empty": b"", "unsealed": whole[:-32]}
+    path.write_bytes(contents.get(harm, whole if harm in PLACES else b"text"))
+    if harm in PLACES:
+        flip(path, PLACES[harm])
+    elif harm in ("folder", "pipe"):
+        path.unlink()
+        path.mkdir() if harm == "folder" else os.mkfifo(path)
+    elif harm.startswith("another"):
+        write_sealed(path, ROWS.astype("float64") if "type" in harm else ROWS[:5])
+    with pytest.warns(RuntimeWarning, match="rows.npy is damaged.*making it again"):
         assert (make(path, Fill()) == ROWS).all()
     assert path.read_bytes() == whole
+
+
+def test_a_whole_array_is_read_through_once(path, monkeypatch):
+    make(path, Fill())
+    monkeypatch.setattr(arrays, "is_sealed", lambda file: pytest.fail("read again"))
+    assert (make(path, Fill(stop=0)) == ROWS).all()
+    (note,) = (path.parent / "known").iterdir()
+    note.unlink()  # its loss costs a look
+    monkeypatch.undo()
+    assert (make(path, Fill(stop=0)) == ROWS).all() and note.exists()
 
 
 def test_a_full_disk_is_explained_and_gone_on_from(path, noted):

@@ -12,8 +12,8 @@ from malaria_nb.charts import plot_reliability
 from malaria_nb.conformal import conformal_limits, conformal_sets, coverage
 from malaria_nb.decisions import cost_curve, refer, threshold_for_specificity
 from malaria_nb.evaluation import confusion, metrics
-from malaria_nb.stats import percentile_interval, rates
-from malaria_nb.temperature import bootstrap_temperature, fit_temperature
+from malaria_nb.stats import rates
+from malaria_nb.temperature import fit_temperature, temperature_interval
 
 
 def made_up(n=600, patients=20, seed=0, sure=1.0, scatter=0.8, ties=False):
@@ -41,7 +41,7 @@ def test_reliability_equals_scikit_learn(strategy, theirs, bins):
 
     label, score, patient = made_up(1004)
     share, said = calibration_curve(label, score, n_bins=bins, strategy=theirs)
-    r = reliability(label, score, patient, bins, strategy, n_boot=20)
+    r = reliability(label, score, patient, bins, strategy)
     np.testing.assert_allclose(r["share"], share, atol=1e-12)
     np.testing.assert_allclose(r["score"], said, atol=1e-12)
     assert (
@@ -58,7 +58,7 @@ def test_a_score_on_an_edge_is_counted_once_and_above():
 
 @pytest.mark.parametrize("score, bins", [([0.3] * 4, 1), ([0, 0, 0, 1], 2), ([1] * 4, 1)])
 def test_equal_scores_merge_bins(score, bins):
-    assert len(reliability([0, 1, 0, 1], score, bins=10, strategy="count", n_boot=5)) == bins
+    assert len(reliability([0, 1, 0, 1], score, bins=10, strategy="count")) == bins
 
 
 def test_reliability_intervals_cover_by_patient_and_not_by_cell():
@@ -70,23 +70,21 @@ def test_reliability_intervals_cover_by_patient_and_not_by_cell():
         patient = np.repeat(np.arange(40), 25)
         label = (rng.random(1000) < rate[patient]).astype(int)
         for kind, p in (("patient", patient), ("cell", None)):
-            row = reliability(label, np.full(1000, 0.3), p, bins=1, n_boot=200).iloc[0]
+            row = reliability(label, np.full(1000, 0.3), p, bins=1).iloc[0]
             held[kind] += row["low"] <= 0.3 <= row["high"]
     assert 0.88 < held["patient"] / 120 < 0.99 and held["cell"] / 120 < 0.8
 
 
 def test_a_bin_of_few_patients_has_no_interval():
-    label, score, patient = (
-        [0, 1] * 20,
-        [0.05, 0.15] * 19 + [0.05, 0.95],
-        [f"C{i // 2}" for i in range(40)],
-    )
-    r = reliability(label, score, patient)
-    assert (
-        r.iloc[-1]["cells"] == 1
-        and np.isnan(r.iloc[-1]["low"])
-        and r.iloc[:-1]["low"].notna().all()
-    )
+    rng = np.random.default_rng(0)
+    patient = np.repeat(np.arange(20), 20)
+    score = np.full(400, 0.15)
+    score[patient < 3] = 0.95
+    label = (rng.random(400) < np.where(score > 0.5, 0.7, 0.3)).astype(int)
+    many, few = reliability(label, score, patient).itertuples()
+    assert (many.patients, few.patients) == (17, 3)
+    assert many.low < many.share < many.high
+    assert 0 < few.share < 1 and np.isnan(few.low) and np.isnan(few.high)
 
 
 def test_plot_reliability_draws_a_panel_a_model():
@@ -186,7 +184,7 @@ def test_calibration_error_equals_scikit_learns_curve(strategy, theirs):
 
     label, score, _ = made_up(1004, sure=2)
     share, said = calibration_curve(label, score, n_bins=12, strategy=theirs)
-    cells = reliability(label, score, bins=12, strategy=strategy, n_boot=2)["cells"]
+    cells = reliability(label, score, bins=12, strategy=strategy)["cells"]
     assert calibration_error(label, score, 12, strategy) == pytest.approx(
         np.average(np.abs(share - said), weights=cells)
     )
@@ -263,26 +261,19 @@ def test_tempering_changes_no_call_and_no_order():
 
 
 def test_the_temperatures_interval_is_wider_by_patient_where_patients_differ():
-    label, score, patient = made_up(800, patients=8, scatter=2.5)
-    width = {
-        kind: float(
-            np.ptp(
-                percentile_interval(bootstrap_temperature(label, score, p, 100)).loc["temperature"]
-            )
-        )
-        for kind, p in (("patient", patient), ("cell", None))
-    }
-    assert width["patient"] > 1.3 * width["cell"]
+    label, score, patient = made_up(1200, patients=12, scatter=2.5)
+    by_patient, by_cell = (temperature_interval(label, score, p) for p in (patient, None))
+    assert by_patient["value"] == by_cell["value"] == fit_temperature(label, score)
+    assert np.ptp(by_patient[["low", "high"]]) > 1.3 * np.ptp(by_cell[["low", "high"]])
+    assert 0 < by_patient["low"] < by_patient["value"] < by_patient["high"]
 
 
-def test_resamples_without_a_mistake_have_no_temperature():
-    label, score, patient = (
-        [0, 1, 0, 1, 0, 1],
-        [0.1, 0.9, 0.2, 0.8, 0.6, 0.9],
-        ["C1"] * 2 + ["C2"] * 2 + ["C3"] * 2,
-    )  # only C3 has one
-    draws = bootstrap_temperature(label, score, patient, 50)["temperature"]
-    assert draws.isna().any() and draws.notna().any()
+def test_a_temperature_that_hangs_on_one_patients_mistakes_has_no_interval():
+    label, score = np.tile([0, 1], 20), np.tile([0.1, 0.9], 20)
+    patient = np.repeat(np.arange(20), 2)
+    score[:2] = 0.6, 0.9
+    found = temperature_interval(label, score, patient)
+    assert found["value"] > 0 and found[["low", "high"]].isna().all()
 
 
 # ---- thresholds
@@ -551,8 +542,7 @@ good = ([0, 1, 0, 1], [0.2, 0.7, 0.6, 0.9])
         (lambda: brier_parts(*good, debias=True), "4 bins hold a single cell"),
         (lambda: calibration_error([], []), "no cells"),
         (lambda: reliability(*good, ["C1"] * 4), "one patient"),
-        (lambda: reliability(*good, n_boot=0), "n_boot=0"),
-        (lambda: bootstrap_temperature(*good, ["C1"] * 4), "one patient"),
+        (lambda: temperature_interval(*good, ["C1"] * 4), "one patient"),
         (lambda: threshold_for_specificity(*good, 0.9, None, 0.9, n_boot=0), "n_boot=0"),
         (lambda: null_errors([0.1, np.nan]), "drop NaN"),
         (lambda: temper([0.1], -1), "above 0"),

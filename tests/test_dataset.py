@@ -116,9 +116,16 @@ def test_index_remembers_and_notices(root, tmp_path, monkeypatch):
     ):  # cut short by a crash, or foreign
         memory.write_bytes(spoiled)
         read.clear()
-        pd.testing.assert_frame_equal(index_cells(root, notes), before)
+        with pytest.warns(RuntimeWarning, match="is damaged: making it again"):
+            pd.testing.assert_frame_equal(index_cells(root, notes), before)
         assert len(read) == 24 and memory.read_bytes() == whole  # noticed and made again
-    (root / before.file[0]).write_bytes(png(8, 8))
+    file = root / before.file[0]
+    date = file.stat().st_mtime_ns
+    file.write_bytes(png(6, 5) + b"x" * (len(png(8, 8)) - len(png(6, 5))))
+    os.utime(file, ns=(0, date))
+    assert index_cells(root, notes).height[0] == 6
+    file.write_bytes(png(8, 8))  # as long, and as old
+    os.utime(file, ns=(0, date))
     assert index_cells(root, notes).height[0] == 8  # a changed file is read again
     assert not list(notes.glob("*.part*"))
 

@@ -274,11 +274,9 @@ def test_one_class_says_sensitivity_and_nothing_else(tmp_path):
         patient=lambda file: file.split("_")[0],
     )
     row = found.scores.loc["sensitivity"]
-    assert (
-        row["value"] == 0.5
-        and row["low"] <= 0.5 <= row["high"]
-        and found.scores.drop("sensitivity").isna().all(axis=None)
-    )
+    # three patients are too few for an interval
+    assert row["value"] == 0.5 and row[["low", "high"]].isna().all()
+    assert found.scores.drop("sensitivity").isna().all(axis=None)
 
 
 def test_one_class_interval_covers():
@@ -287,7 +285,7 @@ def test_one_class_interval_covers():
         p = rng.beta(8, 2, 40)
         score = (rng.random((40, 15)) < p[:, None]).ravel().astype(float)
         patient = np.repeat(np.arange(40), 15)
-        table = evaluate_external(np.ones(600, int), score, patient, 0.5, n_boot=300, seed=1)
+        table = evaluate_external(np.ones(600, int), score, patient, 0.5)
         row = table.loc["sensitivity"]
         held += row["low"] <= 0.8 <= row["high"]
     assert 180 <= held <= 198

@@ -1,6 +1,7 @@
 """The download, against a real server on loopback that does everything a bad server can."""
 
 import errno
+import gzip
 import hashlib
 import io
 import os
@@ -18,6 +19,7 @@ import pytest
 from tiny_cells import name, png
 
 from malaria_nb import archive as archives
+from malaria_nb import fetch as fetching
 from malaria_nb.archive import fetch_cells
 from malaria_nb.audit import audit_cells
 from malaria_nb.dataset import index_cells
@@ -45,6 +47,10 @@ def archive(cells=4, side=120, **extra):
 WHOLE = archive()
 SHA = hashlib.sha256(WHOLE).hexdigest()
 HALF = len(WHOLE) // 2
+
+
+ENDLESS = bytes(1 << 20)
+PART = {"status": 206, "Content_Range": "bytes {at}-{n}/{n}"}
 
 
 class Server(ThreadingHTTPServer):
@@ -85,6 +91,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
             return
+        if isinstance(do, dict):
+            return self.anything(start=start, **do)
         if do in ("404", "503", "429"):
             self.send_error(int(do))
             return
@@ -124,6 +132,20 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(206 if wanted else 200, sent, start, declare=len(body))
         if do == "stall":
             srv.release.wait(5)
+
+    def anything(self, start, status=200, send=None, to=None, slowly=0, **headers):
+        "Send a status, headers as they are, and bytes of the file from `start` to `to`."
+        self.send_response(status)
+        for key, value in headers.items():
+            text = value.format(at=start, n=len(self.server.data))
+            self.send_header(key.replace("_", "-"), text)
+        self.end_headers()
+        body = self.server.data[start if status == 206 else 0 :] if send is None else send
+        body = body if to is None else body[:to]
+        while body and not self.server.release.wait(slowly):
+            self.wfile.write(body[:64] if slowly else body)
+            body = body[64:] if slowly else body if send is ENDLESS else b""
+        self.close_connection = True
 
     def head(self, status, length, start):
         self.send_response(status)
@@ -180,7 +202,7 @@ def test_default_place_is_named_by_content(home):
         (["die", "good"], [None, f"bytes={HALF}-"]),
         (["stall", "good"], [None, f"bytes={HALF}-"]),
         (["die", "ignore range"], [None, f"bytes={HALF}-"]),
-        (["die", "wrong start", "good"], [None, f"bytes={HALF}-", None]),
+        (["die", "wrong start", "good"], [None, f"bytes={HALF}-"]),
         (["hang up", "503", "good"], [None, None, None]),
         (["429", "good"], [None, None]),
         (["no length"], [None]),
@@ -219,7 +241,7 @@ def test_a_line_that_dies_often_gets_there(tmp_path, monkeypatch):
         (["503"], "answered 503", 3),
         (["404"], "answered 404", 1),
         (["die at once"], "ended after 0 of|IncompleteRead", 3),
-        (["200 page"], "file has 44 bytes, expected", 1),
+        (["200 page"], "web page", 1),
     ],
     ids=lambda x: x[0] if isinstance(x, list) else "",
 )
@@ -386,6 +408,225 @@ def test_two_processes_fetch_once(tmp_path):
     whole(tmp_path / "to" / "cell_images")
 
 
+# -- lines and servers at their worst -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("breath", [900, 20_000, 60_000])
+@pytest.mark.parametrize("length", ["{n}", None], ids=["announced", "not announced"])
+def test_a_line_of_short_breath_gets_there(tmp_path, breath, length):
+    "Whatever came is kept, even where it is less than is read at once."
+    data = WHOLE[: 40 * breath]
+    more = {"Content_Length": length} if length else {}
+    first = {"to": breath, **more}
+    with Server(data, [first, {**PART, "to": breath}]) as srv:
+        sha = hashlib.sha256(data).hexdigest()
+        how = QUICK | {"retries": 0, "pause": 0}
+        size = None if length else len(data)
+        fetch_file(srv.url, tmp_path / "a", sha256=sha, size=size, **how)
+        assert len(srv.asked) == -(-len(data) // breath)
+        assert srv.asked[-1] == f"bytes={len(data) - (len(data) % breath or breath)}-"
+
+
+def test_a_stalled_line_keeps_what_came(tmp_path):
+    with Server(script=[{"slowly": 0.01, "Content_Length": "{n}", "to": 640}, "hang up"]) as srv:
+        with pytest.raises(ConnectionError):
+            fetch(srv.url, tmp_path / "to", retries=0)
+    assert (tmp_path / "to" / "cell_images.zip.part").stat().st_size == 640
+
+
+@pytest.mark.parametrize(
+    "length",
+    [
+        *("{n}, {n}", "+{n}", "-1", "0x10", "1_000", "12abc", "", "9" * 5000, "1e9", "٣"),
+        *("{n}.0", "{n}, 7", " "),
+    ],
+)
+def test_an_odd_length_is_no_reason_to_fail(tmp_path, length):
+    sent = length.encode().decode("latin-1")
+    with Server(script=[{"Content_Length": sent}, {}]) as srv:
+        whole(fetch(srv.url, tmp_path / "to"))
+
+
+PAGE = b"<!DOCTYPE html><html>Sign in to this hotel's network</html>"
+PORTALS = {
+    "html": {"send": PAGE, "Content_Type": "text/html; charset=utf-8"},
+    "html of a length": {"send": PAGE, "Content_Type": "TEXT/HTML", "Content_Length": "59"},
+    "no type": {"send": PAGE},
+    "blanks first": {"send": b"\r\n \t" + PAGE, "Content_Type": "application/zip"},
+}
+
+
+@pytest.mark.parametrize("size", [len(WHOLE), None], ids=["size", "no size"])
+@pytest.mark.parametrize("kind", PORTALS)
+def test_a_captive_portals_page_is_not_kept(tmp_path, kind, size):
+    part = tmp_path / "to" / "cell_images.zip.part"
+    with Server(script=[PORTALS[kind]]) as srv:
+        with pytest.raises(ConnectionError, match="web page|file has 59 bytes"):
+            fetch(srv.url, tmp_path / "to", size=size)
+        assert len(srv.asked) == 1 and not (part.exists() and part.stat().st_size)
+    part.write_bytes(WHOLE[:HALF])
+    with Server(script=[PORTALS[kind]]) as srv:
+        with pytest.raises(ConnectionError):
+            fetch(srv.url, tmp_path / "to", size=size)
+        assert part.read_bytes() == WHOLE[:HALF], "what had come before is still there"
+    with Server() as srv:
+        whole(fetch(srv.url, tmp_path / "to", size=size))
+        assert srv.asked == [f"bytes={HALF}-"]
+
+
+def test_a_page_that_is_the_file_is_fetched(tmp_path):
+    how = {**QUICK, "sha256": hashlib.sha256(PAGE).hexdigest()}
+    with Server(script=[PORTALS["html"]]) as srv:
+        assert fetch_file(srv.url, tmp_path / "a.html", **how).read_bytes() == PAGE
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        {**PART, "to": 1000},  # less than was asked for
+        {**PART, "Content_Range": "bytes {at}-{n}/*"},
+        {**PART, "Content_Range": "bytes 0-{n}/{n}", "send": WHOLE},  # from the start again
+        {"status": 206},
+        {"status": 206, "Content_Range": "bytes 999999-{n}/{n}"},
+        {"status": 206, "Content_Range": "bytes x-y/z"},
+        {"status": 206, "Content_Range": f"bytes {'9' * 5000}-1/2"},
+        {**PART, "Content_Encoding": "gzip", "send": b"no gzip"},
+        {"status": 416, "send": b""},
+        {"status": 416, "Content_Range": "bytes */{n}", "send": b""},
+        {"status": 416, "Content_Range": "bytes */7", "send": b""},
+        {"status": 200, "to": HALF},
+        {"ETag": "'another'", "to": HALF - 5},
+    ],
+)
+def test_an_odd_answer_costs_nothing_of_what_has_come(tmp_path, script):
+    part_of(tmp_path / "to", WHOLE[:HALF])
+    part = tmp_path / "to" / "cell_images.zip.part"
+    with Server(script=[script]) as srv:
+        try:
+            return whole(fetch(srv.url, tmp_path / "to", retries=0))
+        except ConnectionError:
+            assert part.read_bytes()[:HALF] == WHOLE[:HALF]
+    with Server(script=[script, "ignore range"]) as srv:
+        whole(fetch(srv.url, tmp_path / "to"))
+
+
+def test_a_file_that_changes_on_the_server_comes_whole(tmp_path):
+    "Its first half is here; then another file is published under the address, and is the right one"
+    part_of(tmp_path / "to", bytes(HALF))
+    with Server(script=[{**PART, "ETag": "'2'"}, {"ETag": "'2'"}]) as srv:
+        whole(fetch(srv.url, tmp_path / "to"))
+        assert srv.asked == [f"bytes={HALF}-", None]
+
+
+def test_tags_that_differ_between_mirrors_cost_no_byte(tmp_path):
+    script = [{"to": HALF, "Content_Length": "{n}", "ETag": "'1'"}, {**PART, "ETag": "'2'"}]
+    with Server(script=script) as srv:
+        whole(fetch(srv.url, tmp_path / "to"))
+        assert srv.asked == [None, f"bytes={HALF}-"]
+
+
+def test_what_is_packed_on_its_way_is_unpacked(tmp_path):
+    packed = gzip.compress(WHOLE)
+    script = [{"send": packed, "to": len(packed) // 2}, {"send": packed}]
+    script = [d | {"Content_Encoding": "gzip"} for d in script]
+    with Server(script=script) as srv:
+        whole(fetch(srv.url, tmp_path / "to"))
+        assert srv.asked == [None, None]
+
+
+@pytest.mark.parametrize("size", [len(WHOLE), None], ids=["size", "no size"])
+def test_a_server_that_never_stops_fills_no_disk(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(fetching, "MOST", 3 << 20)
+    with Server(script=[{"send": ENDLESS}]) as srv:
+        with pytest.raises(ConnectionError, match="more than the"):
+            fetch(srv.url, tmp_path / "to", size=size)
+        assert len(srv.asked) == 1
+    left = [p.stat().st_size for p in (tmp_path / "to").iterdir()]
+    assert sum(left) <= (size or 0)
+
+
+def test_a_server_that_packs_zeros_fills_no_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(fetching, "MOST", 3 << 20)
+    bomb = gzip.compress(bytes(64 << 20))
+    with Server(script=[{"send": bomb, "Content_Encoding": "gzip"}]) as srv:
+        with pytest.raises(ConnectionError, match="more than the"):
+            fetch(srv.url, tmp_path / "to", size=None)
+    assert not left_in(tmp_path / "to")
+
+
+def test_a_length_beyond_the_disk_or_reason_is_refused_at_once(tmp_path):
+    for length, says in (
+        ("99999999999999", "more than the 1,073,741,824"),
+        ("1073741825", "size="),
+    ):
+        with Server(script=[{"Content_Length": length}]) as srv:
+            with pytest.raises(ConnectionError, match=says):
+                fetch(srv.url, tmp_path / "to", size=None)
+            assert len(srv.asked) == 1
+    with Server(script=[{"Content_Length": "99999999999999"}]) as srv:
+        with pytest.raises(OSError, match="is full"):
+            fetch(srv.url, tmp_path / "to", size=99999999999999)
+    assert not left_in(tmp_path / "to")
+
+
+def test_a_dripping_server_is_given_up(tmp_path):
+    "64 bytes every 0.1 s are some progress, and would take a week."
+    with Server(script=[{"slowly": 0.1, "Content_Length": "{n}"}]) as srv:
+        with pytest.raises(ConnectionError, match="slower than.*gave up after 2 tries"):
+            fetch(srv.url, tmp_path / "to", retries=1)
+        assert len(srv.asked) == 2
+    assert 0 < (tmp_path / "to" / "cell_images.zip.part").stat().st_size < 10_000
+
+
+class Dripping(Handler):
+    def do_GET(self):
+        self.server.asked.append(None)
+        for byte in b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 60_000:
+            if self.server.release.wait(0.05):
+                return
+            self.wfile.write(bytes([byte]))
+
+
+def test_headers_that_drip_are_given_up(tmp_path):
+    with Server() as srv:
+        srv.RequestHandlerClass = Dripping
+        with pytest.raises(ConnectionError, match="no answer within 0.6 seconds"):
+            fetch(srv.url, tmp_path / "to", retries=0, timeout=(0.2, 0.4))
+
+
+# -- elsewhere ------------------------------------------------------------------------------------
+
+
+def moved(to, **more):
+    return {"status": 302, "Location": to, "send": b"", **more}
+
+
+def test_a_redirect_is_followed_with_the_range(tmp_path):
+    part_of(tmp_path / "to", WHOLE[:HALF])
+    with Server() as good, Server() as first:
+        first.script = [moved(good.url)]
+        whole(fetch(first.url, tmp_path / "to"))
+        assert good.asked == [f"bytes={HALF}-"]
+
+
+@pytest.mark.parametrize(
+    "to, tries",
+    [("", 10), ("file:///etc/passwd", 1), ("ftp://x/a", 1), ("http://:x/", 1), ("//[", 1)],
+)
+def test_a_redirect_that_leads_nowhere_is_refused_at_once(tmp_path, to, tries):
+    with Server() as srv:
+        srv.script = [moved(to or srv.url)]
+        with pytest.raises(ConnectionError, match="kept and the next start"):
+            fetch(srv.url, tmp_path / "to")
+        assert len(srv.asked) == tries
+
+
+def test_the_page_of_a_redirect_is_not_read(tmp_path):
+    with Server() as good, Server() as first:
+        first.script = [moved(good.url, send=ENDLESS)]
+        whole(fetch(first.url, tmp_path / "to"))
+
+
 # -- one file -------------------------------------------------------------------------------------
 
 
@@ -415,10 +656,18 @@ def test_another_file_in_its_place_stays_until_the_right_one_is_here(tmp_path):
     assert (tmp_path / "a").read_bytes() == WHOLE
 
 
-def test_a_planted_link_is_not_written_through(tmp_path):
+@pytest.mark.parametrize("kind", ["link", "hard link", "pipe"])
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")
+def test_a_planted_link_is_not_written_through(tmp_path, kind):
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
-    (tmp_path / "a.part").symlink_to(victim)
+    part = tmp_path / "a.part"
+    if kind == "link":
+        part.symlink_to(victim)
+    elif kind == "hard link":
+        part.hardlink_to(victim)
+    else:
+        os.mkfifo(part)
     with Server() as srv:
         fetch_file(srv.url, tmp_path / "a", sha256=SHA, **QUICK)
     assert victim.read_bytes() == b"precious" and not (tmp_path / "a").is_symlink()

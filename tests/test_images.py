@@ -24,7 +24,6 @@ from malaria_nb.dataset import index_cells
 from malaria_nb.gallery import show_cells
 from malaria_nb.images import (
     all_symmetries,
-    cache_key,
     decode_cell,
     eight_symmetries,
     load_images,
@@ -50,7 +49,7 @@ def load(cells, root, size=8, **kw):
 
 
 def kept(home):
-    return sorted(p.name for p in (home / "images").glob("*") if p.suffix != ".lock")
+    return sorted(p.name for p in (home / "images").glob("*.*") if p.suffix != ".lock")
 
 
 # -- one picture ----------------------------------------------------------------------------------
@@ -196,13 +195,60 @@ def test_cache_is_made_of_these_files(cells, root):
 
 
 def test_another_machine_gives_the_same_name(cells, root, tmp_path):
-    first = cache_key([root / f for f in cells.file], 8, "area")
+    first = Path(load(cells, root).filename).name
     root.rename(tmp_path / "elsewhere")
-    assert cache_key([tmp_path / "elsewhere" / f for f in cells.file], 8, "area") == first
+    assert Path(load(cells, tmp_path / "elsewhere").filename).name == first
+
+
+def commented(seed):
+    "Return a PNG of one size whatever the seed, with a comment behind its pixels."
+    pixels = png(6, 5, seed)
+    comment = b"tEXtComment\0" + b"the same in both, and " * 5
+    block = struct.pack(">I", len(comment) - 4) + comment + struct.pack(">I", zlib.crc32(comment))
+    return pixels[:-12] + block + pixels[-12:]
+
+
+def test_a_comment_behind_the_pixels_hides_nothing(cells, root):  # finding M7
+    victim = root / cells.file[0]
+    victim.write_bytes(commented(1))
+    first = load(cells, root)
+    os.utime(victim, (1, 1))
+    victim.write_bytes(commented(2))
+    os.utime(victim, (1, 1))
+    again = load(cells, root)
+    assert commented(1)[-20:] == commented(2)[-20:] and len(commented(1)) == len(commented(2))
+    assert again.filename != first.filename and (again[0] == decode_cell(victim, 8)).all()
+
+
+def test_other_pixels_under_the_same_names_are_other_images(cells, root, tmp_path):
+    first, other = load(cells, root), tmp_path / "other"
+    for i, file in enumerate(cells.file):
+        (other / file).parent.mkdir(parents=True, exist_ok=True)
+        (other / file).write_bytes(png(6, 5, seed=100 + i))
+        os.utime(other / file, ns=(0, (root / file).stat().st_mtime_ns))
+    x = load(cells, other)
+    assert x.filename != first.filename and (x[5] == decode_cell(other / cells.file[5], 8)).all()
+    assert (load(cells, root) == first).all()
+
+
+def test_a_cell_that_changes_while_it_is_decoded_spoils_no_cache(cells, root, home, monkeypatch):
+    decode, victim = images.decode_cell, root / cells.file[3]
+
+    def slow(path, *how):
+        if path == victim:
+            path.write_bytes(png(6, 5, seed=99))
+        return decode(path, *how)
+
+    with monkeypatch.context() as m:
+        m.setattr(images, "decode_cell", slow)
+        with pytest.raises(ValueError, match=f"{victim.name} changed while it was decoded"):
+            load(cells, root)
+    assert kept(home) == []
+    assert (load(cells, root)[3] == decode_cell(victim, 8)).all()
 
 
 @pytest.mark.parametrize(
-    "harm", ["empty", "header", "half", "one byte", "longer", "text", "another shape"]
+    "harm", ["empty", "header", "half", "one byte", "flipped", "longer", "text", "another shape"]
 )
 def test_broken_cache_is_noticed(harm, cells, root):
     x = load(cells, root)
@@ -213,6 +259,7 @@ def test_broken_cache_is_noticed(harm, cells, root):
             "header": whole[:100],
             "half": whole[: len(whole) // 2],
             "one byte": whole[:-1],
+            "flipped": whole[:900] + bytes([whole[900] ^ 1]) + whole[901:],
             "longer": whole + b"x",
             "text": b"hello",
             "another shape": b"",

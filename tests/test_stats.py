@@ -37,20 +37,20 @@ def table():
 def test_a_paired_difference_needs_the_same_patients(table):
     other = table.assign(patient=[f"C{i // 10}" for i in range(60)])
     with pytest.raises(ValueError, match="another patient, the first is 01.png"):
-        difference(table, other, n_boot=20)
+        difference(table, other)
 
 
 def test_a_paired_difference_refuses_a_file_that_occurs_twice(table):
     twice = pd.concat([table, table])
     with pytest.raises(ValueError, match="'a' have 60 rows too many, the first of 00.png"):
-        difference(twice, twice, n_boot=20)
+        difference(twice, twice)
 
 
 def test_a_paired_difference_takes_any_type_that_means_the_same(table):
-    assert not difference(table, table.astype({"label": "int8"}), n_boot=20)["survives"].any()
+    assert not difference(table, table.astype({"label": "int8"}))["survives"].any()
     number = table["patient"].str[1:].astype(int)
     a, b = table.assign(patient=number), table.assign(patient=number.astype(str))
-    assert not difference(a, b, n_boot=20)["survives"].any()
+    assert not difference(a, b)["survives"].any()
 
 
 def test_mcnemar_and_confusion_agree_about_float32_at_a_threshold(table):
@@ -64,7 +64,7 @@ def test_mcnemar_and_confusion_agree_about_float32_at_a_threshold(table):
 def test_columns_in_another_order_are_refused(table):
     mixed = table["score"].sample(frac=1, random_state=1)
     with pytest.raises(ValueError, match="label and score are pandas columns with different"):
-        evaluate(table["label"], mixed, n_boot=20)
+        evaluate(table["label"], mixed)
     with pytest.raises(ValueError, match="label and patient"):
         bootstrap(table["label"], table["score"], table["patient"].iloc[::-1], n_boot=20)
     label, score, number = check_labels_scores(table["label"], mixed.to_numpy())

@@ -195,6 +195,15 @@ def test_an_interrupted_draw_leaves_no_folder_and_is_made_again(root, tmp_path, 
     assert not (tmp_path / "cells.part").exists()
 
 
+def test_a_planted_link_is_not_drawn_through(tmp_path):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (tmp_path / "cells.part").symlink_to(victim)
+    synthetic_cells(tmp_path / "cells", 60)
+    assert not list(victim.iterdir()) and (tmp_path / "cells" / "Parasitized").is_dir()
+    assert not (tmp_path / "cells").is_symlink()
+
+
 @pytest.mark.parametrize("what", ["another number", "somebody's file", "a cell is missing"])
 def test_a_folder_with_something_else_is_left_alone(tmp_path, what):
     root = tmp_path / "cells"

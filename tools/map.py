@@ -15,12 +15,14 @@ NBS = ROOT / "nbs"
 LIBRARY = ROOT / "malaria_nb"
 # a layer's modules may import those of its own layer and of the layers before it
 LAYERS = {
-    "settings": ("settings", "files", "process", "figures"),
+    "settings": ("settings", "files", "reading", "process", "terminal", "figures"),
     "data": (
         *(
+            "digests",
             "fetch",
             "archive",
             "png",
+            "pictures",
             "audit",
             "gallery",
             "dealing",
@@ -71,14 +73,20 @@ LAYERS = {
             "plan",
             "run",
             "golden",
+            "signed",
             "records",
             "report",
             "claims",
+            "consistency",
+            "outputs",
             "check",
         ),
         "grid",
     ),
-    "course": ("course", "cards", "notebooks", "exercises", "checks", "doctor", "cli"),
+    "course": (
+        *("course", "cards", "notebooks", "checks"),
+        *("handover", "apart", "answers", "verdict", "exercises", "doctor", "cli"),
+    ),
 }
 ROW, LEFT, WIDTH = 46, 170, 400  # pixels
 PAGE = """\

@@ -198,7 +198,8 @@ claim(
     not over["vgg19_frozen"].loc["sensitivity", "survives"],
 )
 claim(
-    """**That is enough to pass the basic CNN**, by 0.011, but not demonstrably the threshold: 0.005 (0.000 to 0.011), and the interval just includes zero.""",
+    """**That is enough to pass the basic CNN**, by 0.011, but not demonstrably the threshold:
+    0.005 (0.000 to 0.011), and the interval just includes zero.""",
     accuracy["purple_threshold"] == [0.005, 0.0, 0.011],
     over["purple_threshold"].loc["accuracy", "low"] < 0,
     accuracy["basic_cnn"][0] == 0.011,
@@ -259,7 +260,8 @@ claim(
 against = apart("article_vgg19_finetuned", "article_basic_cnn", "cell")
 claim(
     """After three epochs the fine-tuned network misses fewer parasites than the basic CNN, 175
-    beside 215 of 4,144, and that difference in sensitivity, 0.010 (0.004 to 0.015), excludes zero.""",
+    beside 215 of 4,144, and that difference in sensitivity, 0.010 (0.004 to 0.015), excludes
+    zero.""",
     (counted(both["theirs"])[0], counted(basic)[0]) == (175, 215),
     basic.predictions.query("split == 'test'")["label"].sum() == 4144,
     rounded(against.loc["sensitivity"]) == [0.010, 0.004, 0.015],

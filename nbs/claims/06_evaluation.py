@@ -105,7 +105,8 @@ claim(
     rounded(tuned["cell"].loc["accuracy"]) == [0.015, 0.007, 0.025],
 )
 claim(
-    """By patient it reaches 0.955, and its difference from the threshold is 0.005 (−0.0001 to 0.0109): the only lead of the three, its interval just includes zero, and it is one seed.""",
+    """By patient it reaches 0.955, and its difference from the threshold is 0.005 (−0.0001 to
+    0.0109): the only lead of the three, its interval just includes zero, and it is one seed.""",
     rounded(accuracy("vgg19_finetuned")["value"]) == 0.955,
     rounded(tuned["patient"].loc["accuracy"], 4)[1:] == [-0.0001, 0.0109],
     rounded(tuned["patient"].loc["accuracy", "value"]) == 0.005,

@@ -152,7 +152,8 @@ claim(
 )
 claim(
     """With eight looks the article's layout stands at 0.9533 and the small network at 0.9556,
-    and no difference is shown (−0.0017 to 0.0074); with one look the small one leads by 0.0047 (0.0010 to 0.0086).""",
+    and no difference is shown (−0.0017 to 0.0074); with one look the small one leads by
+    0.0047 (0.0010 to 0.0086).""",
     rounded(eight.loc[[FIRST, TURNS], "accuracy"], 4) == [0.9533, 0.9556],
     apart("eight-symmetries", "article-s-at-48-px", "mean of eight") == [0.0023, -0.0017, 0.0074],
     apart("eight-symmetries", "article-s-at-48-px", "score") == [0.0047, 0.001, 0.0086],
@@ -235,8 +236,8 @@ folds = out_of_fold(fold_tables)
 five = evaluate(folds["label"], folds["score"], folds["patient"])
 single = fold_scores(fold_tables)
 claim(
-    """Seed 42 gives 0.961. All five folds together, each cell scored once, give 0.9574 (0.9451–0.9641) and an AUC of 0.9890 (0.9853–0.9913), with single folds from 0.947 to
-    0.966.""",
+    """Seed 42 gives 0.961. All five folds together, each cell scored once, give 0.9574
+    (0.9451–0.9641) and an AUC of 0.9890 (0.9853–0.9913), with single folds from 0.947 to 0.966.""",
     rounded(accuracy("compact")) == 0.961,
     rounded(five.loc["accuracy"], 4) == [0.9574, 0.9451, 0.9641],
     rounded(five.loc["auc"], 4) == [0.9890, 0.9853, 0.9913],
@@ -333,7 +334,8 @@ claim(
     rounded(load("compact").metrics.loc["sensitivity", "value"]) == 0.944,
 )
 claim(
-    """It calls more cells right than the recorded fine-tuned network, by 0.005 (0.001 to 0.009), and orders them a little worse, by 0.003 in AUC.""",
+    """It calls more cells right than the recorded fine-tuned network, by 0.005 (0.001 to 0.009),
+    and orders them a little worse, by 0.003 in AUC.""",
     rounded(ahead("vgg19_finetuned", name="compact_distilled")) == [0.005, 0.001, 0.009],
     rounded(ahead("vgg19_finetuned", metric="auc", name="compact_distilled")["value"]) == -0.003,
     ahead("vgg19_finetuned", metric="auc", name="compact_distilled")["high"] < 0,

@@ -43,8 +43,8 @@ claim(
 )
 tuned = ahead("vgg19_finetuned", "purple_threshold")
 claim(
-    """The fine-tuned VGG-19, after three of 25 epochs, is right on 96.1 % by cell and on 95.5 %
-    by patient, half a point ahead of the threshold (0.0 to 1.1; the interval just includes zero).""",
+    """The fine-tuned VGG-19, after three of 25 epochs, is right on 96.1 % by cell and on 95.5 % by
+    patient, half a point ahead of the threshold (0.0 to 1.1; the interval just includes zero).""",
     {len(load("vgg19_finetuned", split).history) for split in SPLITS} == {3},
     percent("vgg19_finetuned", "cell") == 96.1,
     percent("vgg19_finetuned") == 95.5,
