@@ -53,6 +53,7 @@ COSTS = {
     "14_smear": (1.1, 1.8),
     "15_external": (3.7, 1.6),
     "16_compact": (1.0, 1.5),
+    "18_intervals": (0.3, 0.3),
     "90_synthetic": (0.5, 0.3),
     "91_grid": (0.5, 1.1),
     "92_command_line": (0.3, 0.8),
