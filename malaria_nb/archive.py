@@ -23,8 +23,7 @@ from tqdm.auto import tqdm
 
 from .fetch import fetch_file, file_hash, one_at_a_time
 from .files import whole_file, writing
-from .png import MAX_BYTES
-from .reading import read_regular
+from .reading import CELL_BYTES, read_regular
 
 # %% ../nbs/72_archive.ipynb #1599fa56
 URL = "https://data.lhncbc.nlm.nih.gov/public/Malaria/cell_images.zip"
@@ -87,7 +86,7 @@ def _member_problem(m: zipfile.ZipInfo) -> str:
     "Say what is wrong with an archive's cell; an empty text when nothing is."
     if m.flag_bits & _LOCKED:
         return "is encrypted. Give an archive without a password"
-    if m.file_size > MAX_BYTES:
+    if m.file_size > CELL_BYTES:
         return f"claims {m.file_size:,} bytes, too many for a cell. Fetch it again"
     if stat.S_ISLNK(m.external_attr >> 16):
         return "is a link. Fetch it again from another place"
@@ -119,7 +118,7 @@ def _members(archive: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
     packed, whole = sum(m.compress_size for m in cells), sum(m.file_size for m in cells)
     if packed > os.path.getsize(archive.filename):
         raise _Unfit(f"{name}: its cells overlap, which no honest archive's do. {elsewhere}")
-    if whole > max(100 * packed, MAX_BYTES):
+    if whole > max(100 * packed, CELL_BYTES):
         raise _Unfit(
             f"{name}: {whole:,} bytes would come out of {packed:,}, "
             f"which no picture of a cell does. {elsewhere}"

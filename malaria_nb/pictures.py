@@ -6,6 +6,7 @@
 __all__ = ['MAX_PIXELS', 'read_picture']
 
 # %% ../nbs/73_pictures.ipynb #67f9da27
+import importlib
 import io
 import threading
 from contextlib import nullcontext
@@ -14,11 +15,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from .png import BadCell, png_blocks, png_size
 from .reading import read_regular
@@ -28,15 +24,15 @@ MAX_PIXELS = 1 << 25  # of a picture, some 5,800 × 5,800: half a GB of memory w
 _MAX_BYTES = 5 * MAX_PIXELS  # of its file
 _MANY_PIXELS = 1 << 22  # more are unpacked in one thread at a time
 _LARGE = threading.Lock()
-_READERS = {
-    b"\x89PNG\r\n\x1a\n": PngImageFile,
-    b"\xff\xd8\xff": JpegImageFile,
-    b"BM": BmpImageFile,
-    b"II*\0": TiffImageFile,
-    b"MM\0*": TiffImageFile,
-    b"II+\0": TiffImageFile,  # the kind for more than 4 GB
-    b"MM\0+": TiffImageFile,
-    b"RIFF": WebPImageFile,
+_KINDS = {  # how a file begins, and what its kind is called in Pillow
+    b"\x89PNG\r\n\x1a\n": "Png",
+    b"\xff\xd8\xff": "Jpeg",
+    b"BM": "Bmp",
+    b"II*\0": "Tiff",
+    b"MM\0*": "Tiff",
+    b"II+\0": "Tiff",  # the kind for more than 4 GB
+    b"MM\0+": "Tiff",
+    b"RIFF": "WebP",
 }
 _MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr"}
 _PLAIN = {b"IHDR", b"IDAT", b"IEND", b"pHYs", b"tEXt", b"tIME"}  # of one picture, without alpha
@@ -55,9 +51,9 @@ def _cut_short(data: bytes) -> bool:
 
 def _bits(image: Any, data: bytes) -> int:
     "Return how many bits a channel of a picture has; Pillow cuts some down to 8."
-    if isinstance(image, PngImageFile):
+    if image.format == "PNG":
         return data[24]
-    if isinstance(image, TiffImageFile):
+    if image.format == "TIFF":
         return max(image.tag_v2.get(258, (1,)))  # BitsPerSample
     return 8
 
@@ -113,14 +109,16 @@ def read_picture(
         raise ValueError(e.strerror.lower() if e.strerror else str(e)) from None
     if (picture := _plain_png(data)) is not None:
         return picture
-    reader = next((r for start, r in _READERS.items() if data.startswith(start)), None)
-    if reader is None:
+    kind = next((k for start, k in _KINDS.items() if data.startswith(start)), None)
+    if kind is None:
         raise ValueError(f"{_UNREADABLE}: no PNG, JPEG, BMP, TIFF or WebP")
     if _cut_short(data):
         raise ValueError(f"{_UNREADABLE}: it is cut short")
+    # imported here: a single cell is scored in a quarter of a second, and most are plain PNG
+    plugin = importlib.import_module(f"PIL.{kind}ImagePlugin")
     # damage can make Pillow raise anything, down to struct.error and MemoryError
     try:
-        image = reader(io.BytesIO(data))
+        image = getattr(plugin, f"{kind}ImageFile")(io.BytesIO(data))
     except Exception as e:
         raise ValueError(f"{_UNREADABLE} ({e})") from e
     _check(image, data)
