@@ -213,7 +213,8 @@ class Apart:
         }
         start = "from malaria_nb.apart import main; main()"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", start, str(theirs), json.dumps(task)],
+            # -P: nothing is imported from the folder where a teacher keeps a class's files
+            [sys.executable, "-P", "-c", start, str(theirs), json.dumps(task)],
             env=env | self.mark,
             pass_fds=[theirs],
             start_new_session=True,

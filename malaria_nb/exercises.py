@@ -295,7 +295,8 @@ def _judged(task: dict, env: dict[str, str], total: float) -> list[dict]:  # wha
     "Let a process judge, and end it, and all that it started, when its time is over."
     code = "from malaria_nb.verdict import main; main()"
     judge = subprocess.Popen(
-        [sys.executable, "-c", code],
+        # -P: nothing is imported from the folder where a teacher keeps a class's files
+        [sys.executable, "-P", "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -381,6 +381,13 @@ def test_answers_and_neighbours_are_not_in_sight(official, tmp_path):
     assert report["exercises"]["1 Double"]["passed"] == ("files" in report["apart"])
 
 
+def test_nothing_is_imported_from_where_the_class_lies(official, tmp_path, monkeypatch):
+    for name in ("json", "select", "psutil", "malaria_nb", "numpy"):
+        (tmp_path / f"{name}.py").write_text("import os\nos._exit(9)")
+    monkeypatch.chdir(tmp_path)
+    assert graded(official, tmp_path, RIGHT)["passed"]
+
+
 # -- the command
 
 
