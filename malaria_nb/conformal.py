@@ -29,8 +29,10 @@ def conformal_limits(
 ) -> pd.Series:  # index class; strangeness a label may have; infinite: too few cells to exclude any
     """Find how strange a label may look, by split conformal prediction.
 
-    Vovk, Gammerman and Shafer (2005); Angelopoulos and Bates (2021). Raises `ValueError` for
-    an alpha outside 0–1 and for bad input."""
+    Vovk, Gammerman and Shafer (2005); Angelopoulos and Bates (2021). A limit is exact for cells
+    that could be exchanged with these, so it needs no interval, and no patients; for cells of
+    other patients the promise is an average, `coverage(by=patient)` shows of what. Raises
+    `ValueError` for an alpha outside 0–1 and for bad input."""
     label, score, _ = check_labels_scores(label, score)
     if not 0 < alpha < 1:
         raise ValueError(

@@ -38,7 +38,10 @@ def parasitaemia(
     confidence: float = 0.95,  # of the interval, 0–1
     method: str = "wilson",  # "wilson" (1927) or "exact" (Clopper and Pearson 1934)
 ) -> pd.Series:  # value, low, high; proportions, 0–1
-    "Compute a parasitaemia, cells taken as independent; raise `ValueError` for impossible counts."
+    """Compute a parasitaemia, all cells taken as independent.
+
+    Two counts don't say in which fields or patients the cells are: where these differ, the
+    interval is too narrow (`parasitaemia_by_field`). Raises `ValueError` for impossible counts."""
     from scipy.stats import binomtest  # heavy, and for this alone
 
     k, n = _whole(parasitized=parasitized, cells=cells)
@@ -56,8 +59,9 @@ def parasitaemia_by_field(
 ) -> pd.Series:  # value, low, high; proportions, 0–1
     """Compute a parasitaemia with the interval of `intervals.ratio_interval` by field.
 
-    NaN where too few fields pull to say. Where no cell is called, or every one, no field differs,
-    and the exact interval by cell stands in. Raises `ValueError` for under 2 fields."""
+    NaN where too few fields pull to say, as with parasites in one field or two. Where no cell is
+    called, or every one, no field differs, and the exact interval by cell stands in: too narrow
+    if parasites gather. Raises `ValueError` for under 2 fields."""
     k, n = np.asarray(parasitized), np.asarray(cells)
     if k.ndim != 1 or k.shape != n.shape:
         raise ValueError(
@@ -133,8 +137,12 @@ def rogan_gladen_interval(
     fn: int,  # false negatives
     tp: int,  # true positives
     confidence: float = 0.95,  # of the interval, 0–1
-) -> pd.Series:  # value, low, high; proportions, clipped to 0–1
-    "Correct a count for estimated error rates; raise `ValueError` for counts that can't be."
+) -> pd.Series:  # value, low, high; proportions, clipped to 0–1; NaN: no interval
+    """Correct a count for estimated error rates, all cells taken as independent.
+
+    Counts don't say whose cells they are: where patients or fields differ, the interval is too
+    narrow. There is none where it would lie outside 0–1, since then the error rates are not
+    those of this patient. Raises `ValueError` for counts that can't be."""
     from scipy.stats import norm  # heavy, and for this alone
 
     k, n, tn, fp, fn, tp = _whole(parasitized=parasitized, cells=cells, tn=tn, fp=fp, fn=fn, tp=tp)
@@ -143,4 +151,7 @@ def rogan_gladen_interval(
         raise ValueError("no cells of one class: both rates must have been measured")
     rogan_gladen(k / n, tp / (tp + fn), tn / (tn + fp))  # refuses rates no better than a coin's
     ends = lang_reiczigel(k, n, tn, fp, fn, tp, norm.isf((1 - confidence) / 2))
-    return pd.Series(np.clip(ends, 0, 1), ["value", "low", "high"])
+    value, low, high = np.clip(ends, 0, 1)
+    if low == high:
+        low = high = np.nan
+    return pd.Series({"value": value, "low": low, "high": high})

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .stats import check_labels_scores
+from .stats import check_both_classes, check_labels_scores, check_threshold
 
 # %% ../nbs/84_recalibration.ipynb #8cb9e65b
 def fewest_errors(
@@ -35,11 +35,21 @@ def recalibrate(
     threshold: float = 0.5,  # the locked one
     local: Sequence[int] = (2, 5, 10, 20),  # patients whose cells are labelled at the new place
     repeats: int = 200,  # draws of patients
-    level: float = 0.95,  # of the interval, 0–1
+    level: float = 0.95,  # proportion of the draws between the gain's ends, 0–1
     seed: int = 42,
 ) -> pd.DataFrame:  # index patients; locked, recalibrated: mean accuracies; gain and its ends
-    "Try a threshold of some local patients on others; raise `ValueError` where too few are left."
+    """Try a threshold of some local patients on others.
+
+    The gain's ends say how much it depends on which local patients are taken: they hold `level`
+    of the draws and are no interval for patients not among these. Raises `ValueError` where too
+    few patients are left, for one class only, and for fewer than 20 draws."""
     label, score, code = check_labels_scores(label, score, patient)
+    check_both_classes(label, "a threshold")
+    check_threshold(threshold)
+    if not 0 < level < 1:
+        raise ValueError(f"level={level}: use a number between 0 and 1, such as 0.95")
+    if repeats < 20:
+        raise ValueError(f"repeats={repeats}: too few draws to say how they spread, use 200")
     groups, most = code.max() + 1, max(local)
     if most > groups / 2:
         raise ValueError(
