@@ -423,7 +423,7 @@ def by_row(
 def by_method(
     table: pd.DataFrame,  # from `by_row`
 ) -> pd.DataFrame:  # population, patients, metric, method, coverage, below, above, none, width
-    "Take the recorded table apart: a row a method; one without an interval anywhere is left out."
+    "Take the recorded table apart: a row a method that the population has."
     wide = table.rename_axis("population").reset_index().set_index(_KEYS)
     wide.columns = pd.MultiIndex.from_tuples(
         [tuple(c.rsplit(": ", 1)) for c in wide.columns], names=["method", None]

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from .digests import remembered
-from .reading import open_regular, read_regular
+from .reading import CELL_BYTES, open_regular, read_regular
 
 # %% ../nbs/73_png.ipynb #430a0c6d
 class BadCell(ValueError):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['pulls', 'plot_pulls']
 
-# %% ../nbs/18_intervals.ipynb #dc6a65cc
+# %% ../nbs/18_intervals.ipynb #123f63dd
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from .evaluation import metrics
 from .process import needs
 from .stats import METRICS, check_predictions, leave_out
 
-# %% ../nbs/18_intervals.ipynb #311dc24b
+# %% ../nbs/18_intervals.ipynb #2b520352
 def pulls(
     predictions: pd.DataFrame,  # predictions table: file, patient, label, score
     metric: str = "accuracy",  # one of `stats.METRICS`
@@ -32,7 +32,7 @@ def pulls(
     names = pd.Index(np.unique(t["patient"].astype(str)), name="patient")
     return pd.Series(value - without.to_numpy(), names, name=metric).sort_values()
 
-# %% ../nbs/18_intervals.ipynb #1707b53b
+# %% ../nbs/18_intervals.ipynb #3e4ff286
 def plot_pulls(
     found: pd.Series,  # from `pulls`
     title: str,
