@@ -127,6 +127,9 @@ def main():
     write_table("18_intervals-coverage", table, settings, note=f"partly synthetic: {note}", **about)
     threshold = with_and_without(real()["purple_threshold"])
     note = f"purple_threshold, five folds: samples in which patient {HEAVIEST} was drawn, or not"
+    about["draws"] = (
+        f"{DRAWS} of each size, with replacement, {N_BOOT} resamples of each; seed {SEED}"
+    )
     write_table("18_intervals-c116", threshold, settings, note=note, **about)
 
 
