@@ -20,6 +20,7 @@ from .arrays import cached_array
 from .digests import file_digests
 from .fetch import file_hash
 from .png import MAX_SIDE, BadCell, check_png, png_size
+from .reading import CELL_BYTES, read_regular
 
 # %% ../nbs/02_images.ipynb #fa23d7bf
 INTERPOLATIONS = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
@@ -31,7 +32,7 @@ def decode_cell(
     interpolation: str = "area",  # as it shrinks: "area" (averages), "linear", "cubic" (article's)
 ) -> np.ndarray:  # RGB, uint8, (size, size, 3) or (height, width, 3)
     "Decode one cell to RGB; raise `BadCell` for a file that isn't a whole 8-bit RGB PNG."
-    data = Path(path).read_bytes()
+    data = read_regular(path, CELL_BYTES)
     png_size(data[:33], str(path))  # refuses before OpenCV makes room for what a header claims
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if bgr is None:
