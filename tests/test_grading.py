@@ -237,6 +237,7 @@ FORMS = {
     "in the check's cell": [f"{RIGHT}\n\n{CHECK}"],
     "in one line": [f"double = lambda x: 2 * x; {CHECK}"],
     "with a magic": [f"%matplotlib inline\n%time 1\n{RIGHT}", CHECK],
+    "after a shell's commands": [f"!pip --version\nfiles = !ls\n%pip --version\n{RIGHT}", CHECK],
     "with tempfile": [
         "import tempfile\ndef double(x):\n"
         "    with tempfile.TemporaryFile() as f, tempfile.TemporaryDirectory():\n"
