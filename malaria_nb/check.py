@@ -147,7 +147,7 @@ def _unsigned(folder, said):
     found = []
     try:
         unlike = changed(folder)
-    except ValueError as e:
+    except (OSError, ValueError) as e:
         return [Problem(f"nbs/records/{LIST}", str(e), f"Restore it: {restore}{LIST}")]
     for name, how in unlike.items():
         if how in words:
@@ -189,7 +189,11 @@ def check_export(
         for name in ("nbs", "malaria_nb"):
             shutil.copytree(root / name, copy / name, ignore=ignored)
         export = "from nbdev.doclinks import nbdev_export; nbdev_export()"
-        subprocess.run([sys.executable, "-c", export], cwd=copy, check=True, capture_output=True)
+        done = subprocess.run([sys.executable, "-c", export], cwd=copy, capture_output=True)
+        if done.returncode:
+            last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+            why = f"can't be exported ({''.join(last) or done.returncode})"
+            return [Problem("the chapters", why, "Mend or restore what nbdev_export stops at")]
         ours, made = _sources(root / "malaria_nb"), _sources(copy / "malaria_nb")
     differ = [
         name for name in sorted(ours.keys() | made.keys()) if ours.get(name) != made.get(name)
@@ -223,14 +227,15 @@ def check_shown(
     try:
         for cell, how in changed_outputs(root / "nbs").items():
             found.append(Problem(f"nbs/{cell.replace('#', '.ipynb, cell ')}", words[how], mend))
+    except (OSError, ValueError) as e:
+        found.append(Problem("stored outputs", f"can't be compared: {e}", "Restore what it says"))
+    try:
         lines = main_table(records)
     except (OSError, ValueError, KeyError) as e:
-        return [
-            *found,
-            Problem("stored outputs", f"can't be compared: {e}", "Restore what it says"),
-        ]
+        why = f"can't be compared: {e}"
+        return [*found, Problem("main table", why, "Restore what it says")]
     for page in (root / "README.md", root / "nbs" / "index.ipynb"):
-        text = page.read_text("utf-8") if page.exists() else ""
+        text = page.read_text("utf-8", "replace") if page.exists() else ""
         for line in lines:
             if line not in text:
                 why = f"doesn't say what the records give now: {line}"

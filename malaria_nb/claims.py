@@ -126,11 +126,14 @@ class Text(NamedTuple):
 def read_chapter(
     path: Path,  # a notebook, or a page of markdown
 ) -> list[Text]:  # one a cell
-    "Read what a chapter says."
+    "Read what a chapter says; raise `ValueError` where it is none, as after a merge."
     if path.suffix == ".md":
         return [Text("markdown", path.read_text("utf-8"))]
-    cells = json.loads(path.read_text("utf-8"))["cells"]
-    return [Text(c["cell_type"], "".join(c["source"])) for c in cells]
+    try:
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        return [Text(c["cell_type"], "".join(c["source"])) for c in cells]
+    except (ValueError, KeyError, TypeError) as e:
+        raise ValueError(f"{path.name} can't be read ({type(e).__name__}: {e})") from None
 
 
 def _find_chapter(
@@ -227,7 +230,7 @@ def _broken(entry, space):
         try:
             if not _value(node, space):
                 return explain(node, space)
-        except Exception as e:
+        except (Exception, SystemExit) as e:
             return f"{ast.unparse(node)} raises {type(e).__name__}: {e}"
     return None
 
@@ -244,7 +247,7 @@ def check_ledger(
             module = ast.Module([statement], [])
             try:
                 exec(compile(module, str(ledger.path), "exec", optimize=0), space)
-            except Exception as e:
+            except (Exception, SystemExit) as e:
                 why = f"line {statement.lineno} raises {type(e).__name__}: {e}"
                 yield Fault(ledger.name, why, f"Correct {ledger.path.name}")
                 return
@@ -367,6 +370,11 @@ def _faults(nbs, records):
         except (SyntaxError, ValueError) as e:
             yield Fault(path.stem, str(e), f"Correct nbs/claims/{path.name}")
             continue
+        try:
+            read_chapter(where)
+        except ValueError as e:
+            yield Fault(path.stem, str(e), f"Restore it: git checkout nbs/{where.name}")
+            continue
         yield from check_ledger(ledger, where, records)
         if ledger.complete:
             mend = f"Claim it in nbs/claims/{path.name}, or say where it is given"
@@ -417,12 +425,18 @@ def check_coverage(
     "Compare what each chapter claims with what it must claim at least."
     if not (nbs / COVERAGE).exists():
         return [Fault(f"nbs/{COVERAGE.as_posix()}", "is missing", "Restore it with git checkout")]
-    least = pd.read_csv(nbs / COVERAGE, index_col="chapter")
+    try:
+        least = pd.read_csv(nbs / COVERAGE, index_col="chapter")[["claims", "unclaimed"]]
+    except (ValueError, KeyError) as e:
+        why = f"can't be read ({type(e).__name__}: {e})"
+        return [Fault(f"nbs/{COVERAGE.as_posix()}", why, "Restore it with git checkout")]
     try:
         now = count_claims(nbs)
     except (SyntaxError, ValueError):
         return []  # `check_claims` says so
-    found = []
+    mend = "Add it: python tools/claims.py --tighten"
+    why = f"it has a ledger, and no line in nbs/{COVERAGE.as_posix()}"
+    found = [Fault(name, why, mend) for name in now.index.difference(least.index)]
     for name, row in least.iterrows():
         if name not in now.index:
             found.append(Fault(name, "its ledger is gone", f"Restore nbs/claims/{name}.py"))
@@ -445,9 +459,14 @@ def _without_ledger(nbs):
     "Name the chapters that tell results and have no ledger."
     found = []
     for path in sorted(nbs.glob("[01]*.ipynb")):
-        if not (nbs / "claims" / f"{path.stem}.py").exists() and passages(read_chapter(path)):
-            mend = f"Write nbs/claims/{path.stem}.py"
-            found.append(Fault(path.stem, "it tells results and has no ledger", mend))
+        if (nbs / "claims" / f"{path.stem}.py").exists():
+            continue
+        try:
+            if passages(read_chapter(path)):
+                mend = f"Write nbs/claims/{path.stem}.py"
+                found.append(Fault(path.stem, "it tells results and has no ledger", mend))
+        except ValueError as e:
+            found.append(Fault(path.stem, str(e), f"Restore it: git checkout nbs/{path.name}"))
     return found
 
 

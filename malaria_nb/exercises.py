@@ -283,6 +283,7 @@ def _environment(settings: Settings, work: Path) -> dict[str, str]:
         **folders,
         **as_variables(replace(settings, home=work / "home")),
         "IPYTHONDIR": str(work / ".ipython"),
+        "JOBLIB_MULTIPROCESSING": "0",  # it would wait for processes that may not start
         "MPLBACKEND": "agg",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUTF8": "1",
@@ -291,12 +292,17 @@ def _environment(settings: Settings, work: Path) -> dict[str, str]:
     }
 
 
-def _judged(task: dict, env: dict[str, str], total: float) -> list[dict]:  # what is known
-    "Let a process judge, and end it, and all that it started, when its time is over."
-    code = "from malaria_nb.verdict import main; main()"
+_JUDGE = "from malaria_nb.verdict import main; main()"
+
+
+def _judged(task: dict, env: dict[str, str], total: float) -> tuple[list[dict], str]:
+    """Let a process judge, and end it, and all that it started, when its time is over.
+
+    Return what is known, and why no more is."""
+    why = f"no end after {total:g} seconds in all"
     judge = subprocess.Popen(
         # -P: nothing is imported from the folder where a teacher keeps a class's files
-        [sys.executable, "-P", "-c", code],
+        [sys.executable, "-P", "-c", _JUDGE],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -310,6 +316,7 @@ def _judged(task: dict, env: dict[str, str], total: float) -> list[dict]:  # wha
         lifeline, judge.stdin = judge.stdin, None
         try:
             out, _ = judge.communicate(timeout=total)
+            why = f"not judged: the process that judges ended (exit status {judge.returncode})"
         except subprocess.TimeoutExpired:
             judge.kill()
             out, _ = judge.communicate()
@@ -317,7 +324,7 @@ def _judged(task: dict, env: dict[str, str], total: float) -> list[dict]:  # wha
     finally:
         judge.kill()
         judge.wait()
-    return [json.loads(line) for line in out.splitlines() if line.endswith(b"}")]
+    return [json.loads(line) for line in out.splitlines() if line.endswith(b"}")], why
 
 
 NAMESPACES = True  # of Linux, for notebooks that are graded; False: as where there are none
@@ -373,8 +380,8 @@ def grade(
         if "error" in task:
             return _grades(path, says, [], task["error"])
         task["timeout"] = timeout
-        known = _judged(task, kernel_variables(own), total or 10 * timeout)
-    says |= dict.fromkeys(says, f"no end after {total or 10 * timeout:g} seconds in all")
+        known, why = _judged(task, kernel_variables(own), total or 10 * timeout)
+    says |= dict.fromkeys(says, why)
     for line in known:
         if "where" in line:
             says[list(says)[line["where"]]] = line["says"]

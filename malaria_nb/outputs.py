@@ -49,13 +49,18 @@ def _joined(text):  # a notebook has a text whole, or in lines
 def output_digests(
     chapter: Path,  # a notebook
 ) -> dict[str, str]:  # "06_evaluation#0b7874b9": digest, for each cell that stores an output
-    "Digest what each cell of a chapter shows."
-    cells = json.loads(chapter.read_text("utf-8"))["cells"]
-    return {
-        f"{chapter.stem}#{cell.get('id', number)}": output_digest(cell["outputs"])
-        for number, cell in enumerate(cells)
-        if cell.get("outputs")
-    }
+    "Digest what each cell of a chapter shows; raise `ValueError` where it is none."
+    found = {}
+    try:
+        for number, cell in enumerate(json.loads(chapter.read_text("utf-8"))["cells"]):
+            name = f"{chapter.stem}#{cell.get('id', number)}"
+            while name in found:  # a cell that was copied with its name
+                name += "+"
+            if cell.get("outputs"):
+                found[name] = output_digest(cell["outputs"])
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
+        raise ValueError(f"{chapter.name} can't be read ({type(e).__name__}: {e})") from None
+    return found
 
 
 def changed_outputs(

@@ -192,7 +192,7 @@ def judge(
                     else:
                         tell({"where": where, "says": judge_one(notebook, sections[where])})
                         said.add(where)
-            except Gone:
+            except (Gone, Exception):  # or it answers what was not asked
                 late = f"no end after {task['timeout']:g} seconds"
                 why = late if notebook.channel.late else "ends the kernel"
                 if where < 0:

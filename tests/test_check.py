@@ -8,10 +8,10 @@ from pathlib import Path
 
 from malaria_nb import cnn
 from malaria_nb.check import check_code, check_export, check_record
-from malaria_nb.digests import record_digest
 from malaria_nb.golden import golden
 from malaria_nb.recipes import RECIPES
 from malaria_nb.records import read_record
+from malaria_nb.signed import record_digest
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -113,3 +113,7 @@ def test_library_that_is_not_what_the_chapters_export(tmp_path):
     module = tmp_path / "malaria_nb" / "cnn.py"
     module.write_text(module.read_text("utf-8").replace("def ", "def  ", 1), encoding="utf-8")
     assert [p.what for p in check_export(tmp_path)] == ["malaria_nb/cnn.py"]
+    chapter = tmp_path / "nbs" / "03_cnn.ipynb"
+    chapter.write_text("<<<<<<< HEAD\n" + chapter.read_text("utf-8"), encoding="utf-8")
+    (problem,) = check_export(tmp_path)
+    assert "can't be exported" in problem.why

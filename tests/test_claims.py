@@ -348,3 +348,36 @@ def test_rounded_numbers_compare_equal():
     assert rounded(row) == [0.0, 0.123, 1.0]
     assert str(rounded(-0.0001)) == "0.0"
     assert rounded([[1.26, 2]], 1) == [[1.3, 2.0]]
+
+
+# -- what a merge leaves behind ------------------------------------------------------------------
+
+CONFLICT = '{"cells": [\n<<<<<<< HEAD\n=======\n>>>>>>> theirs\n]}'
+
+
+@pytest.mark.parametrize("text", [CONFLICT, "", "[]", '{"cells": null}', '{"cells": [5]}'])
+def test_a_chapter_that_is_none_is_named_and_hides_no_other(counted, text):
+    (counted / "claims" / "07_other.py").write_text(LEDGER)
+    (counted / "07_other.ipynb").write_text(text)
+    (counted / "08_third.ipynb").write_text(text)
+    write_chapter(counted, PROSE.replace("calls", "finds"))
+    assert {fault.what for fault in check_claims(counted)} == {"06_results", "07_other"}
+    (counted / "claims" / "07_other.py").unlink()
+    assert any(fault.what == "08_third" for fault in check_coverage(counted))
+
+
+def test_a_ledger_that_ends_python_does_not_pass(nbs):
+    write_ledger(nbs, "import sys\n\nsys.exit()\n" + LEDGER)
+    assert "raises SystemExit" in whys(nbs)[0]
+
+
+@pytest.mark.parametrize("text", ["", "chapter\n", "\xff", "a,b\n1,2\n", "chapter,claims\nx,1\n"])
+def test_a_list_of_coverage_that_is_none_is_named(counted, text):
+    (counted / COVERAGE).write_text(text, "latin-1")
+    (why,) = less(counted)
+    assert why.startswith("can't be read")
+
+
+def test_a_line_of_the_list_of_coverage_that_is_gone_is_missed(counted):
+    (counted / COVERAGE).write_text("chapter,claims,unclaimed\n")
+    assert less(counted) == ["it has a ledger, and no line in nbs/claims/coverage.csv"]

@@ -237,6 +237,12 @@ FORMS = {
     "in the check's cell": [f"{RIGHT}\n\n{CHECK}"],
     "in one line": [f"double = lambda x: 2 * x; {CHECK}"],
     "with a magic": [f"%matplotlib inline\n%time 1\n{RIGHT}", CHECK],
+    "after a shell's commands": [f"!pip --version\nfiles = !ls\n%pip --version\n{RIGHT}", CHECK],
+    "with several jobs": [
+        "import numpy as np\nfrom sklearn.linear_model import LogisticRegression as Model\n"
+        "from sklearn.model_selection import cross_val_score\n"
+        f"cross_val_score(Model(), np.eye(40), np.arange(40) % 2, n_jobs=2)\n{RIGHT}"
+    ],
     "with tempfile": [
         "import tempfile\ndef double(x):\n"
         "    with tempfile.TemporaryFile() as f, tempfile.TemporaryDirectory():\n"
@@ -271,6 +277,24 @@ def test_what_a_check_is_given_is_the_courses_own(tmp_path):
     report = grade(tmp_path / "anna.ipynb", ROOT / "nbs" / "exercises" / "04_training.ipynb")
     first = next(iter(report["exercises"].values()))
     assert not first["passed"] and "each of the names careful" in first["says"]
+
+
+def test_a_notebook_that_talks_out_of_turn_costs_its_own_exercise(official, tmp_path):
+    says = (
+        "import json, os\n"
+        "head = json.dumps([['call', -1, [], {'dict': []}], []]).encode()\n"
+        "for i in range(3, 32):\n"
+        "    try: os.write(i, len(head).to_bytes(8, 'big') + head)\n"
+        "    except OSError: pass\n"
+    )
+    assert graded(official, tmp_path, says, RIGHT)["says"] == "ends the kernel"
+
+
+def test_a_judge_that_ends_is_not_said_to_be_slow(official, tmp_path, monkeypatch):
+    monkeypatch.setattr("malaria_nb.exercises._JUDGE", "raise SystemExit(3)")
+    nbformat.write(notebook(SETUP, "## 1 Double", RIGHT), tmp_path / "anna.ipynb")
+    report = grade(tmp_path / "anna.ipynb", official)
+    assert "(exit status 3)" in report["exercises"]["1 Double"]["says"]
 
 
 def test_a_notebook_that_dies_later_costs_its_own_exercise(official, tmp_path):

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from malaria_nb.check import check_records
-from malaria_nb.digests import sign
 from malaria_nb.records import digest, renew_record
+from malaria_nb.signed import sign
 
 RECORDS = Path(__file__).resolve().parents[1] / "nbs" / "records"
 # what is lied about is none of the main table's records, which many claims would notice
@@ -165,6 +165,7 @@ LIES = {
     "a table nobody signed": lambda r: (r / "tables" / "x.csv").write_text("# {}\n"),
     "a file in a record": lambda r: (r / OTHER / "note.txt").write_text("better\n"),
     "no list of digests": lambda r: (r / "DIGESTS").unlink(),
+    "a folder in place of the list": lambda r: ((r / "DIGESTS").unlink(), (r / "DIGESTS").mkdir()),
     "record under another name": lambda r: (r / OTHER).rename(r / "vgg19_frozen-photo-fold1-s43"),
 }
 

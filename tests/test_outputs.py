@@ -105,6 +105,24 @@ def test_an_output_that_is_gone_or_new_is_named(root):
     assert any("is not listed" in p for p in shown(root))
 
 
+def test_a_copied_cell_with_the_same_name_is_named(root):
+    path = root / "nbs" / "02_images.ipynb"
+    nb = json.loads(path.read_text("utf-8"))
+    at = next(i for i, c in enumerate(nb["cells"]) if c.get("outputs"))
+    other = {"output_type": "stream", "name": "stdout", "text": "accuracy 0.999"}
+    nb["cells"].insert(at, {**nb["cells"][at], "outputs": [other]})
+    path.write_text(json.dumps(nb), encoding="utf-8")
+    assert shown(root)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"cells": null}', "<<<<<<< HEAD"])
+def test_a_chapter_that_is_none_is_named(root, text):
+    (root / "nbs" / "02_images.ipynb").write_text(text)
+    (root / "README.md").write_bytes(b"\xe9")
+    named = shown(root)
+    assert "02_images.ipynb" in named[0] and any(p.startswith("README.md") for p in named)
+
+
 def test_the_front_page_s_table_edited_in_index_and_readme_and_signed_again(root):
     for path in (root / "README.md", root / "nbs" / "index.ipynb"):
         text = path.read_text("utf-8")

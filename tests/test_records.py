@@ -17,7 +17,6 @@ import pytest
 from malaria_nb import records as the_records
 from malaria_nb import report
 from malaria_nb.cli import main
-from malaria_nb.digests import changed
 from malaria_nb.records import (
     load,
     read_record,
@@ -30,6 +29,7 @@ from malaria_nb.records import (
 )
 from malaria_nb.report import caption, standings
 from malaria_nb.settings import Settings
+from malaria_nb.signed import changed
 
 ROOT = Path(__file__).resolve().parents[1]
 
