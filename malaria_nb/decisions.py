@@ -86,7 +86,7 @@ def cost_curve(
 
     Raises `ValueError` where a class is missing, and for shares outside 0–1."""
     label, score, _ = check_labels_scores(label, score)
-    shares = np.asarray(SHARES if shares is None else shares, float)
+    shares = np.atleast_1d(np.asarray(SHARES if shares is None else shares, float))
     if not ((shares >= 0) & (shares <= 1)).all():
         raise ValueError(f"shares={shares}: use shares of the cost from 0 to 1")
     check_both_classes(label, "a cost")
@@ -102,7 +102,10 @@ def cost_curve(
         tried = np.append(np.unique(score), np.inf)
         costs = np.outer(shares, missed(tried)) + np.outer(1 - shares, alarms(tried))
         thresholds = tried[costs.argmin(1)]
-    t = np.broadcast_to(np.asarray(thresholds, float), shares.shape)
+    t = np.asarray(thresholds, float)
+    if np.isnan(t).any():
+        raise ValueError(f"thresholds={thresholds}: thresholds must be numbers, not NaN")
+    t = np.broadcast_to(t, shares.shape)
     cost = shares * missed(t) + (1 - shares) * alarms(t)
     columns = {"threshold": t, "missed": missed(t), "alarms": alarms(t), "cost": cost}
     return pd.DataFrame(columns, index=pd.Index(shares, name="share"))

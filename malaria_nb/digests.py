@@ -49,6 +49,8 @@ def write_sealed(
     body = io.BytesIO()
     np.save(body, array, allow_pickle=False)
     data = body.getvalue()
+    if os.path.lexists(path) and not os.path.isfile(path):
+        discard(path)  # a pipe would be waited for
     with whole_file(path) as part:
         part.write_bytes(data + hashlib.sha256(data).digest())
 

@@ -6,6 +6,8 @@
 __all__ = ['parasitaemia', 'parasitaemia_by_field', 'rogan_gladen', 'lang_reiczigel', 'rogan_gladen_interval']
 
 # %% ../nbs/84_parasitaemia.ipynb #2da2e7d9
+from numbers import Real
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -16,7 +18,8 @@ from .intervals import ratio_interval
 def _whole(**named):
     "Return whole numbers as ints; raise `ValueError` naming one that isn't, or is negative."
     for name, n in named.items():
-        if isinstance(n, bool) or n != n or n < 0 or n != int(n):
+        number = isinstance(n, Real) and not isinstance(n, bool)
+        if not (number and 0 <= n < 1 << 63 and n == int(n)):
             raise ValueError(f"{name}={n!r}: expected a number of cells, 0 or more")
     return [int(n) for n in named.values()]
 

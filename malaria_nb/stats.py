@@ -28,6 +28,8 @@ def patient_numbers(
     Raises `ValueError` for another number of patients than cells, and for a cell without one."""
     if patient is None:
         return np.arange(n)
+    if isinstance(patient, str) or not np.iterable(patient):
+        raise ValueError(f"patient is {patient!r}: give one value a cell")
     patient = pd.Series(list(patient), dtype=object)
     if len(patient) != n:
         raise ValueError(
@@ -47,6 +49,15 @@ def _one_value_a_cell(name, values):
         raise ValueError(
             f"{name} has shape {np.shape(values)}: give one value a cell, as {name}.ravel() does"
         )
+    if np.iscomplexobj(values):
+        raise ValueError(f"{name} is complex: give real numbers")
+
+
+def _check_masks(**columns):
+    "Raise `ValueError` for values that are there and shall not count: NumPy would count them."
+    for name, values in columns.items():
+        if np.ma.is_masked(values):
+            raise ValueError(f"{name} is masked for some cells: drop these cells from all columns")
 
 
 def check_scores(
@@ -55,11 +66,12 @@ def check_scores(
     """Return scores as an array.
 
     Raises `ValueError` for another shape, and where a score is no probability."""
+    _check_masks(score=score)
     score = np.asarray(score)
     _one_value_a_cell("score", score)
     try:
         score = score.astype(float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"scores must be numbers, found {score[0]!r}") from None
     bad = np.flatnonzero(~((score >= 0) & (score <= 1)))
     if len(bad):
@@ -92,6 +104,7 @@ def check_labels_scores(
     Raises `ValueError` for labels other than 0 and 1, scores outside 0–1, a cell without
     patient, no cells, unequal lengths, and pandas columns whose indexes differ."""
     _check_order(label=label, score=score, patient=patient)
+    _check_masks(label=label, score=score, patient=patient)
     label, score = np.asarray(label), np.asarray(score)
     _one_value_a_cell("label", label)
     _one_value_a_cell("score", score)
@@ -101,7 +114,9 @@ def check_labels_scores(
         )
     if not len(label):
         raise ValueError("no cells: labels and scores are empty")
-    wrong = [v for v in pd.Series(label).unique().tolist() if v not in (0, 1)]
+    # pandas takes this machine's order of bytes only
+    found = pd.Series(label.astype(label.dtype.newbyteorder("="), copy=False))
+    wrong = [v for v in found.unique().tolist() if v not in (0, 1)]
     if wrong:
         raise ValueError(
             f"labels must be 0 ({CLASSES[0]}) or 1 ({CLASSES[1]}), "
@@ -273,7 +288,7 @@ def check_patients(
 
 
 def _check_draws(groups, n_boot):
-    if n_boot < 1:
+    if not isinstance(n_boot, (int, np.integer)) or n_boot < 1:
         raise ValueError(f"n_boot={n_boot}: at least one resample is needed, 1000 for an interval")
     if groups < 2:
         raise ValueError(_ONE_PATIENT)

@@ -62,10 +62,14 @@ def fit_temperature(
     if weight is None:
         return _temperature(label, clipped_logit(score), 1)
     weight = np.asarray(weight)
+    if weight.dtype.kind not in "biuf":
+        raise ValueError("weights must be numbers")
     if weight.shape != label.shape:
         raise ValueError(
             f"{len(label)} cells but weights of shape {weight.shape}: each cell needs one"
         )
+    if not ((weight >= 0) & (weight < np.inf)).all() or not weight.any():
+        raise ValueError("weights must be 0 or more, not all of them 0, and finite")
     return _temperature(label, clipped_logit(score), weight)
 
 # %% ../nbs/82_temperature.ipynb #be407792

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -190,3 +191,14 @@ def test_what_stands_in_the_way_goes_and_nothing_else(tmp_path):
     for name in ("link", "full", "absent"):
         discard(tmp_path / name)
     assert [p.name for p in tmp_path.iterdir()] == ["precious"] and (precious / "file").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")
+def test_a_pipe_in_the_place_of_a_sealed_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "note.npy")
+    done = threading.Thread(
+        target=digests.write_sealed, args=(tmp_path / "note.npy", np.arange(3)), daemon=True
+    )
+    done.start()
+    done.join(10)
+    assert not done.is_alive() and digests.read_sealed(tmp_path / "note.npy").tolist() == [0, 1, 2]

@@ -292,3 +292,14 @@ def test_no_reader_waits_for_what_is_no_file(read, kind, tmp_path):
         path.mkdir()
     with pytest.raises((ValueError, OSError), match="not a file"):
         read(path)
+
+
+def test_a_png_whose_checksum_tells_of_damage_is_refused(tmp_path):
+    # Pillow skips the checksum of the pixels: a flipped bit would be other pixels
+    random = np.random.default_rng(0).integers(256, size=(20, 20, 3), dtype=np.uint8)
+    Image.fromarray(random).save(tmp_path / "whole.png", compress_level=0)
+    data = bytearray((tmp_path / "whole.png").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "cell.png").write_bytes(data)
+    with pytest.raises(ValueError, match="the checksum is wrong"):
+        read_picture(tmp_path / "cell.png")

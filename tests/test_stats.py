@@ -99,6 +99,29 @@ def test_an_empty_table_is_refused(table):
         check_predictions(table.iloc[:0])
 
 
+@pytest.mark.parametrize(
+    "odd, says",
+    [
+        (lambda y, s, p: (y, s, "C1"), "one value a cell"),
+        (lambda y, s, p: (y, s, 5), "one value a cell"),
+        (lambda y, s, p: (y, [10**400, *s[1:]], p), "scores must be numbers"),
+        (lambda y, s, p: (y, s.astype(complex), p), "score is complex"),
+        (lambda y, s, p: (y, np.ma.array(s, mask=s > 0.9), p), "score is masked"),
+        (lambda y, s, p: (np.ma.array(y, mask=s > 0.9), s, p), "label is masked"),
+    ],
+)
+def test_columns_that_are_no_plain_numbers_are_refused(table, odd, says):
+    columns = (table[name].to_numpy() for name in ("label", "score", "patient"))
+    with pytest.raises(ValueError, match=says):
+        evaluate(*odd(*columns))
+
+
+def test_numbers_in_another_order_of_bytes_mean_the_same(table):
+    label, score, patient = (table[name].to_numpy() for name in ("label", "score", "patient"))
+    turned = evaluate(label.astype(">i4"), score.astype(">f8"), patient)
+    assert turned.equals(evaluate(label, score, patient))
+
+
 def test_a_pair_is_returned_row_by_row(table):
     a, b = check_pair(table, table.iloc[::-1].assign(score=0.5))
     assert a["file"].equals(b["file"]) and b["score"].eq(0.5).all()
@@ -110,7 +133,9 @@ def test_draws_are_the_same_in_one_go_or_in_blocks():
     assert (np.concatenate(blocks) == whole).all() and (whole.sum(1) == 7).all()
 
 
-@pytest.mark.parametrize("bad, says", [((1, 10), "one patient"), ((5, 0), "n_boot=0")])
+@pytest.mark.parametrize(
+    "bad, says", [((1, 10), "one patient"), ((5, 0), "n_boot=0"), ((5, 20.5), "n_boot=20.5")]
+)
 def test_nothing_to_draw_is_refused(bad, says):
     with pytest.raises(ValueError, match=says):
         draw_groups(*bad)
