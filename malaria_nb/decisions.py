@@ -26,7 +26,7 @@ def threshold_for_specificity(
 
     With a confidence it is the lowest whose specificity has its lower limit there
     (`intervals.ratio_interval`, one-sided; simulated with 14 to 40 patients, the promise of 95 %
-    was broken in 5 to 9 % of studies). Raises `ValueError` where no threshold has one, as
+    was broken in 4 to 9 % of studies). Raises `ValueError` where no threshold has one, as
     with few patients, without uninfected cells, and for a target outside 0–1."""
     label, score, code = check_labels_scores(label, score, patient)
     if not 0 < specificity <= 1:

@@ -13,7 +13,7 @@ infected = real["label"] == 1
 
 
 def auc(share):
-    "With its interval: a row is a patient, so the bootstrap draws patients."
+    "With its interval: a row is a patient, so each patient is left out in turn."
     return rounded(evaluate(real["label"], share).loc["auc"])
 
 
