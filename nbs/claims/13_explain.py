@@ -23,9 +23,9 @@ claim(
     ((size["low"] < 0.5) & (size["high"] > 0.5)).all(),
 )
 claim(
-    "within patients its AUC is 0.52 to 0.55, and five of six intervals lie above 0.5.",
+    "within patients its AUC is 0.52 to 0.55, and four of six intervals lie above 0.5.",
     span(size["within"]) == [0.52, 0.55],
-    (size["within_low"] > 0.5).sum() == 5,
+    (size["within_low"] > 0.5).sum() == 4,
 )
 claim(
     """AUC 0.61 to 0.63 from a linear rule either way, and 0.69 by cell and 0.71 by patient from
@@ -62,7 +62,7 @@ claim(
     keeps three quarters of what the mean has above 0.5; within photographs 0.71 to 0.75 (over
     all pairs, by patient, 0.57, 0.62 and 0.74).""",
     span(middle["within"]) == [0.70, 0.73],
-    middle["within_low"].min() > 0.65,
+    middle["within_low"].min() > 0.64,
     rounded(kept, 2) == [0.76, 0.74, 0.74, 0.76, 0.75, 0.75],
     span(middle["within_photo"]) == [0.71, 0.75],
     rounded(by(middle, "patient")["auc"], 2) == [0.57, 0.62, 0.74],

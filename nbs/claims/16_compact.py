@@ -82,9 +82,9 @@ claim(
 )
 claim(
     """A mean of evidence in their place, with 29 times fewer parameters, changes the accuracy
-    by 0.0002 (−0.0037 to 0.0039).""",
+    by 0.0002 (−0.0047 to 0.0039).""",
     one.loc[FIRST, "parameters"] // one.loc[MEAN, "parameters"] == 29,
-    gained(MEAN, 4) == [0.0002, -0.0037, 0.0039],
+    gained(MEAN, 4) == [0.0002, -0.0047, 0.0039],
 )
 claim(
     """Only if a cell is scored in all its eight turns and reflections, and the scores averaged,
@@ -92,9 +92,9 @@ claim(
     apart("mean-of-evidence", "article-s-at-48-px", "mean of eight") == [-0.0043, -0.0086, 0.0],
 )
 claim(
-    """**Steps of 2 cost a point** (−0.013, −0.023 to −0.005) **and save two thirds of the
+    """**Steps of 2 cost a point** (−0.013, −0.028 to −0.003) **and save two thirds of the
     time**, 40 seconds of CPU for 120.""",
-    gained(STRIDES) == [-0.013, -0.023, -0.005],
+    gained(STRIDES) == [-0.013, -0.028, -0.003],
     rounded(seconds[[STRIDES, MEAN]], -1) == [40, 120],
 )
 claim(
@@ -144,10 +144,10 @@ claim(
     0.6 < one.loc[FOUR, "parameters"] / one.loc[CYCLE, "parameters"] < 0.7,
 )
 claim(
-    """**The eight symmetries** gain 0.003 in training, which is not quite shown (−0.0004 to
-    0.0057). Averaging over them when a cell is scored gains 0.002 more.""",
+    """**The eight symmetries** gain 0.003 in training, which is not quite shown (−0.0003 to
+    0.0064). Averaging over them when a cell is scored gains 0.002 more.""",
     gained(TURNS)[0] == 0.003,
-    gained(TURNS, 4)[1:] == [-0.0004, 0.0057],
+    gained(TURNS, 4)[1:] == [-0.0003, 0.0064],
     rounded(eight.loc[TURNS, ["gain", "gain_low"]]) == [0.002, 0.001],
 )
 claim(
@@ -171,10 +171,13 @@ claim(
     all(gained(step, 6)[1] < 0 < gained(step, 6)[2] for step in NOTHING),
 )
 claim(
-    """32 px cost 0.005, six epochs in place of eight 0.006, four 0.009, and none of these
-    intervals holds zero, though the first two only just.""",
+    """32 px cost 0.005, six epochs in place of eight 0.006, four 0.009, but each of these
+    intervals just holds zero.""",
     [gained(step)[0] for step in ("32 px", "6 epochs", "4 epochs")] == [-0.005, -0.006, -0.009],
-    all(gained(step, 6)[2] < 0 for step in ("32 px", "6 epochs", "4 epochs")),
+    all(
+        gained(step, 6)[1] < 0 < gained(step, 6)[2] < 0.002
+        for step in ("32 px", "6 epochs", "4 epochs")
+    ),
 )
 claim(
     """The accuracies are the reason to stop here: seven networks end within 0.002 of each
@@ -352,6 +355,7 @@ WIDE, ALL_SIX, AVERAGED = (
     "all six, averaged",
     "five seeds of it, averaged",
 )
+more = larger.dropna(subset="gain_low")  # the recipe is no more than itself
 effort = (larger.set_index("trained")["seconds"] / larger["seconds"].min()).round()
 claim(
     """The dearest of these takes more than fifteen times the recipe's time to train, and 48
@@ -362,7 +366,8 @@ claim(
 claim(
     "Two cells in a thousand, if any",
     rounded(1000 * larger["gain"].max(), 0) == 2,
-    (larger["gain_low"] <= 0).all(),
+    len(more) == len(larger) - 1,
+    (more["gain_low"] <= 0).all(),
 )
 claim(
     """Eleven times the work in one wider network moves the accuracy from 0.9650 to 0.9673,
@@ -373,7 +378,7 @@ claim(
     rounded(way.loc[("the recipe", 1), "accuracy"], 4) == 0.9650,
     rounded(way.loc[WIDE, "accuracy"].max(), 4) == 0.9673,
     rounded(way.loc[ALL_SIX, "accuracy"].max(), 4) == 0.9667,
-    (larger["gain_low"] <= 0).all() and (larger["gain_high"] >= 0).all(),
+    (more["gain_low"] <= 0).all() and (more["gain_high"] >= 0).all(),
     looked_at == 6430,
 )
 seeds = [kept(f"by-cell-seed-{seed}") for seed in range(42, 47)]
@@ -409,7 +414,7 @@ claim(
     """**Where nobody disputes the label, 99 of 100 cells are called right** (by cell; 98.6 in
     five folds by patient), and the AUC is 0.9996. Of the network's 305 mistakes by cell, 241
     are on the 420 cells whose labels are on the lists.""",
-    rounded(here[["undisputed", "low", "high"]]) == [0.992, 0.99, 0.994],
+    rounded(here[["undisputed", "low", "high"]]) == [0.992, 0.989, 0.994],
     rounded(100 * disputed.loc[("compact", "five folds by patient"), "undisputed"], 1) == 98.6,
     rounded(here["undisputed_auc"], 4) == 0.9996,
     (mistakes, followed_not, here["disputed"]) == (305, 241, 420),
@@ -489,5 +494,5 @@ claim(
     sixteen times the work is shown to mend any.""",
     rounded(followed_not / mistakes, 1) == 0.8,
     learnt["accuracy"]["low"] < 0,
-    (larger["gain_low"] <= 0).all(),
+    (more["gain_low"] <= 0).all(),
 )
