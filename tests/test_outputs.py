@@ -126,8 +126,8 @@ def test_a_chapter_that_is_none_is_named(root, text):
 def test_the_front_page_s_table_edited_in_index_and_readme_and_signed_again(root):
     for path in (root / "README.md", root / "nbs" / "index.ipynb"):
         text = path.read_text("utf-8")
-        assert "0.944 (0.930" in text
-        path.write_text(text.replace("0.944 (0.930", "0.964 (0.930"), encoding="utf-8")
+        assert "0.944 (0.924" in text
+        path.write_text(text.replace("0.944 (0.924", "0.964 (0.924"), encoding="utf-8")
     RENEW["renew_outputs"](root / "nbs", accept=True)
     first, second = shown(root)
     assert first.startswith("README.md: ") and second.startswith("index.ipynb: ")

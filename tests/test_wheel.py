@@ -20,7 +20,7 @@ QUICK = ("dataset", "evaluation", "calibration", "screening", "smear", "external
 HEAVY = {"tensorflow", "keras", "matplotlib", "nbdev", "fastcore", "IPython"}
 UV = Path(sys.executable).with_name("uv")  # pip takes a minute for what takes uv seconds
 CORE = {
-    *("numpy", "pandas", "scipy", "scikit-learn", "opencv-python", "ai-edge-litert"),
+    *("numpy", "pandas", "scipy", "scikit-learn", "opencv-python", "pillow", "ai-edge-litert"),
     *("requests", "filelock", "platformdirs", "packaging", "tqdm"),
 }
 ONE_LINE = r'this needs \w+, which is not installed: pip install "malaria_nb\[\w+\]"'
