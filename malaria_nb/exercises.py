@@ -277,6 +277,8 @@ def _sections(official, learner) -> list[dict]:  # for verdict.judge, with their
 def _environment(settings: Settings, work: Path) -> dict[str, str]:
     "Make a learner's environment: none of the teacher's secrets, and folders of its own."
     known = {name: os.environ[name] for name in _KNOWN if name in os.environ}
+    if given := known.get("PYTHONPATH"):  # it begins in another folder than we did
+        known["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, given.split(os.pathsep)))
     folders = {name: str(work) for name in ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP")}
     return {
         **known,

@@ -412,6 +412,12 @@ def test_nothing_is_imported_from_where_the_class_lies(official, tmp_path, monke
     assert graded(official, tmp_path, RIGHT)["passed"]
 
 
+def test_a_search_path_may_be_relative(official, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("PYTHONPATH", ".")
+    assert graded(official, tmp_path, RIGHT)["passed"]
+
+
 # -- the command
 
 
