@@ -112,8 +112,9 @@ def _make(
     "Fill a part-file from the row where an earlier start stopped, and give it its name."
     part, note = path.with_suffix(".part"), path.with_suffix(".rows")
     header, row_bytes = _header(shape, dtype), dtype.itemsize * math.prod(shape[1:])
-    if part.is_symlink() or not part.is_file():  # a link is never written through
-        discard(part)
+    for left in (part, note):
+        if left.is_symlink() or not left.is_file():  # a link is never written through
+            discard(left)
     done, sealed = _rows_done(part, note, header, row_bytes)
     spans = [(i, min(i + step, shape[0])) for i in range(done, shape[0], step)]
     with (

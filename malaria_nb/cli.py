@@ -570,6 +570,8 @@ def _draw(p, out: Path, cut_out: bool, taken: set) -> str:  # why it isn't drawn
         drawing = draw_evidence(cell_picture(p.file, cut_out), p.evidence, p.score)
         png = cv2.imencode(".png", drawing[..., ::-1])[1]
         file.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(file) and (file.is_symlink() or not file.is_file()):
+            return f"{short_path(file)} is a link, a pipe or a folder: take it away"
         with whole_file(file) as part:
             part.write_bytes(png)
     except (OSError, ValueError) as e:

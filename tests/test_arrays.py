@@ -200,3 +200,11 @@ def test_too_small_a_disk_is_known_beforehand(path, monkeypatch):
     with pytest.raises(OSError, match="make room.*MALARIA_NB_HOME") as e:
         make(path, Fill(stop=0))
     assert e.value.errno == errno.ENOSPC and kept(path.parent) == []
+
+
+def test_a_folder_where_the_rows_are_noted_is_taken_away(tmp_path):
+    (tmp_path / "a.rows").mkdir()
+    made = arrays.cached_array(
+        tmp_path / "a.npy", (3,), np.uint8, lambda a, b: np.arange(a, b, dtype=np.uint8)
+    )
+    assert made.tolist() == [0, 1, 2]

@@ -639,3 +639,18 @@ def test_a_closed_folder_is_told(folder, model):
     finally:
         (folder / "b").chmod(0o755)
     assert found["b"] == "permission denied" and found["a.jpg"] == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_drawing_goes_through_no_link_and_waits_for_no_pipe(kind, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "in/a.png").write_bytes(cv2.imencode(".png", cell())[1])
+    victim, planted = tmp_path / "victim", tmp_path / "out/a.evidence.png"
+    victim.write_text("precious")
+    planted.symlink_to(victim) if kind == "link" else os.mkfifo(planted)
+    command = [sys.executable, "-m", "malaria_nb.cli", "predict", "in", "--explain", "out"]
+    done = subprocess.run(command, cwd=tmp_path, timeout=60, capture_output=True, text=True)
+    assert done.returncode == 1 and "not drawn" in done.stderr
+    assert victim.read_text() == "precious"
