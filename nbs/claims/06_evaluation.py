@@ -275,7 +275,7 @@ claim(
 promises = shown("def promised_and_kept(name)")
 claim(
     "In the run stored here: on none.",
-    all(f"{v} (" in promises for v in (0.920, 0.902, 0.923, 0.927)),
+    all(f"{v:.3f} (" in promises for v in (0.920, 0.902, 0.923, 0.927)),
 )
 claim(
     "On real cells every pair shares far more than chance.",
