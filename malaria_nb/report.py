@@ -55,7 +55,7 @@ def standings(
 ) -> pd.DataFrame:  # index `MODELS`; the article's number, then `COLUMNS` as text
     """Put a metric of the article beside ours.
 
-    An entry is "0.944 (0.930–0.957)", with its 95 % interval by patient; behind it come the other
+    An entry is "0.944 (0.924–0.957)", with its 95 % interval by patient; behind it come the other
     seeds' values. Raises `ValueError` for a metric that isn't one, or that a record lacks."""
     from malaria_nb.article import article_table
 
