@@ -54,7 +54,7 @@ def patient_interval(
 
     Efron and Tibshirani (1993), chapter 11; Student's quantiles, on the log-odds scale for
     bounded quantities, the furthest pulls counted 1.75 times (chapter 18). Raises `ValueError`
-    for a level outside 0–1 and for other quantities in `value` than in `without`."""
+    for a level outside 0–1, no patients, and other quantities in `value` than in `without`."""
     if not 0 < level < 1:
         raise ValueError(f"level={level}: use a number between 0 and 1, such as 0.95")
     if list(value.index) != list(without.columns):
@@ -62,6 +62,8 @@ def patient_interval(
             f"value has {list(value.index)} and without has {list(without.columns)}: "
             "give the same quantities in the same order"
         )
+    if not len(without):
+        raise ValueError("without has no rows: give one for each patient that is left out")
     middle = value.to_numpy(float)
     pulls = middle - without.to_numpy(float)
     enough, patients = _covered(pulls)
@@ -72,9 +74,10 @@ def patient_interval(
     y, slope = _unbounded(middle, *bounds)
     with np.errstate(invalid="ignore"):  # at a bound no patient pulls, on an endless slope
         reach = stdtrit(np.maximum(patients - 1, 1), (1 + level) / 2) * error * slope
-    ends = {"low": _bounded(y - reach, *bounds), "high": _bounded(y + reach, *bounds)}
-    told = {end: np.where(enough, x, np.nan) for end, x in ends.items()}
-    return pd.DataFrame(told, index=value.index)
+        low, high = _bounded(y - reach, *bounds), _bounded(y + reach, *bounds)
+    enough &= np.isfinite(low) & np.isfinite(high) & (low < high)
+    ends = {"low": np.where(enough, low, np.nan), "high": np.where(enough, high, np.nan)}
+    return pd.DataFrame(ends, index=value.index)
 
 # %% ../nbs/80_intervals.ipynb #34df55a3
 def ratio_interval(

@@ -144,8 +144,8 @@ def rogan_gladen_interval(
     """Correct a count for estimated error rates, all cells taken as independent.
 
     Counts don't say whose cells they are: where patients or fields differ, the interval is too
-    narrow. There is none where it would lie outside 0–1, since then the error rates are not
-    those of this patient. Raises `ValueError` for counts that can't be."""
+    narrow. There is none where it would lie outside 0–1 or beside the value, since then the error
+    rates are not those of this patient. Raises `ValueError` for counts that can't be."""
     from scipy.stats import norm  # heavy, and for this alone
 
     k, n, tn, fp, fn, tp = _whole(parasitized=parasitized, cells=cells, tn=tn, fp=fp, fn=fn, tp=tp)
@@ -155,6 +155,6 @@ def rogan_gladen_interval(
     rogan_gladen(k / n, tp / (tp + fn), tn / (tn + fp))  # refuses rates no better than a coin's
     ends = lang_reiczigel(k, n, tn, fp, fn, tp, norm.isf((1 - confidence) / 2))
     value, low, high = np.clip(ends, 0, 1)
-    if low == high:
+    if low == high or not low <= value <= high:
         low = high = np.nan
     return pd.Series({"value": value, "low": low, "high": high})

@@ -253,6 +253,13 @@ def test_a_value_undefined_without_a_patient_has_none():
     assert np.isnan(one(np.nan, pulls(20, 20))).all()
 
 
+def test_half_an_interval_or_one_without_width_is_none():
+    # a total of exactly 0 is no log-odds; at a level of next to nothing nothing is reached
+    table = ratio_interval(np.r_[np.ones(6), -np.ones(6)], np.full(12, 10))
+    assert table[["low", "high"]].isna().all(axis=None)
+    assert np.isnan(one(0.5, pulls(20, 20), level=1e-300)).all()
+
+
 def test_no_cells_at_all_have_no_value():
     assert ratio_interval(np.zeros(20), np.zeros(20)).isna().all(axis=None)
 
@@ -272,6 +279,7 @@ def test_nothing_warns(recwarn):
             lambda: patient_interval(pd.Series({"a": 1.0}), pd.DataFrame({"b": [1.0]})),
             r"\['a'\] and without has \['b'\]",
         ),
+        (lambda: one(0.5, []), "without has no rows"),
         (lambda: ratio_interval([1, 2], [3]), "give a row a patient in both"),
         (lambda: ratio_interval([], []), "at least one"),
         (lambda: mean_by_patient([1, 2], ["a", "a"]), "one patient"),
@@ -315,6 +323,9 @@ def test_a_corrected_proportion_that_contradicts_its_rates_has_no_interval():
     # none of 5,000 cells is called, though 5 % of uninfected cells should be
     found = rogan_gladen_interval(0, 5000, tn=950, fp=50, fn=10, tp=90)
     assert found["value"] == 0 and found[["low", "high"]].isna().all()
+    # a single uninfected cell says next to nothing of the false alarms
+    found = rogan_gladen_interval(5, 50, tn=1, fp=0, fn=5, tp=95)
+    assert found["value"] > 0.1 and found[["low", "high"]].isna().all()
 
 
 # ---- coverage, where the truth is known
