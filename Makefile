@@ -70,7 +70,7 @@ chapters: $(ENV)
 	env MALARIA_NB_HOME="$$home" MALARIA_NB_CELLS=sample MALARIA_NB_SCALE=quick MALARIA_NB_WEIGHTS=random \
 	    TF_CPP_MIN_LOG_LEVEL=3 TQDM_DISABLE=1 $(BIN)/nbdev_test --n_workers 2 --timing
 
-TESTS := -m pytest -n 2 --dist worksteal --ignore tests/browser
+TESTS := -m pytest -n 3 --dist worksteal --ignore tests/browser
 
 test: $(DEV) chapters records
 	$(BIN)/python $(TESTS) -m "not slow"

@@ -91,6 +91,7 @@ def _ask(
 _MODULES = {
     "ai-edge-litert": "ai_edge_litert.interpreter",
     "opencv-python": "cv2",
+    "pillow": "PIL",
     "scikit-learn": "sklearn",
 }
 

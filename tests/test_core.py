@@ -57,16 +57,18 @@ for module in {!r}:
     assert done.returncode == 0, done.stderr
 
 
+# half a second or more each
+HEAVY = ("tensorflow", "keras", "jax", "torch", "matplotlib", "sklearn", "scipy.stats", "IPython")
+
+
 @pytest.mark.parametrize("module", QUICK)
-def test_core_imports_quickly(module):
+def test_core_imports_nothing_that_takes_long(module):
     code = f"""
-import json, time
-start = time.process_time()
+import json, sys
 import malaria_nb.{module}
-print(json.dumps(time.process_time() - start))
+print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))
 """
-    best = min(json.loads(without_extras(code).stdout) for _ in range(2))
-    assert best < 1.5  # seconds of this process: other work on the machine doesn't count
+    assert json.loads(without_extras(code).stdout) == []
 
 
 def test_every_other_module_imports_or_names_its_extra_in_one_line():
