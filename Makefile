@@ -6,6 +6,7 @@
 #   make lab                       JupyterLab on the chapters
 #   make test                      chapters, records, and the quick tests: under ten minutes
 #   make slow                      the slow tests; CI runs them too
+#   make weekly                    long tests that others cover in part: another back end, all answers through the grader
 #   make lint                      one form for modules, tests and notebook cells: at most 100 columns, a statement a line
 #   make records                   check that prose, code and recorded experiments agree
 #   make exercises                 the learners' notebooks from nbs/solutions
@@ -33,7 +34,7 @@ BIN := .venv/bin
 ENV := .venv/.made
 
 .DEFAULT_GOAL := course
-.PHONY: course lab test slow lint chapters records exercises docs demo slides browser walk map cards readme claims renew outputs oldest lock clean
+.PHONY: course lab test slow weekly lint chapters records exercises docs demo slides browser walk map cards readme claims renew outputs oldest lock clean
 
 DEV := .venv/.dev
 # pip says what it does, unless a machine reads it
@@ -73,10 +74,13 @@ chapters: $(ENV)
 TESTS := -m pytest -n 3 --dist worksteal --ignore tests/browser
 
 test: $(DEV) chapters records
-	$(BIN)/python $(TESTS) -m "not slow"
+	$(BIN)/python $(TESTS) -m "not slow and not weekly"
 
 slow: $(DEV)
 	$(BIN)/python $(TESTS) -m slow
+
+weekly: $(DEV)
+	$(BIN)/python $(TESTS) -m weekly
 
 # Do prose, code and records agree?
 records: $(ENV)

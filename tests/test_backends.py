@@ -39,6 +39,8 @@ found = {"basic_cnn": losses(basic_cnn(32), (32, 32, 3), "adam", 255),
          "vgg19_head": losses(vgg19_head(512), (512,), "rmsprop", 2)}
 """
 
+pytestmark = pytest.mark.weekly
+
 
 def elsewhere(code, home, backend="jax"):
     env = {
