@@ -480,3 +480,11 @@ def test_the_report_is_written_after_each_notebook(official, tmp_path, monkeypat
     assert seen == [0, 1, 2] and len(json.loads(report.read_text("utf-8"))) == 2
     rows = pd.read_csv(table)
     assert len(rows) == 2 and rows["says"].tolist() == ["'=1+1"] * 2
+
+
+def test_a_heading_that_is_blank_or_there_twice_wipes_nothing():
+    parts = exercises(notebook("x = 1", "##  ", "y = 1", "## 1 A", "a = 1", "## 1 A", "b = 1"))
+    code = {
+        h: [c["source"] for c in cells if c["cell_type"] == "code"] for h, cells in parts.items()
+    }
+    assert code == {"": ["x = 1", "y = 1"], "1 A": ["a = 1", "b = 1"]}
