@@ -107,7 +107,7 @@ def test_search_finds_sensitivity(page):
 def test_keyboard_reaches_search_contents_and_next_page(page):
     page.goto((HTML / "03_cnn.html").as_uri())
     seen = set()
-    for _ in range(300):
+    for _ in range(500):
         page.keyboard.press("Tab")
         seen.add(
             page.evaluate(
