@@ -153,12 +153,18 @@ def test_a_link_to_itself_is_refused_and_stays():
 # ---- pipes and devices
 
 
-@posix
-def test_a_pipe_gets_it_as_a_stream():
+def read_from_a_pipe():
+    "Make a pipe and a thread that waits for all it says."
     os.mkfifo("pipe")
     got = []
     reader = threading.Thread(target=lambda: got.append(Path("pipe").read_text()), daemon=True)
     reader.start()
+    return got, reader
+
+
+@posix
+def test_a_pipe_gets_it_as_a_stream():
+    got, reader = read_from_a_pipe()
     put("pipe", "row\n" * 100_000)
     reader.join(30)
     assert got == ["row\n" * 100_000] and stat.S_ISFIFO(os.stat("pipe").st_mode)
@@ -166,10 +172,7 @@ def test_a_pipe_gets_it_as_a_stream():
 
 @posix
 def test_the_reader_of_a_pipe_hears_the_end_and_no_half():
-    os.mkfifo("pipe")
-    got = []
-    reader = threading.Thread(target=lambda: got.append(Path("pipe").read_text()), daemon=True)
-    reader.start()
+    got, reader = read_from_a_pipe()
     with pytest.raises(RuntimeError), whole_file("pipe") as part:
         part.write_text("half")
         raise RuntimeError

@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from spoiling import flipped, folder_in_place
 
 from malaria_nb.fitting import _kept, _note, load_model, save_model
 
@@ -218,18 +219,6 @@ def test_other_labels_are_refused(tiny, finished):
 
 
 # ---- what a disk has changed
-
-
-def flipped(file):
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 1
-    file.write_bytes(data)
-
-
-def folder_in_place(file):
-    file.unlink()
-    file.mkdir()
-    (file / "something").write_text("")
 
 
 HARM = {

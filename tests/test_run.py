@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from spoiling import flipped, folder_in_place
 from tiny_cells import folder as tiny_folder
 from tiny_cells import png
 
@@ -133,18 +134,6 @@ def copied(whole, tmp_path):
     made, settings = whole
     home = shutil.copytree(settings.home, tmp_path / "copy")
     return replace(settings, home=home), home / made.folder.relative_to(settings.home)
-
-
-def flipped(file):
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 1
-    file.write_bytes(data)
-
-
-def folder_in_place(file):
-    file.unlink()
-    file.mkdir()
-    (file / "something").write_text("")
 
 
 HARM = {
