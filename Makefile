@@ -4,7 +4,7 @@
 #   make course                    run every chapter: the sample of real cells, quick scale
 #   make course CELLS=nih          the same on all real cells (also: CELLS=synthetic, CELLS=FOLDER, SCALE=full, WEIGHTS=FILE)
 #   make lab                       JupyterLab on the chapters
-#   make test                      chapters, records, and the quick tests: under ten minutes
+#   make test                      chapters, records, and the quick tests: about a quarter of an hour
 #   make slow                      the slow tests; CI runs them too
 #   make weekly                    long tests that others cover in part: another back end, all answers through the grader
 #   make lint                      one form for modules, tests and notebook cells: at most 100 columns, a statement a line
