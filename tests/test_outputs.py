@@ -27,6 +27,13 @@ def test_what_a_chapter_shows_of_records_is_what_they_give_now(chapter):
     assert TOOL["differing"](chapter) == [], "look at it, then: make claims"
 
 
+def test_a_figure_that_another_test_left_open_is_not_the_chapter_s():
+    import matplotlib.pyplot as plt
+
+    plt.figure()
+    assert TOOL["differing"](NBS / "index.ipynb") == []
+
+
 @pytest.mark.parametrize("chapter", chapters_with_results(NBS), ids=lambda p: p.stem)
 def test_a_cell_that_shows_records_says_so(chapter):
     for cell in nbformat.read(chapter, as_version=4).cells:

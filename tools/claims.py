@@ -99,7 +99,10 @@ def settled(folder: Path):
     "Work in a chapter's folder, with the options that a kernel has, and put all back."
     import matplotlib
     import pandas as pd
+    from matplotlib import pyplot as plt
 
+    # a figure that was left open before would be shown by the chapter's first cell
+    plt.close("all")
     before, options = Path.cwd(), ("display.max_columns", 20, "display.width", 80)
     os.chdir(folder)
     try:
