@@ -7,7 +7,8 @@
 #   make test                      chapters, records, and the quick tests: about a quarter of an hour
 #   make slow                      the slow tests; CI runs them too
 #   make weekly                    long tests that others cover in part: another back end, all answers through the grader
-#   make lint                      one form for modules, tests and notebook cells: at most 100 columns, a statement a line
+#   make lint                      one form for modules, tests and notebook cells; lessons of one sitting, in standard words
+#   make format                    give modules, tests and notebook cells that form
 #   make records                   check that prose, code and recorded experiments agree
 #   make exercises                 the learners' notebooks from nbs/solutions
 #   make docs                      the book, in _docs/html
@@ -35,7 +36,7 @@ BIN := .venv/bin
 ENV := .venv/.made
 
 .DEFAULT_GOAL := course
-.PHONY: course lab test slow weekly lint chapters records exercises docs demo slides browser walk map cards readme claims renew outputs oldest lock clean
+.PHONY: course lab test slow weekly lint format chapters records exercises docs demo slides browser walk map cards readme claims renew outputs oldest lock clean
 
 DEV := .venv/.dev
 # pip says what it does, unless a machine reads it
@@ -87,9 +88,19 @@ weekly: $(DEV)
 records: $(ENV)
 	$(BIN)/malaria-nb experiment check
 
+# A lesson's cells are read beside their outputs, so they are narrower than a module.
+LESSONS := --config 'format.exclude=[]' --line-length 90 nbs/0*.ipynb nbs/index.ipynb nbs/solutions/0*.ipynb
+
 lint: $(DEV)
 	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check $(LESSONS)
 	$(BIN)/ruff check .
+	$(BIN)/python tools/lessons.py --check
+
+format: $(DEV)
+	$(BIN)/ruff format .
+	$(BIN)/ruff format $(LESSONS)
+	$(BIN)/ruff check --fix .
 
 exercises: $(ENV)
 	$(BIN)/python tools/exercises.py

@@ -28,7 +28,9 @@ def output_side(
     if padding not in ("valid", "same"):
         raise ValueError(f"padding={padding!r}: use 'valid' or 'same'")
     if min(side, kernel, stride) < 1:
-        raise ValueError(f"side {side}, kernel {kernel}, stride {stride}: all must be 1 or more")
+        raise ValueError(
+            f"side {side}, kernel {kernel}, stride {stride}: all must be 1 or more"
+        )
     if padding == "same":
         return -(-side // stride)  # rounded up
     if kernel > side:
@@ -55,9 +57,13 @@ def convolve(
         output_side(side, k, padding=padding)
     image = image.astype(np.result_type(image, kernel, np.float32), copy=False)
     if padding == "same":
-        image = np.pad(image, [((k - 1) // 2, k // 2) for k in kernel.shape[:2]] + [(0, 0)])
+        image = np.pad(
+            image, [((k - 1) // 2, k // 2) for k in kernel.shape[:2]] + [(0, 0)]
+        )
     # (h', w', channels, k, k)
-    windows = np.lib.stride_tricks.sliding_window_view(image, kernel.shape[:2], axis=(0, 1))
+    windows = np.lib.stride_tricks.sliding_window_view(
+        image, kernel.shape[:2], axis=(0, 1)
+    )
     height, width, filters = *windows.shape[:2], kernel.shape[3]
     # each window's pixels, by channel, and each filter's weights, by channel too
     rows = windows.reshape(height * width, -1)
@@ -94,7 +100,9 @@ def dense_parameters(
 # %% ../nbs/03_cnn.ipynb #e74d16df
 def basic_cnn(
     size: int = 125,  # side of the square input, pixels; 8 or more
-) -> keras.Model:  # RGB 0–255 (n, size, size, 3) in, probability of parasitized (n, 1) float32 out
+) -> (
+    keras.Model
+):  # RGB 0–255 (n, size, size, 3) in, probability of parasitized (n, 1) float32 out
     "Build the article's first network, uncompiled; `ValueError` for a size below 8."
     if size < 8:
         raise ValueError(f"size={size}: three 2 × 2 poolings need 8 pixels or more")
@@ -102,7 +110,9 @@ def basic_cnn(
     cells = keras.Input((size, size, 3), name="cells")
     x = layers.Rescaling(1 / 255, name="rescale")(cells)
     for i, filters in enumerate((32, 64, 128), start=1):
-        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv{i}")(x)
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv{i}")(
+            x
+        )
         x = layers.MaxPooling2D(2, name=f"pool{i}")(x)
     x = layers.Flatten(name="flatten")(x)
     for i in (1, 2):
@@ -114,7 +124,9 @@ def basic_cnn(
 
 # %% ../nbs/03_cnn.ipynb #cf5deb1f
 def receptive_field(
-    layers: Sequence[tuple[int, int]],  # (kernel, stride) of each layer, the first layer first
+    layers: Sequence[
+        tuple[int, int]
+    ],  # (kernel, stride) of each layer, the first layer first
 ) -> int:  # side, pixels of the input
     "Measure how many input pixels one output sees along a side (Araujo et al. 2019, equation 2)."
     seen, step = 1, 1

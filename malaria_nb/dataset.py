@@ -49,7 +49,9 @@ def parse_name(
 # %% ../nbs/01_dataset.ipynb #fff58141
 def index_cells(
     root: str | Path,  # folder laid out like the official archive
-    notes: str | Path | None = None,  # folder in which sizes are remembered; None: they aren't
+    notes: str
+    | Path
+    | None = None,  # folder in which sizes are remembered; None: they aren't
 ) -> pd.DataFrame:  # one row a cell: file, label, patient, smear, photo, height, width
     "Make the cells table from file names and PNG headers; raise `BadCell` for a file that is none."
     root = class_root(root)
@@ -57,7 +59,9 @@ def index_cells(
     names = pd.DataFrame([parse_name(file) for file in files])
     label = [int(file.startswith(FOLDERS[1])) for file in files]
     height, width = read_sizes(root, files, notes).T
-    return pd.DataFrame({"file": files, "label": label, **names, "height": height, "width": width})
+    return pd.DataFrame(
+        {"file": files, "label": label, **names, "height": height, "width": width}
+    )
 
 # %% ../nbs/01_dataset.ipynb #8ac75c54
 def describe_cells(
@@ -90,7 +94,9 @@ def describe_cells(
 # %% ../nbs/01_dataset.ipynb #c56bf66d
 def shared_groups(
     split: pd.DataFrame,  # a cells table with its `split`
-) -> pd.DataFrame:  # a row each for patient, smear and photo: how many, and the share of test cells
+) -> (
+    pd.DataFrame
+):  # a row each for patient, smear and photo: how many, and the share of test cells
     "Count which of the test's patients, smears and photographs training has seen."
     train, test = split[split.split == "train"], split[split.split == "test"]
     rows = {}
@@ -107,12 +113,18 @@ def shared_groups(
 def split_cells(
     cells: pd.DataFrame,  # a cells table
     by: str,  # what stays whole: "patient", "photo", or "cell" (the article's way, which leaks)
-    fractions: Sequence[float] = (0.63, 0.07, 0.30),  # of train, valid and test; they add up to 1
+    fractions: Sequence[float] = (
+        0.63,
+        0.07,
+        0.30,
+    ),  # of train, valid and test; they add up to 1
     seed: int = 42,  # another seed, another split
 ) -> pd.DataFrame:  # the same rows with a column `split`: "train", "valid" or "test"
     'Split cells, with groups whole and classes balanced unless `by` is "cell"; raise `ValueError`.'
     if len(fractions) != len(SPLITS):
-        raise ValueError(f"fractions={fractions}: expected three numbers that add up to 1")
+        raise ValueError(
+            f"fractions={fractions}: expected three numbers that add up to 1"
+        )
     part = deal_cells(cells, by, fractions, seed, balance=by != "cell")
     return cells.assign(split=np.array(SPLITS)[part])
 

@@ -45,7 +45,9 @@ def metrics(
     label: ArrayLike,  # (n,) 0 uninfected, 1 parasitized; both must occur
     score: ArrayLike,  # (n,) probability of parasitized, 0–1
     threshold: float = 0.5,  # a score of at least this is an alarm
-) -> pd.Series:  # accuracy, sensitivity, specificity, ppv, npv, f1, mcc, auc; NaN where undefined
+) -> (
+    pd.Series
+):  # accuracy, sensitivity, specificity, ppv, npv, f1, mcc, auc; NaN where undefined
     """Compute all eight metrics.
 
     Raises `ValueError` where there is one class only, and for what `confusion` refuses."""
@@ -58,7 +60,8 @@ def metrics(
 def evaluate(
     label: ArrayLike,  # (n,) 0 uninfected, 1 parasitized; both must occur
     score: ArrayLike,  # (n,) probability of parasitized, 0–1
-    patient: ArrayLike | None = None,  # (n,) whose cell, left out whole; None leaves out cells
+    patient: ArrayLike
+    | None = None,  # (n,) whose cell, left out whole; None leaves out cells
     threshold: float = 0.5,  # a score of at least this is an alarm
     level: float = 0.95,  # of the interval
 ) -> pd.DataFrame:  # index metric; value, low, high; attrs say whose intervals they are
@@ -109,10 +112,14 @@ def threshold_for(
     "Choose a threshold by the sensitivity it must reach; raise `ValueError` if there is none."
     label, score, _ = check_labels_scores(label, score)
     if not 0 < sensitivity <= 1:
-        raise ValueError(f"sensitivity={sensitivity}: use a share above 0 and up to 1, as 0.95")
+        raise ValueError(
+            f"sensitivity={sensitivity}: use a share above 0 and up to 1, as 0.95"
+        )
     falling = np.sort(score[label == 1])[::-1]
     if not len(falling):
-        raise ValueError(f"no {CLASSES[1]} cells: without them no threshold has a sensitivity")
+        raise ValueError(
+            f"no {CLASSES[1]} cells: without them no threshold has a sensitivity"
+        )
     # less a rounding error: else .55*100 would ask for 56 of 100
     found = int(np.ceil(sensitivity * len(falling) - 1e-9))
     return float(falling[found - 1])

@@ -23,17 +23,24 @@ from .png import MAX_SIDE, BadCell, check_png, png_size
 from .reading import CELL_BYTES, read_regular
 
 # %% ../nbs/02_images.ipynb #fa23d7bf
-INTERPOLATIONS = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
+INTERPOLATIONS = {
+    "area": cv2.INTER_AREA,
+    "linear": cv2.INTER_LINEAR,
+    "cubic": cv2.INTER_CUBIC,
+}
 
 # %% ../nbs/02_images.ipynb #69c34d66
 def decode_cell(
     path: str | Path,  # PNG file
-    size: int | None = None,  # side of the result, pixels; None keeps the file's height and width
+    size: int
+    | None = None,  # side of the result, pixels; None keeps the file's height and width
     interpolation: str = "area",  # as it shrinks: "area" (averages), "linear", "cubic" (article's)
 ) -> np.ndarray:  # RGB, uint8, (size, size, 3) or (height, width, 3)
     "Decode one cell to RGB; raise `BadCell` for a file that isn't a whole 8-bit RGB PNG."
     data = read_regular(path, CELL_BYTES)
-    png_size(data[:33], str(path))  # refuses before OpenCV makes room for what a header claims
+    png_size(
+        data[:33], str(path)
+    )  # refuses before OpenCV makes room for what a header claims
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if bgr is None:
         check_png(data, str(path))  # says what is wrong with it
@@ -49,7 +56,9 @@ def cache_key(
     interpolation: str,  # a key of `INTERPOLATIONS`
 ) -> str:  # the same on every machine
     "Name a cache after the content of the files that it is made of."
-    key = hashlib.sha256(f"2 {size} {interpolation}".encode())  # 2: the layout of the cache
+    key = hashlib.sha256(
+        f"2 {size} {interpolation}".encode()
+    )  # 2: the layout of the cache
     key.update(digests.tobytes())
     return f"{len(digests)}x{size}px-{key.hexdigest()[:16]}"
 
@@ -88,7 +97,9 @@ def load_images(
         for file, digest in zip(files[start:stop], digests[start:stop]):
             images.append(decode_cell(root / file, size, interpolation))
             if file_hash(root / file) != digest.tobytes().hex():
-                raise ValueError(f"{root / file} changed while it was decoded: start again")
+                raise ValueError(
+                    f"{root / file} changed while it was decoded: start again"
+                )
         return np.stack(images)
 
     path = Path(cache) / f"{cache_key(digests, size, interpolation)}.npy"

@@ -53,7 +53,9 @@ def ppv(
     """Return the proportion of cells called parasitized that are.
 
     The positive predictive value, by Bayes' rule. Raises `ValueError` for what is not 0–1."""
-    sens, spec, p = _shares(sensitivity=sensitivity, specificity=specificity, prevalence=prevalence)
+    sens, spec, p = _shares(
+        sensitivity=sensitivity, specificity=specificity, prevalence=prevalence
+    )
     return _divide(p * sens, p * sens + (1 - p) * (1 - spec))
 
 
@@ -65,7 +67,9 @@ def npv(
     """Return the proportion of cells called uninfected that are.
 
     The negative predictive value, by Bayes' rule. Raises `ValueError` for what is not 0–1."""
-    sens, spec, p = _shares(sensitivity=sensitivity, specificity=specificity, prevalence=prevalence)
+    sens, spec, p = _shares(
+        sensitivity=sensitivity, specificity=specificity, prevalence=prevalence
+    )
     return _divide((1 - p) * spec, (1 - p) * spec + p * (1 - sens))
 
 # %% ../nbs/00_motivation.ipynb #a8949818
@@ -108,7 +112,9 @@ def limit_of_detection(
     sensitivity: ArrayLike = 1,  # proportion of parasitized cells called parasitized, 0–1
     cells: ArrayLike = 5000,  # cells read
     level: ArrayLike = 0.95,  # chance to call a healthy slide negative, an infected one positive
-) -> ArrayLike:  # proportion of cells, 0–1; NaN where even 100 % could not be told from none
+) -> (
+    ArrayLike
+):  # proportion of cells, 0–1; NaN where even 100 % could not be told from none
     """Return the smallest true parasitaemia that can be told from none by counting.
 
     Currie's limit of detection (Anal. Chem. 40:586, 1968) with exact binomial tails: the
@@ -117,7 +123,9 @@ def limit_of_detection(
     is solved for p (Rogan and Gladen 1978)."""
     from scipy.special import betaincinv  # not needed to import the module
 
-    spec, sens, level = _shares(specificity=specificity, sensitivity=sensitivity, level=level)
+    spec, sens, level = _shares(
+        specificity=specificity, sensitivity=sensitivity, level=level
+    )
     n = _count(cells)
     count = critical_count(spec, n, level)
     apparent = betaincinv(count + 1, n - count, level)

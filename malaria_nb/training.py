@@ -24,7 +24,8 @@ def compile_model(
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
     jit: bool = False,  # translate the model first (XLA): a slow start, then faster on a GPU
     smoothing: float = 0,  # labels are moved by half of this towards 0.5 (chapter 16)
-    averaging: float | None = None,  # momentum of a running mean of the weights, kept in the end
+    averaging: float
+    | None = None,  # momentum of a running mean of the weights, kept in the end
     metrics: bool = True,  # False: the loss alone, where labels are scores and not classes
 ) -> keras.Model:  # the same model, compiled
     "Attach binary cross-entropy, an optimizer, accuracy and AUC; `ValueError` for another one."
@@ -34,7 +35,9 @@ def compile_model(
         "rmsprop": keras.optimizers.RMSprop,
     }
     if optimizer not in kinds:
-        raise ValueError(f"optimizer={optimizer!r}: use one of {', '.join(map(repr, kinds))}")
+        raise ValueError(
+            f"optimizer={optimizer!r}: use one of {', '.join(map(repr, kinds))}"
+        )
     average = {"use_ema": True, "ema_momentum": averaging} if averaging else {}
     model.compile(
         kinds[optimizer](learning_rate=learning_rate, **average),
@@ -69,7 +72,9 @@ def predict_cells(
     cells: pd.DataFrame,  # cells table, of which only `file` is needed
     rows: Sequence[int] | None = None,  # which rows, as positions; None takes all
     batch_size: int = 64,  # cells at a time
-) -> pd.DataFrame:  # file, score (probability of parasitized); patient, … where cells has them
+) -> (
+    pd.DataFrame
+):  # file, score (probability of parasitized); patient, … where cells has them
     "Score cells; `ValueError` if images and cells don't pair or a score isn't a number."
     if len(images) != len(cells) or "file" not in cells:
         raise ValueError(
@@ -87,7 +92,9 @@ def predict_cells(
         raise ValueError(
             f"{bad} of {len(score)} scores are NaN: look for NaN in the input or in the weights"
         )
-    known = [name for name in ("file", "patient", "smear", "label", "split") if name in cells]
+    known = [
+        name for name in ("file", "patient", "smear", "label", "split") if name in cells
+    ]
     table = cells[known].iloc[rows].reset_index(drop=True)
     table.insert(len(known) - ("split" in known), "score", score)
     return table

@@ -32,7 +32,9 @@ PREPROCESSING = ("bgr-mean", "rgb-mean", "bgr/255", "rgb/255")
 def vgg19_input(
     size: int,  # side of the image, pixels
     preprocessing: str = "bgr-mean",  # one of `PREPROCESSING`: channel order, and what is done
-) -> tuple[keras.KerasTensor, keras.KerasTensor]:  # RGB 0–255; what the first convolution reads
+) -> tuple[
+    keras.KerasTensor, keras.KerasTensor
+]:  # RGB 0–255; what the first convolution reads
     "Turn RGB into BGR and subtract ImageNet's mean colour, with built-in operations of no weights."
     if preprocessing not in PREPROCESSING:
         raise ValueError(
@@ -64,7 +66,9 @@ def vgg19_base(
 # %% ../nbs/05_transfer.ipynb #4b45e191
 def vgg19_head(
     features_dim: int,  # number of features, 4,608 for an image of 125 pixels
-) -> keras.Model:  # features (n, features_dim) → probability of parasitized (n, 1), float32
+) -> (
+    keras.Model
+):  # features (n, features_dim) → probability of parasitized (n, 1), float32
     "Build the article's head: two dense layers of 512 with dropout, and a sigmoid."
     x = inputs = keras.Input((features_dim,), name="features")
     for i in 1, 2:
@@ -96,7 +100,11 @@ def _assemble(name, weights, size, head, preprocessing, free):
     base = vgg19_base(weights, size, preprocessing)
     for layer in base.layers[:-1]:
         layer.trainable = layer.name.startswith(free)
-    new = vgg19_head(base.output_shape[-1]) if head is None else keras.models.clone_model(head)
+    new = (
+        vgg19_head(base.output_shape[-1])
+        if head is None
+        else keras.models.clone_model(head)
+    )
     joined = join(base, new, name)
     if head is not None:
         new.set_weights(head.get_weights())
@@ -116,7 +124,9 @@ def vgg19_frozen(
 def moved(
     before: keras.Model,  # a model
     after: keras.Model,  # another one that has layers of the same names
-) -> dict[str, float]:  # layer: length of its change over that of its weights; 0: the same bits
+) -> dict[
+    str, float
+]:  # layer: length of its change over that of its weights; 0: the same bits
     "Measure how far each layer with weights, in both models, has moved."
     names, far = {layer.name for layer in after.layers}, {}
     for layer in before.layers:
