@@ -167,7 +167,7 @@ def check_patience(
     )
     say_right()
 
-# %% ../../nbs/checks/04_training.ipynb #3cdfa9ac
+# %% ../../nbs/checks/04_training.ipynb #7ec9acee
 def _sample(side):
     "Load the sample, split by patient, and its images."
     from malaria_nb.cells import course_cells
@@ -211,9 +211,12 @@ def _scored(model, images):
 
 def check_beats(
     train: Callable,  # (images uint8 (n, 48, 48, 3), labels (n,)) -> trained Keras model
+    save: str | None = None,  # CSV file for the scores: file, score
     least: float = 0.97,  # AUC on the validation cells
-):  # table of the validation cells: file, score
-    "Train a learner's model on the sample's training cells, and rank its validation cells with it."
+):
+    """Train a learner's model on the sample's training cells, and score its validation cells.
+
+    The scores are written when the check passes: for `malaria-nb grade --board`."""
     import pandas as pd
     from sklearn.metrics import roc_auc_score
 
@@ -235,8 +238,10 @@ def check_beats(
         "on training cells, then on some that you hold back; does it fall, and does it turn?",
     )
     print(f"AUC {auc:.3f} on {valid.sum()} validation cells; one colour threshold has 0.990.")
+    if save:
+        table = pd.DataFrame({"file": cells["file"].to_numpy()[valid], "score": score})
+        table.to_csv(save, index=False)
     say_right()
-    return pd.DataFrame({"file": cells["file"].to_numpy()[valid], "score": score})
 
 # %% ../../nbs/checks/04_training.ipynb #7bce2a2e
 def _adam_keras_path(keras, gradient, start, rate, steps, beta1, beta2, eps):
