@@ -26,6 +26,7 @@ LAYERS = {
             "audit",
             "gallery",
             "dealing",
+            "tables",
             "dataset",
             "sample",
             "cells",
