@@ -62,18 +62,12 @@ def shared_groups(
 def split_cells(
     cells: pd.DataFrame,  # a cells table
     by: str,  # what stays whole: "patient", "photo", or "cell", which leaks
-    fractions: Sequence[float] = (
-        0.63,
-        0.07,
-        0.3,
-    ),  # of train, valid, test; they add up to 1
+    fractions: Sequence[float] = (0.63, 0.07, 0.3),  # of train, valid and test
     seed: int = 42,  # another seed, another split
 ) -> pd.DataFrame:  # the same rows with a column `split`: "train", "valid" or "test"
     'Split with groups whole and, unless `by` is "cell", balanced; raise `ValueError`.'
     if len(fractions) != len(SPLITS):
-        raise ValueError(
-            f"fractions={fractions}: expected three numbers that add up to 1"
-        )
+        raise ValueError(f"fractions={fractions}: expected three that add up to 1")
     part = deal_cells(cells, by, fractions, seed, balance=by != "cell")
     return cells.assign(split=np.array(SPLITS)[part])
 
