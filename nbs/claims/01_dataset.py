@@ -42,8 +42,7 @@ given("Papers that count 13,780 include `Thumbs.db`", "the archive's own list of
 
 claim(
     "The encoder numbers words in alphabetical order.",
-    "0 healthy malaria 1 Parasitized Uninfected 2 negative positive"
-    in shown("pairs = [("),
+    "0 healthy malaria 1 Parasitized Uninfected 2 negative positive" in shown("pairs = [("),
 )
 
 # -- Whose cell is it?
