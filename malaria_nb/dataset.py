@@ -74,9 +74,7 @@ def split_cells(
 # %% ../nbs/01_dataset.ipynb #fff58141
 def index_cells(
     root: str | Path,  # folder laid out like the official archive
-    notes: str
-    | Path
-    | None = None,  # folder in which sizes are remembered; None: nowhere
+    notes: str | Path | None = None,  # folder that remembers sizes, or none
 ) -> pd.DataFrame:  # one row a cell: file, label, patient, smear, photo, height, width
     "Make the cells table from names and PNG headers; raise `BadCell` for another file."
     root = class_root(root)

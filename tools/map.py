@@ -25,6 +25,7 @@ LAYERS = {
             "pictures",
             "audit",
             "gallery",
+            "splits",
             "dealing",
             "tables",
             "dataset",

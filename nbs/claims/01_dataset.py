@@ -172,8 +172,8 @@ claim(
     "The median is 130 × 130 pixels",
     "median 130.0 130.0" in shown('sizes[["height", "width"]].agg'),
 )
-given("and the article takes 125 × 125.", "the article")
+given("the article takes 125 × 125.", "the article")
 
 # -- The table of this course
 
-given("of all cells it takes 4,000 at the quick scale", "settings.SCALES")
+given("of all cells 4,000 at the quick scale", "settings.SCALES")
