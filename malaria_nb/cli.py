@@ -235,7 +235,7 @@ def _course(args) -> int:  # exit status
     _writable(out, "--out")
     _writable(settings.home, "--home")
     names, many = [p.stem for p in chapters], "s" * (len(chapters) != 1)
-    takes = cost(*names, scale=settings.scale.name)
+    takes = cost(*names, cells=settings.cells, scale=settings.scale.name)
     print(f"{len(names)} chapter{many} · {settings} · {takes}", flush=True)
     compares = "06_evaluation" in names
     if compares:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from malaria_nb.claims import count_claims
-from malaria_nb.course import COSTS
+from malaria_nb.course import measured
 
 NBS = Path(__file__).resolve().parents[1] / "nbs"
 WORDS, CELLS, LINES, WIDTH, CELL = 2500, 45, 250, 90, 12
@@ -245,7 +245,7 @@ def table(paths: list[Path]) -> pd.DataFrame:
     claims = count_claims(NBS)
     rows = {}
     for path in paths:
-        minutes = COSTS.get(path.stem, (float("nan"),))[0]
+        minutes = (measured(path.stem) or (float("nan"),))[0]
         claimed = claims["claims"].get(path.stem, 0), claims["unclaimed"].get(path.stem, 0)
         rows[path.stem] = {
             **measure(path),
