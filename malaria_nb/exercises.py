@@ -52,8 +52,8 @@ def _is_wrong(cell) -> bool:
 
 
 _FRAME = (
-    "**{} wrong answer{}** that the check must notice, folded. Each begins with what it gets wrong: "
-    "open one and find the line that does it. The solution comes after."
+    "**{} wrong answer{}** that the check must notice, folded. Each begins with what it gets "
+    "wrong: open one and find the line that does it. The solution comes after."
 )
 _COUNTED = ("No", "A", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 
