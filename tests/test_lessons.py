@@ -127,6 +127,13 @@ def test_a_solution_s_words_are_read_too(tmp_path):
     assert found.startswith("solutions/00_a, cell c: 'the share'") or "share of" in found
 
 
+def test_the_guide_is_read_too(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(LESSONS["main"].__globals__, "NBS", tmp_path)
+    (tmp_path / "teaching.md").write_text("# Teach\n\nAsk for the share of cells.\n")
+    assert LESSONS["main"](["--check"]) == 1
+    assert capsys.readouterr().out.startswith("teaching, line 3: 'the share'")
+
+
 @pytest.mark.parametrize(
     "text",
     [

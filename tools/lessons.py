@@ -23,6 +23,8 @@ WORDS, CELLS, LINES, WIDTH, CELL = 2500, 45, 250, 90, 12
 INDEX = 1200
 # chapters that keep to the limits; the others do once they are written anew
 KEPT = "0"
+# what else is read beside them
+TEXTS = ("glossary.md", "teaching.md")
 # functions that a reader sees whole, however long: the three models
 WHOLE = ("basic_cnn", "vgg19_frozen", "vgg19_finetuned")
 # a table with more rows and more columns is a wall
@@ -81,7 +83,13 @@ TAIL = ("Recap", "Exercises", "Further reading")
 
 
 def read(path: Path) -> list[dict]:
-    "Return a notebook's cells, each with its source whole."
+    "Return a notebook's cells, each with its source whole; a text's lines as if they were cells."
+    if path.suffix == ".md":
+        lines = path.read_text("utf-8").splitlines()
+        return [
+            {"cell_type": "markdown", "id": f"line {number}", "source": line}
+            for number, line in enumerate(lines, 1)
+        ]
     cells = json.loads(path.read_text("utf-8"))["cells"]
     return [{**cell, "source": "".join(cell["source"])} for cell in cells]
 
@@ -230,7 +238,7 @@ def odd_words(path: Path) -> list[str]:
     "Name the words of a notebook that the field has another word for."
     found, folder = [], "solutions/" if path.parent.name == "solutions" else ""
     for cell in read(path):
-        where = f"{folder}{path.stem}, cell {cell.get('id')}"
+        where = f"{folder}{path.stem}, {'' if path.suffix == '.md' else 'cell '}{cell.get('id')}"
         for text in said(cell):
             for pattern, instead in ODD.items():
                 for match in re.finditer(rf"\b(?:{pattern})", text):
@@ -268,7 +276,8 @@ def main(arguments: list[str]) -> int:
         return 0
     exercises = [p for p in (NBS / "solutions" / p.name for p in paths) if p.exists()]
     found = [line for path in paths for line in over(path)]
-    found += [line for path in [*paths, *exercises] for line in odd_words(path)]
+    texts = [] if given.names else [NBS / name for name in TEXTS if (NBS / name).exists()]
+    found += [line for path in [*paths, *exercises, *texts] for line in odd_words(path)]
     print(*found, sep="\n", end="\n" if found else "")
     return int(bool(found))
 
