@@ -33,7 +33,6 @@ ROWS, COLUMNS = 8, 6
 FEWEST, MOST = 3, 5
 # what not to say, and what to say: expressions that have no other meaning in a lesson
 _CELLS = r"(?:the |all |its |these |test |red |infected |uninfected |parasitized )*cells?"
-_CLASS = r"(?:parasitized|uninfected|infected|healthy)"
 ODD = {
     r"bends?\b|\bbent\b": "nonlinearity; of a curve: turns, flattens",
     r"(?:how many|number of) windows\b|windows fit": "receptive field, positions",
@@ -58,15 +57,12 @@ ODD = {
     ),
     r"that can be shown\b": "detectable",
     r"(?:called|calls|classif\w+) rightly\b": "classified correctly",
-    rf"call(?:s|ed) (?:(?:it|them|{_CELLS}|\S+ of {_CELLS}) )?{_CLASS}\b": (
-        "classifies as; predicts"
-    ),
     rf"call(?:s|ed)? [^.:;\n]{{0,40}}?{_CELLS} (?:right|wrong)\b": "classified correctly",
     rf"of {_CELLS} (?:right|wrong)\b": "classified correctly",
     r"left in peace": "correctly identified as uninfected (specificity)",
     rf"orders {_CELLS}|ordering of {_CELLS}": "ranks the cells (AUC)",
     r"[Tt]empting": "what the wrong choice gets wrong",
-    r"[Ww]hoever|[Nn]obody": "name the person: you, we, a reader",
+    r"[Ww]hoever": "name the person: you, we, a reader",
     r"(?<=[.!?)] )Who (?!is\b|are\b|was\b|were\b)[a-z]+s\b[^.?!:\n]*\.": (
         "name the person: you, we, a reader"
     ),
@@ -77,7 +73,7 @@ ODD = {
     ),
     r"may be said of\b": "how they compare; what one can conclude about",
 }
-DIGITS = re.compile(r"(?<![\w.,/%-])\d{5,}(?![\w.,/%-]*\w)")
+DIGITS = re.compile(r"(?<![\w.,:/%-])\d{5,}(?![\w.,/%-]*\w)")
 # sections that need no figure and no table
 TAIL = ("Recap", "Exercises", "Further reading")
 
