@@ -316,3 +316,25 @@ def test_an_empty_folder_shows_what_is_to_be_beaten(board, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["grade", "--board", str(tmp_path / "empty")]) == 1
     assert f"1.  {BASELINE}" in capsys.readouterr().out
+
+
+# ---- what the guide says
+
+GUIDE = (Path(__file__).resolve().parents[1] / "nbs" / "teaching.md").read_text("utf-8")
+
+
+def test_the_guide_s_numbers_are_the_board_s(sample):
+    _, cells, purple = sample
+    patients = cells.patient.nunique()
+    assert f"has {len(cells)} validation cells of {patients} patients" in GUIDE
+    assert f"has an AUC of {roc_auc_score(purple.label, purple.score):.2f}" in GUIDE
+
+
+def test_what_the_guide_shows_learners_makes_a_file_that_is_ranked(sample, tmp_path, monkeypatch):
+    settings, cells, purple = sample
+    (block,) = [b for b in GUIDE.split("```")[1::2] if "board_cells" in b]
+    code = block.removeprefix("python\n").replace("scores = ...", "scores = purple.score")
+    monkeypatch.chdir(tmp_path)
+    exec(code, {"s": settings, "purple": purple})
+    sent, problems = read_board(tmp_path, cells)
+    assert not problems and sent["anna"].score.to_numpy() == pytest.approx(purple.score)
