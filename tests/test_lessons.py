@@ -141,7 +141,7 @@ def test_the_guide_is_read_too(tmp_path, monkeypatch, capsys):
         "Most children survive malaria. Hang up the slide. Windows and macOS.",
         "Who reads the slide? Who is at risk is known.",
         "`share of` and [prevalence](glossary.md#the-share-of), https://a.org/12345678/mend",
-        "Rajaraman et al. (2018). *PeerJ* 6:e4568, 58:101544. doi:10.7717/peerj.4568. 1,179, 0.96234.",
+        "Rajaraman et al. (2018). *PeerJ* 6:e4568, 58:101544. doi:10.7717/peerj.4568. 1,179.",
         "Of the cells called parasitized 41 % are; nobody diagnoses a cell; it is right.",
         "A cell is called *parasitized* by the file's folder. The cells not shown to the network.",
         "The prevalence among febrile patients was 12 %. A doctor calls the lab.",
