@@ -59,7 +59,7 @@ def plot_callbacks(
     ax.axvline(rate.index[-1], color=COLORS["parasitized"], lw=1.5, label="stopped")
     ax.set(title=title, xlabel="epoch", ylabel="validation loss, nats")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(loc="upper right")
+    ax.legend(loc="center right")
     return fig
 
 # %% ../nbs/77_diagrams.ipynb #f236cdf5
