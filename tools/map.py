@@ -87,7 +87,7 @@ LAYERS = {
     ),
     "course": (
         *("course", "cards", "notebooks", "checks"),
-        *("handover", "apart", "answers", "verdict", "exercises", "doctor", "cli"),
+        *("handover", "apart", "answers", "verdict", "exercises", "board", "doctor", "cli"),
     ),
 }
 ROW, LEFT, WIDTH = 46, 170, 400  # pixels
