@@ -25,6 +25,7 @@ LAYERS = {
             "pictures",
             "audit",
             "gallery",
+            "workflow",
             "dealing",
             "dataset",
             "sample",
@@ -49,6 +50,7 @@ LAYERS = {
     ),
     "evaluation": (
         *(
+            "proportions",
             "screening",
             "intervals",
             "stats",
