@@ -1,0 +1,89 @@
+"""What chapter 00 says of malaria, with its sources, and of the lap on the course's cells."""
+
+import re
+
+from malaria_nb.claims import claim, given, rounded, shown
+
+complete = True
+
+# malaria
+given(
+    """WHO estimates 282 million cases and 610,000 deaths for 2024; about three quarters of the dead
+    are children under five.""",
+    "World malaria report 2025, from its summary",
+)
+claim("Of 16 malaria cases, 15 are in WHO's African Region", round(16 * 233 / 249) == 15)
+given("15 are in WHO's African Region", "World malaria report 2023: 233 of 249 million in 2022")
+claim(
+    "A year has a little more than half a million minutes, so 610,000 deaths are more than one a",
+    366 * 24 * 60 == 527_040,
+    shown("seconds_in_2024 / 610_000") == "52",
+)
+given("610,000 deaths in a year", "World malaria report 2025, from its summary")
+claim("That would be fewer than 9,000 deaths a year.", 366 * 24 < 9_000)
+claim(
+    "That would be 366 deaths in a leap year. The true number is more than a thousand times that.",
+    610_000 / 366 > 1_000,
+)
+claim("Malaria kills about once a minute", 45 < 366 * 24 * 60 * 60 / 610_000 < 60)
+
+# reading
+given("WHO's protocol, as the article quotes it, asks for 5,000 red cells.", "the article")
+claim("At one cell a second, 5,000 cells take 83 minutes", round(5_000 / 60) == 83)
+given("re-read 2,190 slides from clinics in Thailand (McKenzie et al. 2003)", "McKenzie 2003")
+given("| no parasites | 13.2 % of the slides | parasites |", "McKenzie 2003")
+given("| parasites | 24.3 % of the slides | none |", "McKenzie 2003")
+
+# the cells
+given(
+    """Our data are 27,558 photographs of single red cells from 200 patients, collected and labelled
+    by the U.S. National Library of Medicine; 1,179 of them come with the course.""",
+    "the data set, and the sample in the repository",
+)
+given("a colour picture of 64 × 64 pixels", "the chapter's setting")
+given("Here are 24 other training cells, half of them parasitized.", "the chapter's setting")
+given("How many of the 24 do you have right?", "the chapter's setting")
+claim("A reader at work does this two hundred times a slide", 200 <= 5_000 / 24 < 210)
+
+# one threshold, and a network
+rows = re.sub(r"\s+", " ", shown("confusion(purple_says), confusion(network_says)"))
+threshold, network = (
+    list(map(float, re.search(name + r"((?: [\d.]+){5})", rows)[1].split()))
+    for name in ("threshold", "network")
+)
+each = [float(x) for x in re.findall(r"0\.\d+", shown("by_patient.sort_values()"))]
+count = shown("model.count_params()")
+
+claim(
+    "Six lines of NumPy get about 94 of 100 cells right, of patients the threshold was not chosen",
+    round(100 * float(shown("purple_says == y_valid"))) == 94,
+    rounded(100 * threshold[4], 0) == 94,
+)
+claim("Some 24,000 numbers, its *weights*, start at random.", round(int(count), -3) == 24_000)
+claim(
+    "classifies about 94 of 100 cells correctly",
+    rounded(100 * threshold[4], 0) == 94,
+)
+claim(
+    "A small CNN finds its own features and does about as well",
+    abs(network[4] - threshold[4]) < 0.03,
+)
+claim(
+    "the network is right on more than nine of ten cells.",
+    network[4] > 0.9,
+)
+claim(
+    "Both are right on more than nine of ten cells of patients they have not met.",
+    min(network[4], threshold[4]) > 0.9,
+)
+claim("every fifth cell or so is wrong", 0.7 < min(each) < 0.87)
+given(
+    """networks with excellent scores on these cells found 29 to 57 % of the parasites on slides
+    from elsewhere""",
+    "noahtjonsk/malaria-cross-dataset on GitHub, models on MP-IDB: 28.6 to 57.4 %",
+)
+given("How many of 100 validation cells does it classify correctly?", "a question")
+given("## A network of 15 lines", "the chapter's own code")
+given("Training shows the network 16 cells at a time", "the chapter's setting")
+given("what do 64 pixels, or the colours, do to a parasite?", "the chapter's setting")
+given("what does it mean for a slide of 5,000?", "WHO's protocol, as the article quotes it")
