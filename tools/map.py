@@ -26,7 +26,9 @@ LAYERS = {
             "audit",
             "gallery",
             "workflow",
+            "splits",
             "dealing",
+            "tables",
             "dataset",
             "sample",
             "cells",
@@ -87,7 +89,7 @@ LAYERS = {
     ),
     "course": (
         *("course", "practice", "cards", "notebooks", "checks"),
-        *("handover", "apart", "answers", "verdict", "exercises", "doctor", "cli"),
+        *("handover", "apart", "answers", "verdict", "exercises", "board", "doctor", "cli"),
     ),
 }
 ROW, LEFT, WIDTH = 46, 170, 400  # pixels
