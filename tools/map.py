@@ -37,6 +37,7 @@ LAYERS = {
         *(
             "batches",
             "augment",
+            "shapes",
             "cnn",
             "weights",
             "transfer",
