@@ -40,6 +40,7 @@ LAYERS = {
         *(
             "batches",
             "augment",
+            "shapes",
             "cnn",
             "weights",
             "transfer",
