@@ -46,6 +46,7 @@ COSTS = {
     "04_training": (2.5, 1.9),
     "05_transfer": (5.3, 3.1),
     "06_evaluation": (1.8, 1.0),
+    "08_repairs": (0.2, 0.3),
     "10_leakage": (0.4, 0.3),
     "11_calibration": (0.4, 0.2),
     "12_labels": (0.5, 1.0),

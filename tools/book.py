@@ -225,8 +225,8 @@ def contents(chapters, sets, texts, modules) -> str:
         return [f"{name}/{p.stem}" for p in sets if p.parent.name == name]
 
     trees = {
-        "Part I: the article, rebuilt": part("00", "09"),
-        "Part II: where the article stops": part("10", "69"),
+        "Part I: the article, rebuilt": part("00", "06"),
+        "Part II: where the article stops": part("07", "69"),
         "The library's notebooks": part("70", "99"),
         "Exercises": folder("exercises"),
         "Solutions": folder("solutions"),

@@ -57,6 +57,7 @@ LAYERS = {
             "charts",
             "leakage",
             "pulls",
+            "repairs",
             "calibration",
             "labels",
         ),
