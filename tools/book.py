@@ -139,8 +139,8 @@ def tree(*entries: str, caption: str) -> str:
 
 
 def fold_wrong(cell):
-    "Turn a wrong answer into folded text that opens with why it tempts."
-    m = re.match(r"# (Tempting, but wrong: .+)\n", cell.source)
+    "Turn a wrong answer into folded text that opens with what it gets wrong."
+    m = re.match(r"# (Wrong: .+)\n", cell.source)
     if not (m and cell.cell_type == "code"):
         return
     code = cell.source[m.end() :].rstrip()
@@ -150,6 +150,7 @@ def fold_wrong(cell):
     )
     for key in ("outputs", "execution_count"):
         cell.pop(key, None)
+    cell.metadata.pop("jupyter", None)  # text is folded already
 
 
 def neighbours(inside: Path) -> str:
