@@ -62,6 +62,7 @@ LAYERS = {
             "charts",
             "leakage",
             "pulls",
+            "repairs",
             "calibration",
             "labels",
         ),
