@@ -133,7 +133,7 @@ def check_first_layer(
 
 # %% ../../nbs/checks/05_transfer.ipynb #794d6b8f
 def _still_judge(still, keras, x, y, model, what):
-    from malaria_nb.transfer import moved
+    from malaria_nb.weights import moved
 
     reference = keras.models.clone_model(model)
     reference.set_weights(model.get_weights())
