@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .process import needs
-from .weights import load_weights
+from .weights import copied, load_weights
 
 with needs("train"):
     import keras
@@ -22,36 +22,34 @@ with needs("train"):
 # channels out of every convolution
 BLOCKS = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4)
 
-# %% ../nbs/05_transfer.ipynb #823b08af
+# %% ../nbs/05_transfer.ipynb #16a8b273
 # mean colour of ImageNet, 0–255 (keras.applications.vgg19.preprocess_input)
 MEAN_RGB = (123.68, 116.779, 103.939)
 # VGG-19's own, and three mistakes; the third is the article's
 PREPROCESSING = ("bgr-mean", "rgb-mean", "bgr/255", "rgb/255")
 
-
+# %% ../nbs/05_transfer.ipynb #823b08af
 def vgg19_input(
     size: int,  # side of the image, pixels
     preprocessing: str = "bgr-mean",  # one of `PREPROCESSING`
 ) -> tuple:  # two Keras tensors: RGB 0–255, and what the first convolution reads
     "Turn RGB into what VGG-19 reads, with built-in operations of no weights."
     if preprocessing not in PREPROCESSING:
-        known = ", ".join(map(repr, PREPROCESSING))
-        raise ValueError(f"preprocessing={preprocessing!r}: use one of {known}")
+        raise ValueError(f"preprocessing={preprocessing!r}: use one of {PREPROCESSING}")
     rgb = keras.Input((size, size, 3), name="rgb")
     pixels, mean = rgb, MEAN_RGB
     if preprocessing.startswith("bgr"):
         pixels, mean = keras.ops.flip(rgb, axis=-1), MEAN_RGB[::-1]
     if preprocessing.endswith("255"):
         return rgb, L.Rescaling(1 / 255, name="over_255")(pixels)
-    norm = L.Normalization(mean=mean, variance=(1, 1, 1), name="minus_mean")
-    return rgb, norm(pixels)
+    return rgb, L.Normalization(mean=mean, variance=(1, 1, 1), name="minus_mean")(pixels)
 
 # %% ../nbs/05_transfer.ipynb #d7ed5df1
 def vgg19_base(
     weights: Path | None,  # a file, from `find_weights`; None: random weights
     size: int = 125,  # side of the image, pixels, at least 32
     preprocessing: str = "bgr-mean",  # as `vgg19_input` takes it
-) -> keras.Model:  # RGB 0–255 (n, size, size, 3) → features (n, 512·(size//32)²), float32
+) -> keras.Model:  # RGB 0–255 (n, size, size, 3) → features (n, 512·(size//32)²)
     "Build VGG-19's blocks with its preprocessing in front."
     if size < 32:  # or nothing is left when the picture has been halved five times
         raise ValueError(f"size={size}: VGG-19 needs at least 32 pixels")
@@ -78,7 +76,7 @@ def join(
     head: keras.Model,  # features → score, from `vgg19_head`
     name: str = "vgg19_joined",  # name of the new model
 ) -> keras.Model:  # RGB → score, one flat model that shares the layers of both
-    "Put `head` on `base`; raise `ValueError` when they were made for different image sizes."
+    "Put `head` on `base`; `ValueError` when they were made for different image sizes."
     if base.output_shape[1:] != head.input_shape[1:]:
         raise ValueError(
             f"the base gives {base.output_shape[1]:,} features and the head takes "
@@ -100,11 +98,8 @@ def vgg19_frozen(
     base = vgg19_base(weights, size, preprocessing)
     for layer in base.layers[:-1]:
         layer.trainable = False
-    if head is None:
-        return join(base, vgg19_head(base.output_shape[1]), "vgg19_frozen")
-    copy = keras.models.clone_model(head)
-    copy.set_weights(head.get_weights())
-    return join(base, copy, "vgg19_frozen")
+    head = vgg19_head(base.output_shape[1]) if head is None else copied(head)
+    return join(base, head, "vgg19_frozen")
 
 # %% ../nbs/05_transfer.ipynb #609c21f9
 def vgg19_finetuned(
@@ -113,7 +108,7 @@ def vgg19_finetuned(
     head: keras.Model | None = None,  # trained head, copied; None makes a new one
     preprocessing: str = "bgr-mean",  # as `vgg19_input` takes it
 ) -> keras.Model:  # uncompiled; RGB 0–255 → probability of parasitized
-    "Build VGG-19 with blocks 4 and 5 and the head free to learn, and blocks 1 to 3 frozen."
+    "Build VGG-19 with blocks 1 to 3 frozen: blocks 4 and 5 and the head can learn."
     model = vgg19_frozen(weights, size, head, preprocessing)
     for layer in model.layers:
         if layer.name.startswith(("block4", "block5")):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['OFFICIAL_URL', 'OFFICIAL_MD5', 'COPY_SHA256', 'RANDOM', 'find_weights', 'weights_name', 'weights_digest', 'row_name',
-           'load_weights', 'moved']
+           'load_weights', 'moved', 'copied']
 
 # %% ../nbs/76_weights.ipynb #3fb7c25e
 import threading
@@ -183,3 +183,14 @@ def moved(
             length = float(np.linalg.norm(b - a) / np.linalg.norm(a))
             far[layer.name] = 0.0 if np.array_equal(a, b) else length
     return far
+
+# %% ../nbs/76_weights.ipynb #0f5b2c9e
+def copied(
+    model: Any,  # Keras model
+) -> Any:  # another one, with layers of the same names and the same weights
+    "Copy a model, so that training the copy leaves the original as it is."
+    import keras
+
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
