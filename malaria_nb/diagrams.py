@@ -45,55 +45,48 @@ def plot_history(
 # %% ../nbs/77_diagrams.ipynb #f236cdf5
 _FREE = {"facecolor": COLORS["parasitized"], "edgecolor": "black", "lw": 0.6}
 _FROZEN = {"facecolor": "#DDDDDD", "edgecolor": "#888888", "hatch": "///", "lw": 0.6}
-_PLAIN = {"facecolor": "white", "edgecolor": "black", "lw": 0.6}
 
 
-def _bars(ax, middle, text, layers, height, width, style=None):
+def _bars(ax, middle, text, layers, heights, width):
     "Draw a group of layers around `middle`, with what it is and its number of weights below."
-    step = width + 0.05
-    for i, layer in enumerate(layers):
-        how = style or (_FREE if layer.trainable_weights else _FROZEN)
+    step = width + 0.06
+    for i, (layer, height) in enumerate(zip(layers, heights)):
+        style = _FREE if layer.trainable_weights else _FROZEN
         corner = (middle + (i - len(layers) / 2) * step, -height / 2)
-        ax.add_patch(Rectangle(corner, width, height, **how))
-    weights = sum(layer.count_params() for layer in layers)
-    text = f"{text}\n{weights:,}" if weights else text
-    ax.text(middle, -0.56, text, ha="center", va="top", fontsize=9)
+        ax.add_patch(Rectangle(corner, width, height, **style))
+    weights = sum(layer.count_params() for layer in layers) / 1e6
+    text = f"{text}\n{weights:.2f} M" if weights < 1 else f"{text}\n{weights:.1f} M"
+    ax.text(middle, -0.56, text, ha="center", va="top", fontsize=11)
 
 
 def _blocks(ax, model, size):
     "Draw the five blocks of convolutions, each with its picture's side and its channels."
-    for i, middle in enumerate((1.3, 2.7, 4.2, 6.1, 8.2), start=1):
+    for i, middle in enumerate((0.5, 1.8, 3.2, 4.9, 6.8), start=1):
         convs = [layer for layer in model.layers if layer.name.startswith(f"block{i}_conv")]
         side, channels = convs[0].output.shape[1], convs[0].filters
-        text = f"block {i}\n{len(convs)} conv, pooled\n{side}×{side}×{channels}"
-        _bars(ax, middle, text, convs, max(side / size, 0.03), channels / 1400)
+        text = f"block {i}\n{side} × {side}\n× {channels}"
+        heights = [max(side / size, 0.05)] * len(convs)
+        _bars(ax, middle, text, convs, heights, channels / 1400)
 
 
 def plot_vgg19(
     model: Any,  # keras.Model of `vgg19_frozen`, `vgg19_finetuned` or `join`
 ) -> plt.Figure:
     "Draw a VGG-19 model from its own layers: shapes, weights, and what is frozen."
-    fig = plt.figure(figsize=(11, 3.6))
-    ax = fig.add_axes((0, 0, 1, 0.88))
-    size, flat = model.input_shape[1], model.get_layer("features")
-    features = flat.output.shape[1]
-    text = f"image\nRGB → BGR\n{size}×{size}×3"
-    _bars(ax, 0, text, [model.layers[0]], 1, 0.1, _PLAIN)
-    _blocks(ax, model, size)
-    _bars(ax, 9.8, f"features\nflattened\n{features:,}", [flat], 1, 0.06, _PLAIN)
-    for x, name, into in (11.0, "hidden1", features), (12.1, "hidden2", 512), (13.0, "score", 512):
-        layer = model.get_layer(name)
-        text = f"dense\n{into:,}\n→ {layer.units}"
-        _bars(ax, x, text, [layer], 0.04 if name == "score" else 0.4, 0.1)
-    trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
-    ax.set_title(
-        f"{model.name}: {trainable:,} of {model.count_params():,} weights can learn", fontsize=12
-    )
+    fig = plt.figure(figsize=(8, 4.4))
+    ax = fig.add_axes((0, 0, 1, 0.9))
+    _blocks(ax, model, model.input_shape[1])
+    head = [model.get_layer(name) for name in ("hidden1", "hidden2", "score")]
+    features = model.get_layer("features").output.shape[1]
+    text = f"head\n{features:,}\n→ 512 → 512 → 1"
+    _bars(ax, 8.6, text, head, (0.4, 0.4, 0.05), 0.12)
+    trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights) / 1e6
+    count = model.count_params() / 1e6
+    ax.set_title(f"{trainable:.1f} of {count:.1f} million weights can learn", fontsize=14)
     handles = [Patch(**_FREE, label="can learn"), Patch(**_FROZEN, label="frozen")]
-    ax.legend(handles=handles, loc=(0.86, 0.8), frameon=False, fontsize=10)
-    ax.text(-0.55, -0.56, "\n\n\nweights", va="top", fontsize=9, color="#666666")
-    ax.set_xlim(-0.6, 13.5)
-    ax.set_ylim(-1.0, 0.55)
+    ax.legend(handles=handles, loc="upper right", frameon=False, fontsize=12)
+    ax.set_xlim(0, 9.6)
+    ax.set_ylim(-1.15, 0.55)
     ax.axis("off")
     return fig
 
