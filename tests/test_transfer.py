@@ -46,6 +46,20 @@ def test_fine_tuning_starts_from_a_copy_of_the_head():
     assert (head.get_layer("hidden1").get_weights()[1] == 0).all()
 
 
+@pytest.mark.parametrize(
+    "build, free", [(transfer.vgg19_frozen, ()), (transfer.vgg19_finetuned, ("block4", "block5"))]
+)
+def test_training_moves_only_what_may_learn(build, free):
+    model, twin = build(None, 32), build(None, 32)
+    twin.set_weights(model.get_weights())
+    model.compile("rmsprop", "binary_crossentropy")
+    x = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype="uint8")
+    model.train_on_batch(x, np.array([[0.0], [1], [0], [1]]))
+    learned = {name for name, far in moved(twin, model).items() if far}
+    may = {layer.name for layer in model.layers if layer.weights}
+    assert learned == {n for n in may if n.startswith((*free, "hidden", "score"))}
+
+
 def test_halves_of_different_sizes_are_not_joined(base32):
     with pytest.raises(ValueError, match="the base gives 512 features and the head takes 4,608"):
         transfer.join(base32, transfer.vgg19_head(4608))
