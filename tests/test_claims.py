@@ -90,6 +90,7 @@ def test_no_chapter_hides_an_assertion_of_a_result():
             assert not "".join(cell["source"]).startswith("#| claim"), (path.name, cell["id"])
 
 
+@pytest.mark.weekly  # it takes as long as `make records`
 def test_the_check_needs_neither_keras_nor_matplotlib():
     code = (
         "import sys; from pathlib import Path; from malaria_nb.claims import check_claims; "

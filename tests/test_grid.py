@@ -63,6 +63,7 @@ def test_no_epochs_are_refused_before_anything_is_trained(tmp_path):
         list(run_grid(jobs, replace(GOLDEN, home=home), epochs=0, records=tmp_path / "records"))
 
 
+@pytest.mark.weekly
 def test_cluster_loses_a_worker(tmp_path, monkeypatch):
     from dask.distributed import Client, LocalCluster
 

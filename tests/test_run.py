@@ -97,6 +97,7 @@ def test_again_trains_anew(tiny):
     assert made(first.folder) > before
 
 
+@pytest.mark.weekly
 def test_again_reaches_the_head_and_the_teacher(tiny):  # finding 2
     student = run("compact_distilled", rescaled(tiny, size=48))
     teacher = student.plan.parents["teacher"]
@@ -173,7 +174,10 @@ def test_a_whole_run_is_read_without_a_word(copied, monkeypatch):
         run("purple_threshold", settings)
 
 
-@pytest.mark.parametrize("harm", ["byte", "cut", "empty", "folder"])
+@pytest.mark.parametrize(
+    "harm",
+    ["byte", *(pytest.param(h, marks=pytest.mark.weekly) for h in ("cut", "empty", "folder"))],
+)
 def test_an_interrupted_training_survives_damage(tiny, harm):  # finding M8
     two = rescaled(tiny, basic=2)
     whole = run("basic_cnn", two)
@@ -186,6 +190,7 @@ def test_an_interrupted_training_survives_damage(tiny, harm):  # finding M8
     np.testing.assert_array_equal(more.predictions["score"], whole.predictions["score"])
 
 
+@pytest.mark.weekly
 def test_a_teachers_damaged_scores_are_made_again(tiny):
     small = rescaled(tiny, size=48)
     student = run("compact_distilled", small)

@@ -25,7 +25,9 @@ LAYERS = {
             "pictures",
             "audit",
             "gallery",
+            "splits",
             "dealing",
+            "tables",
             "dataset",
             "sample",
             "cells",
@@ -85,7 +87,7 @@ LAYERS = {
     ),
     "course": (
         *("course", "cards", "notebooks", "checks"),
-        *("handover", "apart", "answers", "verdict", "exercises", "doctor", "cli"),
+        *("handover", "apart", "answers", "verdict", "exercises", "board", "doctor", "cli"),
     ),
 }
 ROW, LEFT, WIDTH = 46, 170, 400  # pixels

@@ -3,10 +3,14 @@
 `make browser` has built it into _docs/html.
 """
 
+import functools
+import html
 import os
 import re
 from configparser import ConfigParser
 from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
+from urllib.request import url2pathname
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -24,13 +28,13 @@ def name(path):
     return path.relative_to(HTML).as_posix()
 
 
-def for_maintainers(path):
-    "Tell the pages that are all made alike: the reference, and the notebooks from 70 on."
-    return name(path).startswith("reference/") or name(path)[0] in "789"
+def is_made_alike(path):
+    "Tell the pages of which one looks like the other: reference, library, learners' exercises."
+    return name(path).startswith(("reference/", "exercises/")) or name(path)[0] in "789"
 
 
 # of those one in four, which takes two minutes less; EVERY_PAGE=1 looks at all
-REST = [p for p in ALL if for_maintainers(p)]
+REST = [p for p in ALL if is_made_alike(p)]
 SKIPPED = set() if os.environ.get("EVERY_PAGE") else set(REST) - set(REST[::4])
 PAGES = [p for p in ALL if p not in SKIPPED]
 
@@ -82,20 +86,43 @@ def test_page(page, path):
     assert page.evaluate("document.documentElement.scrollWidth") <= 375, wide
 
 
-def test_links_inside_the_book_lead_somewhere(page):
+@functools.cache
+def links(path):
+    "The addresses that a page's links lead to, read from its file: a browser takes minutes."
+    found = re.findall(r'<a\b[^>]*?\shref="([^"]*)"', path.read_text("utf-8"))
+    return {urljoin(path.as_uri(), html.unescape(href)) for href in found}
+
+
+@functools.cache
+def places(path):
+    "The names inside a page that a link can lead to."
+    return set(re.findall(r'\sid="([^"]*)"', path.read_text("utf-8")))
+
+
+def dead_links(path):
     dead = []
-    for path in ALL:
-        page.goto(path.as_uri())
-        for href in set(
-            page.evaluate("[...document.querySelectorAll('a[href]')].map(a => a.href)")
-        ):
-            file, _, anchor = href.partition("#")
-            if not file.startswith("file:"):
-                continue
-            target = Path(file.removeprefix("file://").split("?")[0])
-            if not target.is_file() or anchor and f'id="{anchor}"' not in target.read_text("utf-8"):
-                dead.append((name(path), href))
-    assert dead == []
+    for href in links(path):
+        url = urlsplit(href)
+        if url.scheme != "file":
+            continue
+        target = Path(url2pathname(url.path))
+        if not target.is_file() or url.fragment and unquote(url.fragment) not in places(target):
+            dead.append((path.name, href))
+    return dead
+
+
+def test_links_inside_the_book_lead_somewhere():
+    assert sum(len(links(path)) for path in ALL) > 50 * len(ALL)
+    assert [dead for path in ALL for dead in dead_links(path)] == []
+
+
+def test_a_dead_link_is_named(tmp_path):
+    (tmp_path / "there.html").write_text('<p id="recap">')
+    (tmp_path / "here.html").write_text(
+        '<a class="x" href="there.html#recap"> <a href="there.html#gone"> <a href="gone.html">'
+    )
+    dead = {Path(href).name for _, href in dead_links(tmp_path / "here.html")}
+    assert dead == {"there.html#gone", "gone.html"}
 
 
 def test_search_finds_sensitivity(page):
@@ -187,23 +214,15 @@ def test_print_view_is_the_whole_page_and_nothing_else(page):
     )
 
 
-def test_launch_links_open_the_notebook_of_their_page(page):
+def test_launch_links_open_the_notebook_of_their_page():
+    launches = re.compile(r"https://(colab\.research\.google\.com/github|mybinder\.org/v2/gh)/\S+")
     found = 0
     for path in ALL:
-        page.goto(path.as_uri())
-        for href in page.evaluate("[...document.links].map(a => a.href)"):
-            m = re.match(
-                r"https://(colab\.research\.google\.com/github|mybinder\.org/v2/gh)/", href
-            )
-            if not m:
-                continue
+        for href in filter(launches.match, links(path)):
             found += 1
-            inside = re.search(r"nbs/[\w/]+\.ipynb$", href)
-            assert (
-                inside
-                and (ROOT / inside[0]).exists()
-                and inside[0] == f"nbs/{name(path).removesuffix('.html')}.ipynb"
-            ), href
+            inside = re.search(r"nbs/[\w/]+\.ipynb$", unquote(href))
+            assert inside and (ROOT / inside[0]).exists(), href
+            assert inside[0] == f"nbs/{name(path).removesuffix('.html')}.ipynb", href
             assert f"/{REPOSITORY}/" in href
     assert found > 50
 
