@@ -40,6 +40,7 @@ LAYERS = {
         *(
             "batches",
             "augment",
+            "shapes",
             "cnn",
             "weights",
             "transfer",
@@ -61,6 +62,7 @@ LAYERS = {
             "charts",
             "leakage",
             "pulls",
+            "repairs",
             "calibration",
             "labels",
         ),
