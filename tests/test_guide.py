@@ -69,7 +69,7 @@ def test_a_section_that_is_not_there_is_noticed():
 
 def test_exercises_that_the_guide_names_are_there():
     found = re.findall(r"\b(\d\d): ((?:\d, )*\d)\b(?!\d|:)", GUIDE)
-    assert len(found) > 10
+    assert len(found) >= 8
     for number, listed in found:
         assert set(listed.split(", ")) <= exercises(number), f"chapter {number} has no {listed}"
 
