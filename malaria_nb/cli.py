@@ -235,7 +235,7 @@ def _course(args) -> int:  # exit status
     _writable(out, "--out")
     _writable(settings.home, "--home")
     names, many = [p.stem for p in chapters], "s" * (len(chapters) != 1)
-    takes = cost(*names, scale=settings.scale.name)
+    takes = cost(*names, cells=settings.cells, scale=settings.scale.name)
     print(f"{len(names)} chapter{many} · {settings} · {takes}", flush=True)
     compares = "06_evaluation" in names
     if compares:
@@ -460,7 +460,11 @@ def _write_reports(args, reports: list[dict], last: bool):
 
 
 def _grade(args) -> int:  # exit status: 1 when a notebook could not be graded
-    "Grade notebooks, and report after each."
+    "Grade notebooks, and report after each; or rank the scores in a folder."
+    if bool(args.board) == bool(args.paths):
+        raise argparse.ArgumentError(None, "name notebooks to grade, or a folder with --board")
+    if args.board:
+        return _board(args)
     from malaria_nb.exercises import grade
 
     for option in ("json", "csv"):
@@ -483,6 +487,41 @@ def _grade(args) -> int:  # exit status: 1 when a notebook could not be graded
         _write_reports(args, reports, last=True)
     line(_apart_line(reports), sys.stderr)
     return int(not reports or any("error" in r for r in reports))
+
+
+def _board(args) -> int:  # exit status: 1 when a file could not be ranked, or none was there
+    "Rank the score files in a folder; what is wrong with one costs none of the others."
+    from malaria_nb.board import (
+        BASELINE,
+        baseline_scores,
+        board_cells,
+        board_lines,
+        rank_scores,
+        read_board,
+    )
+
+    for option in ("json", "csv"):
+        _refuse(getattr(args, option), f"--{option}")
+    settings = _settings(args)
+    cells, root = board_cells(settings)
+    sent, problems = read_board(args.board, cells)
+    ranked = rank_scores(sent, baseline_scores(cells, root, settings))
+    line = Lines(go_on=bool(args.json or args.csv))
+    for text in board_lines(ranked, cells, settings, {name: shown(name) for name in sent}):
+        line(text, sys.stdout)
+    for name, problem in problems.items():
+        line(f"[FAIL] {shown(name)}: {on_one_line(problem)}", sys.stdout)
+    line.end(sys.stdout)
+    rows = ranked.reset_index().assign(problem="").to_dict("records")
+    rows += [{"name": name, "problem": problem} for name, problem in problems.items()]
+    if args.json:
+        known = [{k: v for k, v in row.items() if v == v} for row in rows]  # without NaN
+        write_whole(args.json, json.dumps(known, indent=1) + "\n")
+    with _table(args.csv, *rows[0]) as row:
+        for entry in rows:
+            known = [entry.get(column, "") for column in rows[0]]
+            row(*("" if value != value else value for value in known))
+    return int(bool(problems) or set(ranked.index) == {BASELINE})
 
 
 def _grade_lines(report: dict) -> str:
@@ -909,24 +948,38 @@ def _add_grade(commands):
     c = _command(
         commands,
         _grade,
-        "check learners' exercises",
+        "check learners' exercises, or rank the scores that they send in",
         "Run learners' notebooks, each apart from everything else, and hold what they hand over\n"
         "against the course's checks, in another process. The last line says what this system\n"
-        "can't keep notebooks from. Exit status 1 when a notebook could not be graded.",
+        "can't keep notebooks from. With --board, rank files of scores by their AUC on the\n"
+        "validation cells, beside the purple threshold. Exit status 1 when a notebook or file\n"
+        "could not be graded.",
     )
     c.add_argument(
         "paths",
         metavar="PATH",
-        nargs="+",
+        nargs="*",
         help="notebooks, or folders of them; a name holds its chapter's, as 03_cnn-anna.ipynb",
     )
+    c.add_argument(
+        "--board",
+        metavar="FOLDER",
+        help="rank the CSV files in it instead, each named after who sent it, with the columns "
+        "file and score and a row for each validation cell of the course's split by patient",
+    )
+    _add_cells(c, Settings.cells)
+    _add_scale(c)
     c.add_argument(
         "--exercises",
         metavar="FOLDER",
         help="the course's exercises (default: ./nbs/exercises, else the clone's)",
     )
     c.add_argument("--json", metavar="FILE", help="write the whole report there")
-    c.add_argument("--csv", metavar="FILE", help="write a table there, a row for each exercise")
+    c.add_argument(
+        "--csv",
+        metavar="FILE",
+        help="write a table there, a row for each exercise, or for each file of a board",
+    )
     c.add_argument(
         "--timeout",
         metavar="SECONDS",

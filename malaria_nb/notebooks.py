@@ -300,7 +300,7 @@ def _echo(cell):
     if cell.directives_.get("echo:") == ["false"] and not _failed(cell):
         cell.metadata["transient"] = {"remove_source": True}
     # a wrong answer is called one in words
-    source = re.sub(r"\A#\| wrong:", "# Tempting, but wrong:", cell.source)
+    source = re.sub(r"\A#\| wrong:", "# Wrong:", cell.source)
     cell.source = re.sub(r"\A(#\|.*\n?)+", "", source)
 
 

@@ -213,7 +213,7 @@ def test_split_is_the_same_on_every_machine():
 def test_groups_stay_whole_and_classes_balanced(by, seed):
     split = split_cells(table(), by, seed=seed)
     assert split.groupby(by).split.nunique().max() == 1
-    assert shared_groups(split).loc[by, "share of test cells"] == 0
+    assert shared_groups(split).loc[by, "proportion of test cells"] == 0
     for part, fraction in zip(dataset.SPLITS, (0.63, 0.07, 0.30)):
         for label in (0, 1):
             assert abs((split.split[split.label == label] == part).mean() - fraction) < 0.02
@@ -221,7 +221,7 @@ def test_groups_stay_whole_and_classes_balanced(by, seed):
 
 
 def test_by_cell_leaks():
-    assert (shared_groups(split_cells(table(), "cell"))["share of test cells"] > 0.9).all()
+    assert (shared_groups(split_cells(table(), "cell"))["proportion of test cells"] > 0.9).all()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from malaria_nb.exercises import exercises, grade, learners, prove
+from malaria_nb.exercises import exercises, framed, grade, learners, prove
 
 ROOT = Path(__file__).resolve().parents[1]
 SOLUTIONS = sorted((ROOT / "nbs" / "solutions").glob("*.ipynb"))
@@ -39,6 +39,12 @@ def test_exercises_are_what_the_solutions_leave():
         for text in there.values()
         for mark in ("# solution", "BEGIN SOLUTION", "#| wrong")
     )
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda p: p.stem)
+def test_wrong_answers_are_framed_and_folded(path):
+    there = nbformat.read(path, 4)
+    assert framed(there) == there, "run make exercises"
 
 
 # the solutions of 05 train VGG-19 again and again
@@ -114,6 +120,41 @@ def notebook(*cells):
 def test_proof_notices(cells, problem):
     assert prove(notebook(*GOOD)) == []
     assert any(problem in p for p in prove(notebook(*cells)))
+
+
+@pytest.mark.parametrize("n, says", [(1, "A wrong answer**"), (3, "Three wrong answers**")])
+def test_a_frame_says_how_many_wrong_answers_it_holds(n, says):
+    whole = framed(notebook(GOOD[0], *[GOOD[1]] * n, *GOOD[3:]))["cells"]
+    frames = [i for i, c in enumerate(whole) if c["source"].startswith("**")]
+    assert len(frames) == 1 and whole[frames[0]]["source"].startswith(f"**{says}")
+    assert [c["metadata"] for c in whole[frames[0] + 1 :][:n]] == [
+        {"jupyter": {"source_hidden": True}}
+    ] * n
+    assert len({c["id"] for c in whole}) == len(whole)
+
+
+def test_a_frame_follows_its_answers(tmp_path):
+    before = framed(notebook(*GOOD))
+    nbformat.write(nbformat.from_dict(before), tmp_path / "before.ipynb")
+    again = nbformat.read(tmp_path / "before.ipynb", 4)
+    again.cells = [c for c in again.cells if not c.source.startswith("#| wrong: adds")]
+    assert "A wrong answer**" in framed(again)["cells"][3]["source"]
+    again.cells = [c for c in again.cells if not c.source.startswith("#| wrong")]
+    assert not any("wrong answer" in c["source"] for c in framed(again)["cells"])
+    assert source(learners(nbformat.from_dict(before))) == source(learners(notebook(*GOOD)))
+    assert prove(nbformat.from_dict(before)) == []
+
+
+def test_the_book_folds_wrong_answers():
+    from malaria_nb.notebooks import processed
+
+    book = runpy.run_path(str(ROOT / "tools" / "book.py"))
+    nb = processed(nbformat.from_dict(framed(notebook(*GOOD))))
+    for cell in nb.cells:
+        book["fold_wrong"](cell)
+    folded = [c for c in nb.cells if c.source.startswith("<details><summary>Wrong: ")]
+    assert len(folded) == 2 and all(c.cell_type == "markdown" for c in folded)
+    assert not any(c.metadata.get("jupyter") for c in folded)
 
 
 # -- grading

@@ -139,8 +139,8 @@ def tree(*entries: str, caption: str) -> str:
 
 
 def fold_wrong(cell):
-    "Turn a wrong answer into folded text that opens with why it tempts."
-    m = re.match(r"# (Tempting, but wrong: .+)\n", cell.source)
+    "Turn a wrong answer into folded text that opens with what it gets wrong."
+    m = re.match(r"# (Wrong: .+)\n", cell.source)
     if not (m and cell.cell_type == "code"):
         return
     code = cell.source[m.end() :].rstrip()
@@ -150,6 +150,7 @@ def fold_wrong(cell):
     )
     for key in ("outputs", "execution_count"):
         cell.pop(key, None)
+    cell.metadata.pop("jupyter", None)  # text is folded already
 
 
 def neighbours(inside: Path) -> str:
@@ -225,8 +226,8 @@ def contents(chapters, sets, texts, modules) -> str:
         return [f"{name}/{p.stem}" for p in sets if p.parent.name == name]
 
     trees = {
-        "Part I: the article, rebuilt": part("00", "09"),
-        "Part II: where the article stops": part("10", "69"),
+        "Part I: the article, rebuilt": part("00", "06"),
+        "Part II: where the article stops": part("07", "69"),
         "The library's notebooks": part("70", "99"),
         "Exercises": folder("exercises"),
         "Solutions": folder("solutions"),

@@ -1,11 +1,11 @@
-"""Write the learner's version of every notebook in nbs/solutions into nbs/exercises.
+"""Frame and fold the wrong answers in nbs/solutions, and write the learners' nbs/exercises from it.
 
 python tools/exercises.py
 """
 
 from pathlib import Path
 
-from malaria_nb.exercises import learners
+from malaria_nb.exercises import framed, learners
 from malaria_nb.notebooks import cleaned, nbio
 
 NBS = Path(__file__).resolve().parents[1] / "nbs"
@@ -22,6 +22,7 @@ def made() -> dict[str, str]:  # file name -> notebook as text
 
 if __name__ == "__main__":
     for path in (NBS / "solutions").glob("*.ipynb"):
-        path.write_text(cleaned(nbio().read_nb(path)), encoding="utf-8")
+        whole = nbio().dict2nb(framed(nbio().read_nb(path)))
+        path.write_text(cleaned(whole), encoding="utf-8")
     for name, text in made().items():
         (NBS / "exercises" / name).write_text(text, encoding="utf-8")

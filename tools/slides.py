@@ -1,12 +1,14 @@
 """Make a teacher's slides from the cells that the chapters mark as slides.
 
     python tools/slides.py [OUT]      # default: _docs; each chapter's deck is in OUT/slides
+    python tools/slides.py --mark 03  # mark a chapter's questions, their answers, figures and recap
 
 Sphinx and reveal.js show them, from disk, too. A Markdown cell is shown as it is, a code cell by
 what it printed or drew, under the heading of its section.
 The paragraph that follows a picture becomes the speaker's note (press s).
 """
 
+import json
 import re
 import shutil
 import sys
@@ -22,6 +24,31 @@ HEADING = re.compile(r"^#{1,4} +(.+)$", re.M)
 
 def is_slide(cell) -> bool:
     return cell.metadata.get("slideshow", {}).get("slide_type") == "slide"
+
+
+def candidates(cells: list[dict]) -> list[int]:
+    "Choose a deck's cells: questions with what answers them, figures, large formulas, the recap."
+    found, asked = [], False
+    for i, cell in enumerate(cells):
+        source = "".join(cell["source"])
+        kinds = {kind for output in cell.get("outputs", []) for kind in output.get("data", {})}
+        if cell["cell_type"] == "markdown":
+            question = "**Predict.**" in source
+            if question or "## Recap" in source or re.search(r"^\$\$", source, re.M):
+                found.append(i)
+            asked = asked or question
+        elif "image/png" in kinds or (asked and cell.get("outputs")):
+            found.append(i)
+            asked = False
+    return found
+
+
+def mark(path: Path):
+    "Mark a chapter's slides, beside those that are marked already."
+    nb = json.loads(path.read_text("utf-8"))
+    for i in candidates(nb["cells"]):
+        nb["cells"][i]["metadata"]["slideshow"] = {"slide_type": "slide"}
+    path.write_text(json.dumps(nb, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def without_links(text: str) -> str:  # a slide has nowhere to go to; pictures stay
@@ -100,4 +127,9 @@ def main(out: Path):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "_docs"))
+    if "--mark" in sys.argv[1:]:
+        for chapter in find_chapters(NBS, sys.argv[2:]):
+            if chapter.stem < "20":
+                mark(chapter)
+    else:
+        main(Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "_docs"))
