@@ -212,7 +212,7 @@ which microscope (one patient's two smears were photographed on two).
 
 At the Chittagong Medical College Hospital in Bangladesh, with a phone on a microscope's \
 eyepiece. Half of the cells are parasitized by selection; in the smears they come from it was \
-about 3.3 % (chapter 00). How patients were chosen is not told in the archive.
+about 3.3 % (chapter 07). How patients were chosen is not told in the archive.
 
 ## Who set the labels
 

@@ -92,7 +92,7 @@ def plot_confusion(
         for (i, j), n in np.ndenumerate(counts):
             color = "white" if share[i, j] > 0.5 else "black"
             ax.text(j, i, f"{n:,}\n{share[i, j]:.1%}", ha="center", va="center", color=color)
-        ax.set(title=name.replace(" (", "\n("), xlabel="model's call")
+        ax.set(title=name.replace(" (", "\n("), xlabel="prediction")
         ax.set(xticks=[0, 1], xticklabels=CLASSES, yticks=[0, 1])
         ax.set_yticklabels(CLASSES if ax is axes[0][0] else ["", ""], rotation=90, va="center")
     axes[0][0].set_ylabel("expert's label")
@@ -155,8 +155,8 @@ def plot_roc(
         names.append(f"{name}, AUC {m['auc']:.3f}")
     ax.plot([0, 1], [0, 1], ":", color="0.6")
     ax.set(
-        xlabel="false alarms: uninfected cells called parasitized, share (1 − specificity)",
-        ylabel="parasitized cells found, share (sensitivity)",
+        xlabel="false-positive rate (1 − specificity)",
+        ylabel="parasitized cells found (sensitivity)",
         title=title,
         aspect="equal",
         xlim=(-0.02 * corner, corner),
@@ -191,7 +191,7 @@ def plot_thresholds(
         ax.plot(at, r["specificity"], "--", color=COLORS["uninfected"], label="specificity")
         ax.axvline(0.5, color="0.6", ls=":", label="0.5")
         ax.set(title=name.replace(" (", "\n("), xlabel="threshold on the score", ylim=(0, 1.02))
-    axes[0][0].set_ylabel("share of the labelled class")
+    axes[0][0].set_ylabel("proportion of the labelled class")
     axes[0][0].legend(loc="lower center")
     fig.suptitle(title)
     return fig
@@ -236,12 +236,12 @@ def plot_precision_recall(
         p = own if prevalence is None else prevalence
         _precision_recall(ax, tables.values(), threshold, p, own)
         ax.set(
-            xlabel="parasitized cells found, share (sensitivity, recall)",
+            xlabel="parasitized cells found (sensitivity, recall)",
             xlim=(0, 1.02),
             ylim=(0, 1.02),
             title=f"{p:.1%} of cells parasitized" + " (as tested)" * (prevalence is None),
         )
-    axes[0][0].set_ylabel("alarms that are right, share (PPV, precision)")
+    axes[0][0].set_ylabel("alarms that are right (PPV, precision)")
     legend_below(fig, tables, "chance")
     fig.suptitle(title)
     return fig

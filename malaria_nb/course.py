@@ -40,13 +40,15 @@ def read_variables() -> dict[str, str]:  # those that are set to something
 COSTS = {
     "sample": {
         "index": (0.1, 0.2),
-        "00_motivation": (0.2, 0.2),
+        "00_motivation": (0.4, 1.2),
         "01_dataset": (0.5, 0.3),
         "02_images": (0.6, 1.1),
         "03_cnn": (0.3, 1.2),
         "04_training": (2.5, 1.9),
         "05_transfer": (5.3, 3.1),
         "06_evaluation": (1.8, 1.0),
+        "07_slides": (0.1, 0.2),
+        "08_repairs": (0.2, 0.3),
         "10_leakage": (0.4, 0.3),
         "11_calibration": (0.4, 0.2),
         "12_labels": (0.5, 1.0),
@@ -67,13 +69,15 @@ COSTS = {
     },
     "nih": {
         "index": (0.1, 0.2),
-        "00_motivation": (0.2, 0.2),
+        "00_motivation": (0.9, 1.3),
         "01_dataset": (0.5, 0.3),
         "02_images": (0.6, 1.1),
         "03_cnn": (0.3, 1.2),
         "04_training": (2.5, 1.9),
         "05_transfer": (5.3, 3.1),
         "06_evaluation": (1.8, 1.0),
+        "07_slides": (0.1, 0.2),
+        "08_repairs": (0.2, 0.3),
         "10_leakage": (0.4, 0.3),
         "11_calibration": (0.4, 0.2),
         "12_labels": (0.5, 1.0),
@@ -121,6 +125,7 @@ def cost(
 
 # chapters that read the course's cells at its scale, and that need Keras
 _CELLS = (
+    "00_motivation",
     "02_images",
     "03_cnn",
     "04_training",

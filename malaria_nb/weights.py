@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['OFFICIAL_URL', 'OFFICIAL_MD5', 'COPY_SHA256', 'RANDOM', 'find_weights', 'weights_name', 'weights_digest', 'row_name',
-           'load_weights']
+           'load_weights', 'moved', 'copied']
 
 # %% ../nbs/76_weights.ipynb #3fb7c25e
 import threading
@@ -164,3 +164,33 @@ def load_weights(
             f"{weights} does not hold VGG-19's 16 convolution layers, "
             f"as Keras's …_notop.h5 does: {e}"
         ) from e
+
+# %% ../nbs/76_weights.ipynb #96744fbc
+def _one_row(layer):
+    "Return all weights of a layer in one row."
+    return np.concatenate([array.ravel() for array in layer.get_weights()])
+
+
+def moved(
+    before: Any,  # Keras model
+    after: Any,  # another one that has layers of the same names
+) -> dict[str, float]:  # layer: length of its change over that of its weights; 0: the same bits
+    "Measure how far each layer with weights, in both models, has moved."
+    names, far = {layer.name for layer in after.layers}, {}
+    for layer in before.layers:
+        if layer.weights and layer.name in names:
+            a, b = _one_row(layer), _one_row(after.get_layer(layer.name))
+            length = float(np.linalg.norm(b - a) / np.linalg.norm(a))
+            far[layer.name] = 0.0 if np.array_equal(a, b) else length
+    return far
+
+# %% ../nbs/76_weights.ipynb #0f5b2c9e
+def copied(
+    model: Any,  # Keras model
+) -> Any:  # another one, with layers of the same names and the same weights
+    "Copy a model, so that training the copy leaves the original as it is."
+    import keras
+
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy

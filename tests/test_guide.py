@@ -69,7 +69,7 @@ def test_a_section_that_is_not_there_is_noticed():
 
 def test_exercises_that_the_guide_names_are_there():
     found = re.findall(r"\b(\d\d): ((?:\d, )*\d)\b(?!\d|:)", GUIDE)
-    assert len(found) > 10
+    assert len(found) >= 8
     for number, listed in found:
         assert set(listed.split(", ")) <= exercises(number), f"chapter {number} has no {listed}"
 
@@ -119,6 +119,6 @@ def test_a_deck_has_questions_pictures_and_the_recap(path):
     texts = ["".join(c["source"]) for c in slides]
     asked = sum("**Predict.**" in "".join(c["source"]) for c in cells)
     assert sum("**Predict.**" in text for text in texts) == asked, "each question is a slide"
-    assert any(text.startswith("## Recap") for text in texts), "the recap is a slide"
+    assert any("## Recap" in text for text in texts), "the recap is a slide"
     kinds = {k for c in slides for o in c.get("outputs", []) for k in o.get("data", {})}
     assert "image/png" in kinds, "a figure is a slide"

@@ -1,4 +1,4 @@
-"What would spoil chapter 00: a limit that chance does not confirm, and shares that are no shares."
+"What would spoil chapter 07: a limit that chance does not confirm, and shares that are no shares."
 
 import subprocess
 import sys

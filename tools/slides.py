@@ -34,7 +34,7 @@ def candidates(cells: list[dict]) -> list[int]:
         kinds = {kind for output in cell.get("outputs", []) for kind in output.get("data", {})}
         if cell["cell_type"] == "markdown":
             question = "**Predict.**" in source
-            if question or source.startswith("## Recap") or re.search(r"^\$\$", source, re.M):
+            if question or "## Recap" in source or re.search(r"^\$\$", source, re.M):
                 found.append(i)
             asked = asked or question
         elif "image/png" in kinds or (asked and cell.get("outputs")):

@@ -52,7 +52,8 @@ claim(
     cells.groupby("patient")["smear"].nunique().loc[lambda n: n > 1].to_dict() == {"C47": 2},
 )
 claim(
-    "The `N` in names such as `C68P29N` does not mean *negative*: that smear has parasitized cells.",
+    """The `N` in names such as `C68P29N` does not mean *negative*: that smear has parasitized
+    cells.""",
     cells["label"][cells["smear"].str.startswith("C68P29N")].any(),
 )
 claim(
@@ -63,7 +64,8 @@ claim(
 )
 given("(The sample has 1,179 cells of 100 people.)", "the sample's own list")
 claim(
-    "three quarters of the patients have parasitized cells, half of these patients more than thirty",
+    """three quarters of the patients have parasitized cells, half of these patients more than
+    thirty""",
     (parasitized > 0).mean() == 0.75,
     parasitized[parasitized > 0].median() > 30,
 )

@@ -1,0 +1,233 @@
+"""What chapter 07 works out from the article's confusion matrices, and from chance alone."""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binom
+
+from malaria_nb.claims import claim, given, rounded
+from malaria_nb.screening import (
+    apparent_parasitaemia,
+    critical_count,
+    expected_false_parasites,
+    limit_of_detection,
+    npv,
+    ppv,
+)
+
+complete = True
+
+# TN, FP, FN, TP of the article's notebook
+article = pd.DataFrame(
+    {
+        "basic CNN": [3884, 191, 225, 3968],
+        "VGG-19 frozen": [3871, 204, 312, 3881],
+        "VGG-19 fine-tuned": [4004, 71, 260, 3933],
+    },
+    index=["TN", "FP", "FN", "TP"],
+).T
+sensitivity = article["TP"] / (article["TP"] + article["FN"])
+specificity = article["TN"] / (article["TN"] + article["FP"])
+BASIC, FROZEN, TUNED = article.index
+CELLS, IN_A_MICROLITRE = 5_000, 5_000_000
+
+claim(
+    """One parasite in 5,000 cells, a [parasitaemia](glossary.md#parasitaemia) of 0.02 %, stands for
+    about 1,000 parasites in each microlitre of blood.""",
+    100 / CELLS == 0.02,
+    IN_A_MICROLITRE / CELLS == 1_000,
+)
+none, one = binom.pmf([0, 1], CELLS, 0.0004)
+claim("about one in seven", 6.5 < 1 / none < 7.5)
+claim(
+    """Below the average of two lie both none and one, and one is the more frequent of them.
+    Together they make less than half.""",
+    none < one,
+    none + one < 0.5,
+)
+claim(
+    "With 5,000 cells it is crossed at 0.06 %; a tenth of the cells needs ten times the parasites.",
+    rounded(binom.pmf(0, CELLS, 0.0006), 2) == 0.05,
+)
+found, false = 33 * sensitivity[BASIC], 967 * (1 - specificity[BASIC])
+claim(
+    """the network calls a parasitized cell parasitized twenty times as often as an uninfected
+    one.""",
+    19.5 < sensitivity[BASIC] / (1 - specificity[BASIC]) < 20.5,
+)
+claim(
+    "31 of the 33 found, 45 false: 41 % of the calls are right.",
+    (round(found), round(false)) == (31, 45),
+    rounded(100 * found / (found + false), 0) == 41,
+)
+rare = ppv(sensitivity, specificity, 0.001)
+claim(
+    """At 0.1 %, at best one in twenty of the cells called parasitized is. The NPV says little here:
+    at 0.1 % it is above 0.9999 for all three, but calling *every* cell uninfected would reach
+    0.999.""",
+    0.04 < rare.max() < 0.06,
+    (npv(sensitivity, specificity, 0.001) > 0.9999).all(),
+)
+healthy = pd.Series(expected_false_parasites(specificity), article.index)
+claim(
+    """Eighty-seven parasites in a person who has none, from the most specific model; 234 from
+    the basic CNN. On paper, 1.7 % and 4.7 % parasitaemia.""",
+    [round(healthy[name]) for name in (TUNED, BASIC)] == [87, 234],
+    [rounded(100 * healthy[name] / CELLS, 1) for name in (TUNED, BASIC)] == [1.7, 4.7],
+)
+critical = critical_count(specificity[TUNED])
+
+
+def exceeds(parasitaemia):
+    "Chance that a slide shows more than the critical count, with the fine-tuned network."
+    share = apparent_parasitaemia(parasitaemia, sensitivity[TUNED], specificity[TUNED])
+    return binom.sf(critical, CELLS, share)
+
+
+claim(
+    "Of the slides with 0.3 %, six in ten pass for healthy",
+    0.35 < exceeds(0.003) < 0.45,
+    exceeds(0.008) > 0.95,
+)
+limit = pd.Series(limit_of_detection(specificity, sensitivity), article.index)
+f = 1 - specificity[TUNED]
+by_formula = 2 * 1.645 * np.sqrt(f * (1 - f) / CELLS) / (sensitivity[TUNED] - f)
+claim(
+    """A patient must have 0.74 % even with the best of the three, some 37,000 parasites to a
+    microlitre; with the basic CNN more than 1.1 %.""",
+    limit.idxmin() == TUNED,
+    rounded(100 * limit[TUNED], 2) == 0.74,
+    rounded(limit[TUNED] * IN_A_MICROLITRE, -3) == 37_000,
+    rounded(100 * limit[BASIC], 2) == 1.15,
+)
+claim(
+    "A perfect reader needs 0.06 %.",
+    rounded(100 * limit_of_detection(1), 2) == 0.06,
+)
+rates = np.logspace(-5, np.log10(0.06), 2_000)
+allowed = {n: rates[limit_of_detection(1 - rates, 0.95, n) <= 0.001].max() for n in (5_000, 50_000)}
+claim(
+    """To find 0.1 % on 5,000 cells, a model may make one false positive in 14,000 cells; on 50,000
+    cells, one in 270. The fine-tuned network makes one in 57.""",
+    13_000 < 1 / allowed[5_000] < 15_000,
+    250 < 1 / allowed[50_000] < 300,
+    round(1 / f) == 57,
+)
+rate, fewer = np.array([0.05, 0.01]), np.array([0.005, 0.001])
+before = limit_of_detection(1 - rate, 0.95)
+by_rate = before / limit_of_detection(1 - fewer, 0.95)
+by_cells = before / limit_of_detection(1 - rate, 0.95, 50_000)
+claim(
+    """Half a point is 25 cells of 5,000, and the critical count lies only 16 above what a
+    healthy slide shows on average.""",
+    0.005 * CELLS == 25,
+    round(critical - healthy[TUNED]) == 16,
+)
+
+
+def called_ill(spread, slides=20_000):
+    "Share of healthy slides above the critical count when the specificity varies between them."
+    mean, rng = specificity[TUNED], np.random.default_rng(42)
+    strength = mean * (1 - mean) / spread**2 - 1
+    varied = rng.beta(mean * strength, (1 - mean) * strength, slides)
+    return (rng.binomial(CELLS, 1 - varied) > critical).mean()
+
+
+claim("about one in four", 0.2 < called_ill(0.005) < 0.3, called_ill(0.0001) < 0.055)
+claim(
+    "the basic CNN's is 0.95 at 50 %, 0.41 at 3.3 %.",
+    rounded(ppv(sensitivity[BASIC], specificity[BASIC], 0.5), 2) == 0.95,
+    rounded(ppv(sensitivity[BASIC], specificity[BASIC], 0.033), 2) == 0.41,
+    rounded(ppv(sensitivity[TUNED], specificity[TUNED], 0.033), 2) == 0.65,
+)
+claim(
+    """At a specificity of 98.3 % a healthy slide shows 87 false parasites, and the limit of
+    detection is 0.74 %, at best.""",
+    rounded(100 * specificity[TUNED], 1) == 98.3,
+    round(healthy[TUNED]) == 87,
+    rounded(100 * limit.min(), 2) == 0.74,
+)
+claim(
+    "Fine-tuning has the fewest false positives and misses more parasites than the basic CNN.",
+    article["FP"].idxmin() == TUNED,
+    article.loc[TUNED, "FN"] > article.loc[BASIC, "FN"],
+)
+claim(
+    "In 5,000 cells, three are 3,000 parasites to a microlitre.",
+    3 * IN_A_MICROLITRE / CELLS == 3_000,
+)
+claim("$e^{-3}$ is 5 %", rounded(np.exp(-3), 2) == 0.05)
+claim(
+    "To find 0.1 %, 250 times fewer errors",
+    240 < (1 / allowed[5_000]) * f < 255,
+)
+claim("and on 95 % of the uninfected ones", rounded(specificity[BASIC], 2) == 0.95)
+claim(
+    "The basic CNN is right on 95 % of the parasitized cells and on 95 %",
+    rounded(sensitivity[BASIC], 2) == 0.95,
+)
+claim(
+    "From 50 % to 3.3 %, the basic CNN's PPV falls from 0.95 to 0.41",
+    rounded(ppv(sensitivity[BASIC], specificity[BASIC], 0.5), 2) == 0.95,
+    rounded(ppv(sensitivity[BASIC], specificity[BASIC], 0.033), 2) == 0.41,
+)
+claim("0.74 %. The steps can be spared", rounded(100 * limit[TUNED], 2) == 0.74)
+claim(
+    "a perfect reader needs 0.06 % to miss at most one infection in twenty",
+    rounded(100 * limit_of_detection(1), 2) == 0.06,
+)
+
+# settings, definitions, and what others report
+given("## What 5,000 cells can show", "WHO's protocol, as the article quotes it")
+given(
+    "WHO's protocol, as the article quotes it, counts parasites in 5,000 red cells.", "the article"
+)
+given(
+    """the United Kingdom asks for 1,000 cells, the Netherlands for 10,000; Boonstra et al. 2021""",
+    "Boonstra 2021",
+)
+given(
+    """Of a patient's red cells, 0.04 % hold a parasite: two in 5,000, on average. A *perfect*
+    reader, who never makes a mistake, reads 5,000 cells on each of ten thousand slides.""",
+    "the chapter's setting",
+)
+given(
+    "Each cell is almost certainly free of parasites, but here 5,000 have to be at once.", "above"
+)
+given("So to see at least one parasite with a chance of 95 %", "the definition")
+given(
+    "a research centre in Gabon found 62 to be enough, or 88 if counted as WHO does", "Joanny 2014"
+)
+given("on its 8,268 test cells, half of them parasitized", "the article's notebook")
+given(
+    """experts marked 3.3 % of the red cells as parasitized: on 965 photographs of 193 patients,
+    taken together""",
+    "Kassim 2021, NIH-NLM-ThinBloodSmearsPf",
+)
+given("It reads 1,000 cells; 33 are parasitized.", "3.3 % of 1,000")
+given("<details><summary>about 95 of 100</summary>", "an answer to choose")
+given("95 of 100 *parasitized* cells are called parasitized.", "the basic CNN's sensitivity")
+given("<details><summary>about 40 of 100</summary>", "an answer to choose")
+given(
+    """Nearly all of the 33 are found; of the 967 others one in twenty is called as well, and that
+    is more than 33.""",
+    "the claim on 31 and 45",
+)
+given("<details><summary>about 3 of 100, as in the smear</summary>", "an answer to choose")
+given("The line is 3.3 %.", "the figure")
+given("more must be seen than on 95 of 100 healthy slides", "the definition")
+given("on slides with 0.3 % and with 0.8 %", "the chapter's setting")
+given("with a chance of at most 5 %", "the definition")
+given("whose slides exceed the critical count with a chance of 95 %", "the definition")
+given(
+    "<details><summary>the same: both are right on 95 of 100 cells</summary>", "an answer to choose"
+)
+given("Let it find 95 % of the parasitized cells", "the chapter's setting")
+given("- 5,000 cells are a nanolitre of blood", "five million cells to a microlitre, Dhorda 2020")
+given("| NIH's phone application, as planned | patients, Sudan | 74.1 % (63.5–83.0)", "Yu 2023")
+given("chosen afterwards | patients | 91.8 % (83.8–96.6)", "Yu 2023, abstract")
+given("| a newer algorithm, afterwards | patients | 83.1 % (77.0–88.1)", "Yu 2023, abstract")
+given("and the model reads 5,000 cells", "the chapter's setting")
+given("And what does it make of a true 1 %?", "the chapter's setting")
+given("it agreed with expert microscopy on 74 to 92 % of patients", "Yu 2023, abstract")
+given("A model that is right on 96 % of *cells*", "the article")
+given("| the article's accuracy | cells | 96 % | its notebook |", "the article")
