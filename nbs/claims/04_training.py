@@ -10,7 +10,8 @@ from malaria_nb.records import load
 from malaria_nb.settings import SCALES
 
 given(
-    "The right class got 0.9 and 0.6 for the parasitized cells, and 1 − 0.2 and 1 − 0.01 for the others.",
+    "The right class got 0.9 and 0.6 for the parasitized cells, and 1 − 0.2 and 1 − 0.01 for the"
+    " others.",
     "chosen for the lesson",
 )
 given(
@@ -32,8 +33,8 @@ claim(
     6.5 < math.log(0.01) / math.log(0.5) < 7.5,
 )
 claim(
-    "The truth did get a fiftieth of the probability. But the loss takes logarithms, and those differ"
-    " by a factor of seven.",
+    "The truth did get a fiftieth of the probability. But the loss takes logarithms, and those"
+    " differ by a factor of seven.",
     0.5 / 0.01 == 50,
 )
 
