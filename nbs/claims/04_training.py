@@ -38,6 +38,8 @@ claim(
     0.5 / 0.01 == 50,
 )
 
+given("a [**learning rate**](glossary.md#learning-rate) of 0.2. Why 0.2?", "chapter 03's training")
+
 descent = shown("for style, (rate, path) in zip")
 ends = [float(descent.split(f"at rate {rate}")[0].split()[-1]) for rate in ("0.1", "10", "100")]
 claim("Which learning rate ends with the lowest loss?", ends[1] == min(ends))
