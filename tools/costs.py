@@ -6,8 +6,8 @@
 
 The chapters run one after the other as `malaria-nb course` runs them, each in a process of its own,
 in a cache that holds nothing but, for nih, the download. On two quiet cores a chapter's minutes are
-those on the clock; on a busy machine they are at most its processor time. What is not named keeps what was measured before; a chapter that was never measured can
-have a guess until then.
+those on the clock; on a busy machine they are at most its processor time. What is not named keeps
+what was measured before; a chapter that was never measured can have a guess until then.
 
 Minutes and GB go into `COSTS` of nbs/93_course.ipynb. From there come the line **Cost** in each
 chapter's head, what `start` printed in the chapter's stored outputs, the minutes in the index's
@@ -167,7 +167,8 @@ def timed(
     options |= {"home": folder / "home", "out": folder / "out"}
     words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
     began = time.perf_counter()
-    process = subprocess.Popen([*map(str, command), *words], stdout=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "env": {**os.environ, "TQDM_DISABLE": "1"}}
+    process = subprocess.Popen([*map(str, command), *words], **quiet)
     _, status, usage = os.wait4(process.pid, 0)  # of it and of the kernel it waited for
     if status:
         raise RuntimeError(f"{name} did not pass")
