@@ -84,7 +84,10 @@ claim(
     93.5 <= kept["coverage"].max() <= 94.5,
 )
 given("Two standard errors to either side make a plain 95 % interval.", "a definition")
-given("Instead of 2 standard errors they use a factor that grows as patients get fewer (Student's).", "the normal distribution's")
+given(
+    "Instead of 2 standard errors they use a factor that grows as patients get fewer (Student's).",
+    "the normal distribution's",
+)
 given(
     "And the two patients with the largest effect count 1.75 times",
     "the weight in `patient_interval`, which chapter 18 explains",
