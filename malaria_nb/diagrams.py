@@ -26,7 +26,7 @@ def plot_history(
 ) -> plt.Figure:
     "Draw loss and accuracy of training and validation cells against the epoch."
     fig, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
-    units = {"loss": "binary cross-entropy, nats", "accuracy": "fraction right"}
+    units = {"loss": "binary cross-entropy", "accuracy": "accuracy"}
     parts = {
         "training cells": ("", "o--", COLORS["train"]),
         "validation cells": ("val_", "s-", COLORS["valid"]),
