@@ -21,8 +21,8 @@ from malaria_nb import transfer
 from malaria_nb.batches import Batches
 from malaria_nb.cnn import basic_cnn
 from malaria_nb.features import frozen_features
+from malaria_nb.fitting import compile_model
 from malaria_nb.images import eight_symmetries
-from malaria_nb.training import compile_model
 from malaria_nb.weights import load_weights, weights_name
 
 RATES = {

@@ -16,9 +16,9 @@ import pandas as pd
 from malaria_nb import features, transfer
 from malaria_nb.batches import Batches
 from malaria_nb.dataset import index_cells, sample_cells, split_cells
+from malaria_nb.fitting import compile_model, set_seed
 from malaria_nb.images import load_images
 from malaria_nb.settings import read_settings
-from malaria_nb.training import compile_model, set_seed
 from malaria_nb.weights import find_weights, weights_name
 
 

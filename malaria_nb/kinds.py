@@ -44,7 +44,7 @@ def _compile_plainly(
     metrics: bool = True,  # False: the loss alone
 ) -> None:
     "Attach a recipe's optimizer with a constant learning rate."
-    from malaria_nb.training import compile_model
+    from malaria_nb.fitting import compile_model
 
     compile_model(model, recipe.optimizer, recipe.learning_rate, metrics=metrics)
 
@@ -186,7 +186,7 @@ def _several_numbers(setup, x, rows):
 # %% ../nbs/85_kinds.ipynb #d3c30f5f
 def _compile_compact(model, recipe, steps, metrics=True):
     from malaria_nb.compact import one_cycle
-    from malaria_nb.training import compile_model
+    from malaria_nb.fitting import compile_model
 
     options = recipe.options
     if options.get("schedule") not in (None, "one_cycle"):

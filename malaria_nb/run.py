@@ -387,8 +387,7 @@ def fit_recipe(
 ) -> tuple[Any, pd.DataFrame]:  # the trained Keras model, and its history
     "Build a recipe's model and train it on some rows."
     from malaria_nb.batches import Batches
-    from malaria_nb.fitting import fit
-    from malaria_nb.training import set_seed
+    from malaria_nb.fitting import fit, set_seed
 
     set_seed(seed, deterministic=True)
     kind, scale = kind_named(recipe.model), settings.scale

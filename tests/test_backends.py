@@ -17,7 +17,7 @@ STEPS = """
 import json, sys
 import numpy as np
 from malaria_nb.cnn import basic_cnn
-from malaria_nb.training import compile_model
+from malaria_nb.fitting import compile_model
 from malaria_nb.transfer import vgg19_head
 
 def losses(model, shape, optimizer, largest):

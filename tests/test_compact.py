@@ -9,11 +9,10 @@ import pytest
 from malaria_nb.batches import Batches
 from malaria_nb.compact import compact_cnn, one_cycle
 from malaria_nb.export import PRECISIONS, _with_evidence, export_litert, export_onnx
-from malaria_nb.fitting import fit
+from malaria_nb.fitting import compile_model, fit, set_seed
 from malaria_nb.golden import GOLDEN
 from malaria_nb.predict import CompactModel
 from malaria_nb.run import run
-from malaria_nb.training import compile_model, set_seed
 
 RNG = np.random.default_rng(16)
 CELLS = RNG.integers(0, 256, (40, 24, 24, 3), np.uint8)

@@ -21,7 +21,7 @@ TINY = """
 import sys, numpy as np, keras
 from malaria_nb.fitting import fit
 from malaria_nb.batches import Batches
-from malaria_nb.training import compile_model, set_seed
+from malaria_nb.fitting import compile_model, set_seed
 
 def batches():
     rng = np.random.default_rng(0)

@@ -125,10 +125,8 @@ def test_a_table_of_the_known_cases_does_not_pass(tmp_path):
 
 
 def marks_of(number):
-    "Return when a chapter's answers go through the grader: those that take long, once a week."
-    if number in QUICK:
-        return ()
-    return pytest.mark.weekly if number in ("02", "03", "05", "11", "13") else pytest.mark.slow
+    "Return when a chapter's answers go through the grader: all but three once a week."
+    return () if number in QUICK else pytest.mark.weekly
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from malaria_nb.fitting import compile_model
 from malaria_nb.predict import CompactModel
-from malaria_nb.training import compile_model, predict_cells
+from malaria_nb.training import predict_cells
 
 
 @pytest.fixture(scope="module")

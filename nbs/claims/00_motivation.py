@@ -103,7 +103,12 @@ given(
 given("How many of 100 validation cells does it classify correctly?", "a question")
 given("## A network of 15 lines", "the chapter's own code")
 given("Training shows the network 16 cells at a time", "the chapter's setting")
-
+given(
+    """The sample that comes with the course has 742 training cells, and mirrored ones are enough to
+    catch up. Without mirroring, the network often ended below the threshold.""",
+    """four runs on the sample: 0.952 to 0.976, threshold 0.940; without mirroring, this rate gave 0.940
+    and 0.928, Adam's own 0.892 and 0.928""",
+)
 given(
     "what does a score on cells mean for a slide of 5,000?",
     "WHO's protocol, as the article quotes it",
