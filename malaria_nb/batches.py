@@ -80,6 +80,7 @@ class Batches(keras.utils.PyDataset):
     def set_epoch(
         self,
         epoch: int,  # counted from 0
+        logs: dict | None = None,  # a Keras callback gets them; not used
     ) -> None:
         "Choose the epoch whose order and randomness come next."
         self.epoch, self.order = epoch, self.rows

@@ -476,7 +476,7 @@ def _grade(args) -> int:  # exit status: 1 when a notebook could not be graded
     try:
         for path in paths:
             official = _official(path, folder)
-            report = {"error": "its name holds no chapter's, such as 03_cnn"}
+            report = {"error": "its name holds no chapter's: name it as 03_cnn-anna.ipynb"}
             if official:
                 report = grade(path, official, args.timeout, settings, args.total)
             reports.append({**report, "notebook": path.as_posix()})
@@ -511,6 +511,8 @@ def _board(args) -> int:  # exit status: 1 when a file could not be ranked, or n
         line(text, sys.stdout)
     for name, problem in problems.items():
         line(f"[FAIL] {shown(name)}: {on_one_line(problem)}", sys.stdout)
+    if not sent and not problems:
+        line(f"[FAIL] no CSV file in {shown(short_path(args.board))}", sys.stdout)
     line.end(sys.stdout)
     rows = ranked.reset_index().assign(problem="").to_dict("records")
     rows += [{"name": name, "problem": problem} for name, problem in problems.items()]

@@ -26,7 +26,7 @@ def plot_history(
 ) -> plt.Figure:
     "Draw loss and accuracy of training and validation cells against the epoch."
     fig, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
-    units = {"loss": "binary cross-entropy, nats", "accuracy": "fraction right"}
+    units = {"loss": "binary cross-entropy", "accuracy": "accuracy"}
     parts = {
         "training cells": ("", "o--", COLORS["train"]),
         "validation cells": ("val_", "s-", COLORS["valid"]),
@@ -57,7 +57,7 @@ def plot_callbacks(
         label = None if i else "learning rate halved"
         ax.axvline(epoch - 0.5, color="0.6", ls="--", lw=1, label=label)
     ax.axvline(rate.index[-1], color=COLORS["parasitized"], lw=1.5, label="stopped")
-    ax.set(title=title, xlabel="epoch", ylabel="validation loss, nats")
+    ax.set(title=title, xlabel="epoch", ylabel="validation loss")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(loc="center right")
     return fig
@@ -137,13 +137,15 @@ def plot_windows(
     side: int,  # of a window, pixels
     title: str,  # what the figure finds
 ) -> plt.Figure:
-    "Draw images in a row, each with a square around one window."
-    fig, axes = plt.subplots(1, len(images), figsize=(2.2 * len(images), 2.7))
-    for ax, image, row, column in zip(np.atleast_1d(axes), images, rows, columns):
-        ax.imshow(image)
+    "Draw images in a row, and below it the same with a square around one window each."
+    n = len(images)
+    fig, axes = plt.subplots(2, n, figsize=(2.2 * n, 4.8), squeeze=False, layout="constrained")
+    for (bare, framed), image, row, column in zip(axes.T, images, rows, columns):
+        for ax in (bare, framed):
+            ax.imshow(image)
+            ax.axis("off")
         corner = (column - 0.5, row - 0.5)
-        ax.add_patch(Rectangle(corner, side, side, fill=False, edgecolor="#F0E442", lw=2))
-        ax.axis("off")
+        framed.add_patch(Rectangle(corner, side, side, fill=False, edgecolor="#F0E442", lw=2))
     fig.suptitle(title)
     return fig
 

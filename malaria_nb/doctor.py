@@ -389,6 +389,13 @@ def _refuses(folder: Path) -> str:  # "": it doesn't
     return ""
 
 
+def _place(path: Path) -> str:
+    "Name a place of the user's own so that it means the same in any folder."
+    path = path.expanduser().absolute()
+    home = Path.home()
+    return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else str(path)
+
+
 def _check_disk(settings: Settings) -> Check:
     folder = there = settings.home
     while not there.exists() and not there.is_symlink() and there != there.parent:
@@ -399,9 +406,9 @@ def _check_disk(settings: Settings) -> Check:
     for place in (there, *inside):
         if why := _refuses(place):
             mend = "give yourself permission, or set MALARIA_NB_HOME or --home to your folder"
-            return Check("disk", "FAIL", f"can't write to {short_path(place)}: {why}", mend)
+            return Check("disk", "FAIL", f"can't write to {_place(place)}: {why}", mend)
     free = shutil.disk_usage(there).free
-    found = f"{free / _GB:.0f} GB free in {short_path(folder)}"
+    found = f"{free / _GB:.0f} GB free in {_place(folder)}"
     if free >= 5 * _GB:
         return Check("disk", "OK", found)
     mend = (
@@ -448,7 +455,7 @@ def _check_backend() -> Check:
         mend = 'pip install "malaria_nb[train]"'
         return Check("Keras back end", "WARN", "Keras is not installed", mend)
     file, name = _keras_folder() / "keras.json", os.environ.get("KERAS_BACKEND")
-    place = "KERAS_BACKEND" if name else short_path(file)
+    place = "KERAS_BACKEND" if name else _place(file)
     if not name:
         try:
             name = json.loads(file.read_text("utf-8")).get("backend", "tensorflow")
@@ -553,7 +560,7 @@ def _open_sample() -> str:  # "": all is well
 
     file = sample_file()
     if (found := file_hash(file)) != SAMPLE_SHA256:
-        return f"{short_path(file)} has SHA-256 {found}, expected {SAMPLE_SHA256}"
+        return f"{_place(file)} has SHA-256 {found}, expected {SAMPLE_SHA256}"
     with zipfile.ZipFile(file) as archive:
         cell = next(csv.DictReader(io.StringIO(archive.read(LISTING).decode())))
         name = Path("cell_images", cell["file"]).with_suffix(".webp").as_posix()
@@ -582,7 +589,10 @@ def _check_folder(settings: Settings) -> Check:
     "Open cells of a folder of the user's own, or of the archive."
     say, nih = partial(Check, "cells"), settings.cells == "nih"
     folder = settings.home / "nih" if nih else Path(settings.cells)
-    there, again = short_path(folder), "malaria-nb data --cells nih (downloads 353 MB)"
+    there, again = (
+        _place(folder) if nih else short_path(folder),
+        "malaria-nb data --cells nih (downloads 353 MB)",
+    )
     if nih and not (folder / "cell_images").exists():
         return say("WARN", f"0 of 27,558 in {there}", again)
     n, bad, problem = _elsewhere(_open_cells, str(folder))
@@ -604,7 +614,7 @@ def _check_cells(settings: Settings) -> Check:
     if cells == "nih" or cells not in SOURCES:
         return _check_folder(settings)
     n, unpacked = _count(real), settings.home / "sample"
-    more = f"the archive's {n:,} in {short_path(real)}" if n else "the archive isn't downloaded"
+    more = f"the archive's {n:,} in {_place(real)}" if n else "the archive isn't downloaded"
     if cells == "synthetic":
         return say("OK", f"synthetic, drawn by the course; {more}")
     if problem := _elsewhere(_open_sample):
@@ -613,7 +623,7 @@ def _check_cells(settings: Settings) -> Check:
     if _count(unpacked):
         n, bad, problem = _elsewhere(_open_cells, str(unpacked))
         if problem:
-            mend = f"delete {short_path(unpacked)}: it is unpacked again"
+            mend = f"delete {_place(unpacked)}: it is unpacked again"
             return say("FAIL", f"{bad:,} of the sample's {n:,} can't be used: {problem}", mend)
     return say("OK", f"the course's sample; {more}")
 
@@ -657,7 +667,7 @@ def _open_weights(
 
 def _check_file(file: Path, official: bool) -> Check:
     "Check a file of weights; `official`: where the official ones belong."
-    say, there = partial(Check, "VGG-19 weights"), short_path(file)
+    say, there = partial(Check, "VGG-19 weights"), (_place if official else short_path)(file)
     mend = "delete it, and chapter 05 downloads the official file; or name another with --weights"
     if not official:
         mend = "name another with --weights, or set MALARIA_NB_WEIGHTS"
@@ -690,7 +700,10 @@ def _check_weights(settings: Settings) -> Check:
         found = _check_file(theirs, official=True)
         if found.status == "OK":
             return found  # another that lies there is left alone
-    mend = f"chapter 05 downloads 80 MB; offline, copy the file to {short_path(ours)}"
+    mend = (
+        "chapter 05 downloads 80 MB; offline, copy "
+        f"vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 to {_place(ours)}"
+    )
     return say("WARN", "not here yet", mend)
 
 # %% ../nbs/98_doctor.ipynb #a937543b

@@ -312,10 +312,14 @@ def test_command_line_that_means_nothing(words, says, board, tmp_path, monkeypat
     assert says in capsys.readouterr().err
 
 
-def test_an_empty_folder_shows_what_is_to_be_beaten(board, tmp_path, capsys):
+def test_an_empty_folder_shows_what_is_to_be_beaten_and_why_nobody_is_there(
+    board, tmp_path, capsys
+):
     (tmp_path / "empty").mkdir()
     assert main(["grade", "--board", str(tmp_path / "empty")]) == 1
-    assert f"1.  {BASELINE}" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"1.  {BASELINE}" in out
+    assert out.splitlines()[-1].startswith("[FAIL] no CSV file in ") and "empty" in out
 
 
 # ---- what the guide says

@@ -179,6 +179,18 @@ def test_what_macos_leaves_beside_cells_is_not_counted(few):
     assert line("cells", cells="few").found == "120 in few"
 
 
+def test_places_are_named_in_full_wherever_the_doctor_is_called(tmp_path, monkeypatch):
+    theirs = "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    ours = tmp_path / "me" / ".cache" / "malaria_nb"
+    mend = line("VGG-19 weights", home=ours).mend
+    assert mend.endswith(f"offline, copy {theirs} to {ours}/vgg19.h5"), "not from this folder"
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "me")
+    mend = line("VGG-19 weights", home=ours).mend
+    assert mend.endswith(f"copy {theirs} to ~/.cache/malaria_nb/vgg19.h5")
+    assert line("disk", home=ours).found.endswith("in ~/.cache/malaria_nb")
+    assert line("cells", home=ours, cells="nih").found == "0 of 27,558 in ~/.cache/malaria_nb/nih"
+
+
 def test_settings_that_mean_nothing_are_a_finding(monkeypatch, capsys):
     monkeypatch.setenv("MALARIA_NB_CELLS", "nhi")
     assert main(["doctor"]) == 1

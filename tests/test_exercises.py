@@ -244,4 +244,4 @@ def test_command_grades_a_folder(tmp_path, capsys):
     ]
     (tmp_path / "class" / "holiday.ipynb").write_text("{}")
     assert main(["grade", str(tmp_path / "class" / "holiday.ipynb"), *how]) == 1
-    assert "its name holds no chapter's" in capsys.readouterr().out
+    assert "its name holds no chapter's: name it as 03_cnn-anna.ipynb" in capsys.readouterr().out

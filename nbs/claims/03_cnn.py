@@ -43,7 +43,7 @@ claim(
     numbers("ours.shape, float(")[-1] < 1e-5,
 )
 claim(
-    "Nine hundred against more than twenty thousand million.",
+    "Nine hundred against more than twenty billion.",
     parameters[0] == 896,
     (125 * 125 * 3 + 1) * 125 * 125 * 32 > 20_000_000_000,
 )
@@ -67,7 +67,7 @@ claim(
 )
 given("each of 512 units has a weight for every one.", "the article")
 claim(
-    "At the flatten, an activation has seen 22 × 22 pixels",
+    "At the flatten, an activation sees 22 × 22 pixels",
     receptive_field(layers) == 22,
 )
 claim(
@@ -80,9 +80,9 @@ claim(
 claim("## A network of 233 numbers", small == 233)
 claim("That is 8 · 28 + 9 = 233 parameters.", conv_parameters(3, 3, 8) == 8 * 28, small == 233)
 given("It learns from 400 training cells of 32 × 32 pixels", "the chapter's setting")
-claim("per cell 900 positions of 27 numbers", "(400, 900, 27)" in shown("patches.shape, sum("))
+claim("900 positions per cell, 27 numbers each", "(400, 900, 27)" in shown("patches.shape, sum("))
 given("| 0.9 | 0.11 |", "the definition: minus the natural logarithm of 0.9")
-given("| 0.5 (a coin) | 0.69 |", "the definition")
+given("| 0.5 (a coin toss) | 0.69 |", "the definition")
 given("| 0.1 | 2.30 |", "the definition")
 claim(
     "Nudging all 233 weights would run the network 466 times for each step.",
@@ -94,14 +94,14 @@ claim(
     numbers("len(differences), max(differences)")[1] < 1e-7,
 )
 given("## Training: 150 steps against the gradient", "the chapter's setting")
-claim("The curves lie on each other.", numbers("np.abs(keras_losses - losses)")[0] < 1e-4)
+claim("The two curves coincide.", numbers("np.abs(keras_losses - losses)")[0] < 1e-4)
 claim(
     "For twenty steps the loss hardly moved.",
     numbers("losses[0], losses[-1]")[0] < 0.71,
     numbers("losses[0], losses[-1]")[1] < 0.25,
 )
 given(
-    "Start from `default_rng(42)` instead, and 150 steps are too few to leave this plateau.",
+    "Start from `default_rng(42)` instead, and 150 steps are too few.",
     "tried once for this chapter, on the sample and on 4,000 of all cells: the loss ends at 0.65",
 )
 given("With all 400 cells in one batch", "the chapter's setting")
@@ -109,10 +109,13 @@ given("Keras computes in 32 bits and NumPy in 64", "their defaults")
 
 # on validation patients
 given("The small network has learned from 400 cells.", "the chapter's setting")
-given("0.5 is a coin, 1 is perfect.", "the definition")
+given("0.5 is a coin toss, 1 is perfect.", "the definition")
 given("<details><summary>About 0.5: 233 numbers can't describe a parasite</summary>", "a guess")
-given("<details><summary>About 0.75: better than a coin, but no more</summary>", "a guess")
+given("<details><summary>About 0.75: better than a coin toss, but not much</summary>", "a guess")
 claim("This one uses each filter at all 900.", output_side(32, 3) ** 2 == 900)
 claim("<details><summary>Above 0.9</summary>", float(shown("scores = {").split()[-2]) > 0.9)
-given("The labels of 400 cells were enough.", "the chapter's setting")
+given(
+    "In these four cells the winning window lies on a dark purple spot",
+    "seen in the stored figure",
+)
 given("Are 233 parameters as good as 15 million, then?", "both counted above")
