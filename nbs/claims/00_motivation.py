@@ -105,8 +105,8 @@ given("How many of 100 validation cells does it classify correctly?", "a questio
 given("## A network of 15 lines", "the chapter's own code")
 given("Training shows the network 16 cells at a time", "the chapter's setting")
 given(
-    """Mirrored, even the 742 training cells of the sample are enough to catch up; without
-    mirroring, the network often ended lower.""",
+    """Mirrored, even the sample's 742 training cells are enough to catch up; without mirroring,
+    the network often ended lower.""",
     """six seeds on the sample: 0.928 to 0.976, threshold 0.940; without mirroring, this rate
     gave 0.940 and 0.928, Adam's own 0.892 and 0.928""",
 )
