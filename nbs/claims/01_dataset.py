@@ -184,10 +184,11 @@ given("the article takes 125 × 125.", "the article")
 
 given("if you have all cells, 4,000 of them at the quick scale", "settings.SCALES")
 
+# by day, in the names of all training patients: one cloud to 5 October, the other from the 15th
 months = re.findall(r"(2015\d\d) (-?[\d.]+)", shown("blue_minus_red.groupby(month)"))
 by_month = {month: float(value) for month, value in months}
 claim(
-    "Until 5 October 2015 the cells are pinker, from 15 October they are bluer.",
+    "Until 5 October 2015, the cells are pinker; from 15 October on, bluer.",
     max(by_month[f"2015{m}"] for m in ("06", "07", "08", "09")) < -30,
     min(by_month[f"2015{m}"] for m in ("11", "12")) > -10,
 )

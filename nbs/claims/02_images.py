@@ -76,7 +76,7 @@ claim(
     ten.""",
     min(sides) > 0.9,
 )
-given("Even at 32 pixels parasites remain", "the AUC at 32 pixels, just claimed")
+given("Even at 32 pixels parasites remain visible", "the AUC at 32 pixels, just claimed")
 claim("ranks more than nine pairs in ten correctly", sides[1] > 0.9)
 claim(
     "Area and black are close to the 0.5 of guessing, so resizing to a square costs little here.",
