@@ -80,7 +80,7 @@ claim(
     "Both classify more than nine of ten cells correctly, from patients they have never met.",
     min(network[4], threshold[4]) > 0.9,
 )
-given("(on the sample, often two of seven)", "four of six seeds on the sample: C92, 5 of 7 right")
+given("(on the sample, often two of seven)", "C92: 5 of 7 right with three of six seeds")
 claim("a patient for whom one cell in seven is wrong", round(1 / (1 - float(worst[1]))) == 7)
 claim(
     "After one epoch, the network in this log has caught up with the threshold.",
