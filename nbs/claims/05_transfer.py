@@ -30,7 +30,8 @@ claim(
     rounded(100 * sum(by_block[3:]) / sum(by_block), 0) == 88,
 )
 claim(
-    """Only eleven have weights: eight convolutions and the head's three. So count weights: 20.3 of 22.6
+    """Only eleven have weights: eight convolutions and the head's three. So count weights:
+    20.3 of 22.6
     million.""",
     rounded((sum(by_block) + head) / 1e6, 1) == 22.6,
     rounded((sum(by_block[3:]) + head) / 1e6, 1) == 20.3,

@@ -74,13 +74,15 @@ claim(
     not (order["low"] > 0).any(),
 )
 claim(
-    """**The best epoch** costs between half a point and nearly one point by cell, with all three seeds; by patient it has the same sign with all three.""",
+    """**The best epoch** costs between half a point and nearly one point by cell, with all
+    three seeds; by patient it has the same sign with all three.""",
     last.loc["cell", "value"].between(-0.01, -0.005).all(),
     (last.loc["cell", "high"] < 0).all(),
     (last["value"] < 0).all(),
 )
 claim(
-    """**The scale** costs half a point to one point in all six runs, and two of the six intervals exclude zero.""",
+    """**The scale** costs half a point to one point in all six runs, and two of the six
+    intervals exclude zero.""",
     scale["value"].between(-0.0101, -0.0049).all(),
     (scale["high"] < 0).sum() == 2,
     not (scale["low"] > 0).any(),
@@ -118,7 +120,8 @@ claim(
 )
 CORNERS = ("vgg19_frozen", "frozen_rgb_mean", "frozen_bgr_255", "frozen_rgb_255")
 claim(
-    """The best combination is the one that gets everything wrong by VGG-19's book: RGB, divided by 255. It is about one point ahead of the correct one.""",
+    """The best combination is the one that gets everything wrong by VGG-19's book: RGB,
+    divided by 255. It is about one point ahead of the correct one.""",
     all(
         max(CORNERS, key=lambda name: accuracies(name, split).mean()) == "frozen_rgb_255"
         for split in SPLITS
@@ -249,7 +252,8 @@ claim(
 )
 claim(
     """The fine-tuned network misses 175, the basic CNN 215, and 133 of those are the same cells.
-    That is 76 % of the smaller number. If the article's networks share half that proportion, 38 %, its gap is significant by this test.""",
+    That is 76 % of the smaller number. If the article's networks share half that proportion,
+    38 %, its gap is significant by this test.""",
     ([len(m) for m in missed], both) == ([175, 215], 133),
     rounded(both / 175, 2) == 0.76,
     paired_z(225, 260, int(0.38 * 225)) >= 1.96,
