@@ -700,7 +700,10 @@ def _check_weights(settings: Settings) -> Check:
         found = _check_file(theirs, official=True)
         if found.status == "OK":
             return found  # another that lies there is left alone
-    mend = f"chapter 05 downloads 80 MB; offline, copy {theirs.name} to {_place(ours)}"
+    mend = (
+        "chapter 05 downloads 80 MB; offline, copy "
+        f"vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 to {_place(ours)}"
+    )
     return say("WARN", "not here yet", mend)
 
 # %% ../nbs/98_doctor.ipynb #a937543b

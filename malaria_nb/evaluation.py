@@ -12,20 +12,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .dataset import CLASSES
 from .screening import npv, ppv
 from malaria_nb.stats import (
-    METRICS,
     check_both_classes,
     check_labels_scores,
     check_predictions,
     check_same_cells,
+    check_sensitivity,
     check_threshold,
     leave_out,
     metric_intervals,
     rates,
     roc_auc,
     text_interval,
+    text_table,
 )
 
 # %% ../nbs/06_evaluation.ipynb #5baaba56
@@ -62,11 +62,8 @@ def threshold_for(
 ) -> float:  # the highest threshold that reaches it
     "Choose a threshold by its sensitivity; raise `ValueError` if there is none."
     label, score, _ = check_labels_scores(label, score)
-    if not 0 < sensitivity <= 1:
-        raise ValueError(f"sensitivity={sensitivity}: use a number above 0, at most 1")
+    check_sensitivity(sensitivity, label)
     falling = np.sort(score[label == 1])[::-1]
-    if not len(falling):
-        raise ValueError(f"no {CLASSES[1]} cells: sensitivity needs them")
     # less a rounding error: else .55*100 would ask for 56 of 100
     found = int(np.ceil(sensitivity * len(falling) - 1e-9))
     return float(falling[found - 1])
@@ -102,16 +99,10 @@ def compare(
     """Evaluate several models on the same cells, intervals by patient.
 
     Raises `ValueError` where files, labels or patients differ."""
-    tables = {
-        name: evaluate(t["label"], t["score"], t["patient"], threshold, level)
-        for name, t in check_same_cells(predictions, split).items()
-    }
-    if not formatted:
-        return pd.concat(tables, axis=1)
-    texts = {}
-    for name, t in tables.items():
-        texts[name] = [text_interval(*row) for row in t.to_numpy()]
-    return pd.DataFrame(texts, index=pd.Index(METRICS, name="metric"))
+    tables = {}
+    for name, t in check_same_cells(predictions, split).items():
+        tables[name] = evaluate(t["label"], t["score"], t["patient"], threshold, level)
+    return text_table(tables) if formatted else pd.concat(tables, axis=1)
 
 # %% ../nbs/06_evaluation.ipynb #3fdc60e4
 def at_prevalence(

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'patient_numbers', 'check_scores', 'check_labels_scores', 'check_both_classes', 'check_threshold',
-           'check_predictions', 'check_same_cells', 'check_pair', 'rates', 'roc_auc', 'check_patients', 'draw_groups',
-           'bootstrap', 'leave_out', 'metric_intervals', 'percentile_interval', 'text_interval', 'difference',
-           'mcnemar']
+           'check_sensitivity', 'check_predictions', 'check_same_cells', 'check_pair', 'rates', 'roc_auc',
+           'check_patients', 'draw_groups', 'bootstrap', 'leave_out', 'metric_intervals', 'percentile_interval',
+           'text_interval', 'text_table', 'difference', 'mcnemar']
 
 # %% ../nbs/80_stats.ipynb #bac50260
 from collections.abc import Mapping
@@ -145,6 +145,17 @@ def check_threshold(
     That is infinity, or the next number above 1, as `threshold_for_specificity` may return."""
     if not (0 <= threshold <= np.nextafter(1, 2) or threshold == np.inf):
         raise ValueError(f"threshold={threshold}: use a score from 0 to 1, such as 0.5")
+
+
+def check_sensitivity(
+    sensitivity: float,  # to be reached
+    label: np.ndarray,  # (n,) 0 or 1, of the cells on which it is to be reached
+) -> None:
+    "Raise `ValueError` for a sensitivity out of range, and where no cell is parasitized."
+    if not 0 < sensitivity <= 1:
+        raise ValueError(f"sensitivity={sensitivity}: use a number above 0, at most 1")
+    if not (label == 1).any():
+        raise ValueError(f"no {CLASSES[1]} cells: sensitivity needs them")
 
 # %% ../nbs/80_stats.ipynb #c44c43f4
 def check_predictions(
@@ -451,6 +462,14 @@ def text_interval(
     if np.isnan(value):
         return "–"
     return f"{value:.3f}" + (" (no interval)" if np.isnan(low) else f" ({low:.3f}–{high:.3f})")
+
+
+def text_table(
+    tables: Mapping[str, pd.DataFrame],  # model name -> index metric; value, low, high
+) -> pd.DataFrame:  # index metric, columns models, cells "0.951 (0.931–0.967)"
+    "Write the metrics of several models as text, a column a model."
+    texts = {name: [text_interval(*row) for row in t.to_numpy()] for name, t in tables.items()}
+    return pd.DataFrame(texts, index=pd.Index(METRICS, name="metric"))
 
 # %% ../nbs/80_stats.ipynb #df494513
 def difference(

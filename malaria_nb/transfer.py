@@ -23,8 +23,7 @@ with needs("train"):
 BLOCKS = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4)
 
 # %% ../nbs/05_transfer.ipynb #16a8b273
-# mean colour of ImageNet, 0–255 (keras.applications.vgg19.preprocess_input)
-MEAN_RGB = (123.68, 116.779, 103.939)
+MEAN_RGB = (123.68, 116.779, 103.939)  # mean colour of ImageNet, as Keras has it
 # VGG-19's own, and three mistakes; the third is the article's
 PREPROCESSING = ("bgr-mean", "rgb-mean", "bgr/255", "rgb/255")
 

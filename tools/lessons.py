@@ -97,7 +97,9 @@ def lessons(names: list[str] = ()) -> list[Path]:
 
 
 def prose(cells: list[dict]) -> str:
-    return "\n\n".join(c["source"] for c in cells if c["cell_type"] == "markdown")
+    "Return what an author wrote: all text but the line on costs, which tools/costs.py writes."
+    text = "\n\n".join(c["source"] for c in cells if c["cell_type"] == "markdown")
+    return re.sub(r"^\*\*Cost\*\*.*$", "", text, flags=re.M)
 
 
 def is_shown(cell: dict) -> bool:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ENOUGH', 'check_changing', 'check_cheapest', 'check_without_each', 'check_jackknife', 'validation_folds',
-           'check_rank', 'check_kappa']
+           'check_rank', 'check_kappa_error']
 
 # %% ../../nbs/checks/06_evaluation.ipynb #9dc3cd3e
 from collections.abc import Callable
@@ -337,31 +337,45 @@ def check_rank(
     say_right()
 
 # %% ../../nbs/checks/06_evaluation.ipynb #6b050002
-def check_kappa(
-    kappa: Callable,  # (a, b) -> number
+def _kappa_error(a, b, group, measure):
+    rest = [group != g for g in np.unique(group)]
+    values = np.array([measure(a[kept], b[kept]) for kept in rest])
+    return float(np.sqrt((len(values) - 1) * values.var()))
+
+
+def check_kappa_error(
+    kappa_error: Callable,  # (a, b, patient) -> standard error
 ):
-    "Check Cohen's kappa on readers who say one answer more often than the other."
+    "Check the standard error of Cohen's kappa with patients left out."
     from sklearn.metrics import cohen_kappa_score
 
+    def agreement(a, b):
+        return (a == b).mean()
+
     rng = np.random.default_rng(6)
-    for often, alike in ((0.5, 0.8), (0.1, 0.5), (0.7, 0.0), (0.3, 0.95)):
-        a = (rng.random(400) < often).astype(int)
-        b = np.where(rng.random(400) < alike, a, rng.random(400) < 0.8 * often).astype(int)
-        value = float(array_of(called(kappa, a.copy(), b.copy()), (), "kappa"))
-        right, agree = cohen_kappa_score(a, b), (a == b).mean()
-        case = f"two readers say parasitized {a.mean():.0%} and {b.mean():.0%} of the time"
-        if abs(value - right) < 1e-9:
+    for n, patients, often in ((48, 12, 0.5), (200, 9, 0.2), (90, 30, 0.6)):
+        number = rng.integers(patients, size=n)
+        patient = np.array([f"C{k}" for k in number])
+        alike = rng.random(n) < rng.uniform(0.6, 1, patients)[number]
+        a = (rng.random(n) < often).astype(int)
+        b = np.where(alike, a, 1 - a)
+        found = called(kappa_error, a.copy(), b.copy(), patient.copy())
+        value = float(array_of(found, (), "kappa_error"))
+        right = _kappa_error(a, b, patient, cohen_kappa_score)
+        if np.isclose(value, right, rtol=1e-6):
             continue
+        case = f"with {n} cells of {patients} patients"
         expect(
-            abs(value - agree) > 1e-9,
-            f"{case} and agree on {agree:.0%}: that is p, and chance is still in it",
+            not np.isclose(value, _kappa_error(a, b, np.arange(n), cohen_kappa_score)),
+            f"{case} this leaves out one cell at a time: leave out all cells of a patient",
         )
         expect(
-            abs(value - (2 * agree - 1)) > 1e-9,
-            f"{case}: then two who guess as often as that don't agree on half of the cells",
+            not np.isclose(value, _kappa_error(a, b, patient, agreement)),
+            f"{case} this is the standard error of the plain agreement, not of kappa",
         )
         expect(
             False,
-            f"{case}, and kappa gives {value:.3f}: in how many ways can two readers agree?",
+            f"{case} the standard error is {right:.3f}, and kappa_error gives {value:.3f}: "
+            "which factor belongs to the spread?",
         )
     say_right()

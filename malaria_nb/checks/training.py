@@ -232,9 +232,7 @@ def check_beats(
     if save:
         table = pd.DataFrame({"file": cells["file"].to_numpy()[valid], "score": score})
         table.to_csv(save, index=False)
-    print(
-        f"AUC {auc:.3f} on these {valid.sum()} cells; a colour threshold, at 64 pixels, has 0.990."
-    )
+    print(f"AUC {auc:.3f} on {valid.sum()} cells; a colour threshold, at 64 pixels, has 0.990.")
     say_right()
 
 # %% ../../nbs/checks/04_training.ipynb #7bce2a2e

@@ -24,6 +24,7 @@ def check_less(
     from malaria_nb.transfer import vgg19_finetuned
 
     fresh = vgg19_finetuned(None, 32)
+    given(model, "model")
     given(learning, "learning")
     wanted = {layer.name for layer in fresh.layers if layer.weights}
     wanted = {name for name in wanted if name.startswith(("block5", "hidden", "score"))}

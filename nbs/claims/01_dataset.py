@@ -1,5 +1,7 @@
 """What chapter 01 says of the 27,558 real cells, from the records that list them all."""
 
+import re
+
 import pandas as pd
 
 from malaria_nb.claims import claim, given, rounded, shown
@@ -27,16 +29,16 @@ claim(
 claim("50 had no malaria.", (parasitized == 0).sum() == 50)
 claim("How to get all 27,558 cells", len(cells) == 27_558)
 given(
-    "1,179 of these cells, of 100 of the patients, come with the course",
+    "1,179 of these cells, from 100 of the patients, come with the course",
     "the sample's own list, which tests/test_sample.py counts",
 )
 given("`malaria-nb data` downloads the archive once (353 MB)", "archive.SIZE, the published file")
 claim(
-    "With all cells these are 13,779 of each, as many as the article counts.",
+    "The full data set has 13,779 of each, the article's number.",
     cells["label"].value_counts().to_dict() == {0: 13_779, 1: 13_779},
     shown("len(parasitized), len(uninfected)") == "(13779, 13779)",
 )
-given("Papers that count 13,780 include `Thumbs.db`", "the archive's own list of members")
+
 
 # -- A table, and which class is 1
 
@@ -64,8 +66,8 @@ claim(
 )
 given("(The sample has 1,179 cells of 100 people.)", "the sample's own list")
 claim(
-    """three quarters of the patients have parasitized cells, half of these patients more than
-    thirty""",
+    """three quarters of the patients have parasitized cells, and half of these patients have more
+    than thirty""",
     (parasitized > 0).mean() == 0.75,
     parasitized[parasitized > 0].median() > 30,
 )
@@ -79,7 +81,7 @@ claim(
     rounded(parasitized.iloc[:40].sum() / parasitized.sum(), 2) == 0.79,
 )
 claim(
-    "the last quarter of the patients has none; the uninfected ones stay level.",
+    "the last quarter of the patients has none; the number of uninfected cells stays level.",
     (parasitized == 0).mean() == 0.25,
     uninfected.iloc[0] == 63,
     uninfected.iloc[-2] == 77,
@@ -90,25 +92,27 @@ claim(
     uninfected.iloc[-1] == 134,
 )
 given(
-    "of all red cells in these smears about 3.3 % are parasitized",
-    "counted in the annotations of the smears, NIH-NLM-ThinBloodSmearsPf",
+    "of all red cells in these smears, about 3.3 % are parasitized (Kassim et al. 2021",
+    "Kassim et al. 2021; counted in the annotations of the smears, NIH-NLM-ThinBloodSmearsPf",
 )
 given(
     """Fuhad et al. (2020) set aside 5 % of these cells as [mislabelled](glossary.md#label-noise),
     though their corrections can be doubted too.""",
     "their lists of 647 and 750 cells; claimed in chapter 12",
 )
-given("A model at 97 % and one at 98 % may differ by the labels alone", "an example, no result")
+given(
+    "between a model at 97 % and one at 98 % may lie in the labels alone", "an example, no result"
+)
 
 # -- The article's split
 
 given(
-    "The article shuffles all cells, puts 30 % aside as test, and a tenth of the rest",
+    "The article shuffles all cells and sets aside 30 % for testing, then a tenth of the rest",
     "the article",
 )
 claim(
-    """With all cells the parts have the article's sizes: 17,361, 1,929 and 8,268, down to the
-    counts of each class.""",
+    """With all cells, the parts have the article's sizes, 17,361, 1,929 and 8,268, and its counts
+    of each class.""",
     shown("train, valid = train_test_split(rest").endswith(
         "train 8,734 8,627 valid 970 959 test 4,075 4,193"
     ),
@@ -116,16 +120,16 @@ claim(
     sum([17_361, 1_929, 8_268]) == len(cells),
 )
 claim(
-    "0.9 × 0.7 is 0.63 and 0.1 × 0.7 is 0.07, so they are 63:7:30.",
+    "0.9 × 0.7 is 0.63 and 0.1 × 0.7 is 0.07, so it is 63:7:30.",
     rounded([100 * 0.7 * 0.9, 100 * 0.7 * 0.1], 6) == [63, 7],
     rounded([17_361 / len(cells), 1_929 / len(cells), 8_268 / len(cells)], 2) == [0.63, 0.07, 0.3],
 )
-given("It calls them 60:10:30.", "the article")
+given("The article calls the split 60:10:30.", "the article")
 given("63 of 100 cells went to training, at random. Of 100 test cells", "the split's setting")
 given("<details><summary>63</summary>", "an answer to choose")
 claim(
-    """With all cells, every test cell is from a patient whom training has met, and nearly every
-    one has a sibling from the same *photograph*""",
+    """With all cells, every test cell comes from a patient who is also in training, and nearly
+    every one has a sibling from the same *photograph*""",
     "100.0% of the test cells" in shown('f"{met.mean():.1%} of the test cells'),
     "patient 200 200 1.000" in shown("shared_groups(by_cell)"),
     "photo 1,385 1,383 1.000" in shown("shared_groups(by_cell)"),
@@ -134,11 +138,11 @@ claim(
 # -- Keeping patients whole
 
 claim(
-    "three tenths of the patients need not hold three tenths of the cells, or of the parasitized",
-    "patients 30.0% cells 25.1% parasitized cells 20.4%" in shown('"put aside as test"'),
+    "three tenths of the patients need not have three tenths of the cells, or of the parasitized",
+    "patients 30.0% cells 25.1% parasitized cells 20.4%" in shown('"set aside for testing"'),
 )
 claim(
-    "Whole patients, and still the sizes and the balance of the article.",
+    "No patient is divided, and the sizes and the balance are still the article's.",
     "train 126 17,362 50.0% valid 14 1,928 50.0% test 60 8,268 50.0%"
     in shown("rows.loc[list(SPLITS)]"),
 )
@@ -148,13 +152,13 @@ claim(
     in shown("leak = pd.DataFrame()"),
 )
 claim(
-    "A split by photograph looks careful and changes one row only.",
+    "A split by photograph looks careful, but it changes only one row.",
     "smear 100.0% 100.0% 0.0% photo 100.0% 0.0% 0.0%" in shown("leak = pd.DataFrame()"),
 )
 
 # -- Does it matter?
 
-given("Put 30 % of these cells aside", "a setting")
+given("Set 30 % of these cells aside", "a setting")
 claim(
     """Three numbers rarely identify a person, but they are right many times as often as chance""",
     shown("right = nearest.score(") == "'15.1% right; a random patient would be right in 0.8%'",
@@ -164,7 +168,7 @@ given(
     "their tables in PeerJ 6:e4568",
 )
 given(
-    "compares the same model on the same cells, and finds less: about one point.",
+    "compares the same model on the same cells, and finds a smaller difference: about one point.",
     "claimed in chapter 10",
 )
 
@@ -178,4 +182,13 @@ given("the article takes 125 × 125.", "the article")
 
 # -- The table of this course
 
-given("of all cells 4,000 at the quick scale", "settings.SCALES")
+given("if you have all cells, 4,000 of them at the quick scale", "settings.SCALES")
+
+# by day, in the names of all training patients: one cloud to 5 October, the other from the 15th
+months = re.findall(r"(2015\d\d) (-?[\d.]+)", shown("blue_minus_red.groupby(month)"))
+by_month = {month: float(value) for month, value in months}
+claim(
+    "Until 5 October 2015, the cells are pinker; from 15 October on, bluer.",
+    max(by_month[f"2015{m}"] for m in ("06", "07", "08", "09")) < -30,
+    min(by_month[f"2015{m}"] for m in ("11", "12")) > -10,
+)

@@ -22,8 +22,8 @@ given(
     "Sarkar (2019); `settings.SCALES`",
 )
 given(
-    """the largest of the 27,558 cells is 394 pixels wide, and such squares have ten times the
-    pixels of 125 × 125.""",
+    """the largest of the 27,558 cells is 394 pixels wide, and squares of that size have ten
+    times as many pixels as 125 × 125.""",
     "chapter 01, from the headers of all files; (394 / 125)² is 9.9",
 )
 given(
@@ -33,8 +33,8 @@ given(
 given("A cell shrinks from 130 to 64 pixels.", "the same choice")
 light = shown("pd.DataFrame(rows).T.round(2)")
 claim(
-    """With `area` the dot is always there, whole. At 125 pixels the other two do as well. At 64
-    they keep less than half of it or nearly double it, depending only on where it lies.""",
+    """`area` always keeps the whole dot. At 125 pixels the other two do almost as well. At 64 they
+    keep less than half of its light or nearly double it, depending only on where the dot lies.""",
     numbers(light, "125 px, area")[:2] == numbers(light, "64 px, area")[:2] == [1, 1],
     min(numbers(light, "125 px, linear")[:2] + numbers(light, "125 px, cubic")[:2]) > 0.95,
     max(numbers(light, "125 px, linear")[:2] + numbers(light, "125 px, cubic")[:2]) < 1.05,
@@ -60,8 +60,8 @@ claim(
 given("The division by 255 moves into the model", "a setting")
 claim("1.29 GB on disk, not 10.33 GB in memory", sizes == {1: 1.29, 8: 10.33})
 
-given("A coin would score 0.5.", "by definition")
-given("For the spot it takes the 99th percentile", "a choice")
+given("guessing scores 0.5.", "by definition")
+given("The 99th percentile finds the most purple spot", "a choice")
 scores = shown('pd.DataFrame({"AUC": scores})')
 sides = [numbers(scores, f"purple excess at {side} px")[0] for side in (32, 64, 125)]
 given(
@@ -76,17 +76,18 @@ claim(
     ten.""",
     min(sides) > 0.9,
 )
+given("Even at 32 pixels parasites remain visible", "the AUC at 32 pixels, just claimed")
 claim("ranks more than nine pairs in ten correctly", sides[1] > 0.9)
 claim(
-    "Area and black are close to a coin's 0.5: for these cells a square costs little.",
+    "Area and black are close to the 0.5 of guessing, so resizing to a square costs little here.",
     abs(numbers(scores, "area of the cell")[0] - 0.5) < 0.07,
     abs(numbers(scores, "proportion of black")[0] - 0.5) < 0.07,
 )
 value, low, high, _, cells, patients = numbers(shown("ratio_interval("), "patients 0")
 claim(
-    """`value` is the accuracy, `low` to `high` its 95 % interval. It is wide because there are few
-    *patients*, however many cells each has; with fewer than ten, as in the sample, none is
-    given.""",
+    """`value` is the accuracy, and `low` and `high` are its 95 % interval. The interval is wide
+    because there are few *patients*, however many cells each has; with fewer than ten, as in
+    the sample, none is given.""",
     low < value < high,
     high - low > 0.05,
     (cells, patients) == (280, 14),
@@ -110,12 +111,13 @@ claim(
     numbers(moved, "shear by 0.05°") == [0.05],
 )
 given("The author probably meant 5 %.", "a guess")
+given("| its bits | 000 | 001 | 010 | 011 | 100 | 101 | 110 | 111 |", "the digits of 0 to 7")
 given("Why ±25°, and why flip only left to right?", "Sarkar (2019)")
 left = shown('pd.DataFrame({"sharpness left": left})')
 one, five = (numbers(left, f"the article's, {how}")[0] for how in ("in one step", "as five layers"))
 claim("The symmetries keep everything.", numbers(left, "eight symmetries") == [1])
 claim(
-    "One interpolation loses some sharpness; five in a row lose most of it.",
+    "One interpolation loses some; five in a row lose most of it.",
     0.5 < one < 0.9,
     five < 0.4,
 )

@@ -30,8 +30,9 @@ claim(
     rounded(100 * sum(by_block[3:]) / sum(by_block), 0) == 88,
 )
 claim(
-    """Only eleven have weights: eight convolutions and the head's three. Count weights, as the
-    title does: 20.3 of 22.6 million.""",
+    """Only eleven have weights: eight convolutions and the head's three. So count weights:
+    20.3 of 22.6
+    million.""",
     rounded((sum(by_block) + head) / 1e6, 1) == 22.6,
     rounded((sum(by_block[3:]) + head) / 1e6, 1) == 20.3,
 )
@@ -56,7 +57,7 @@ claim(
 tuned = load("vgg19_finetuned")
 h = tuned.history
 claim(
-    """Here are the fine-tuned model's epochs, judged on the 1,928 cells of 14 validation
+    """Here are the fine-tuned model's epochs, evaluated on the 1,928 cells of 14 validation
     patients. On two CPU cores an epoch takes up to 25 minutes; three were run.""",
     tuned.about["cells"]["valid"]["cells"] == 1928,
     tuned.about["cells"]["valid"]["patients"] == 14,
@@ -80,7 +81,7 @@ claim(
     0 < auc["vgg19_frozen"] - auc["purple_threshold"] < 0.01,
 )
 claim(
-    "Here it stays behind a CNN that was trained on cells alone.",
+    "Here it falls behind a CNN that was trained on cells alone.",
     accuracy["vgg19_frozen"] < accuracy["basic_cnn"],
     auc["vgg19_frozen"] < auc["basic_cnn"],
 )
@@ -104,7 +105,7 @@ claim(
     auc["vgg19_finetuned"] == max(auc.values()) == 0.992,
 )
 claim(
-    "These cells chose each network's epoch, and 14 patients are few.",
+    "Each network's epoch was chosen on these cells, and 14 patients are few.",
     tuned.about["cells"]["valid"]["patients"] == 14,
 )
 
@@ -138,7 +139,7 @@ given(
 given("Behind it come the 16 convolutions with their weights", "Simonyan and Zisserman (2015)")
 given("`find_weights` finds the 80 MB file or downloads it.", "the official file")
 given("the wrong order of the channels, and the division by 255.", "the article's code")
-given("trains for 25 epochs, images in.", "the article's code")
+given("trains for 25 epochs on images.", "the article's code")
 given("One pass for each of the 27,558 cells is enough.", "the official archive")
 given("| pixels | BGR / 255 | BGR less the mean |", "the article's code, and the recipe")
 given("| optimizer | RMSprop, learning rate 0.0001 |", "the article's code, and the recipe")
@@ -146,5 +147,5 @@ given("| epochs | 25 | at most 25 (20 at the quick scale) |", "the article's cod
 given("- **A small learning rate**, 0.00001.", "the article's code, and the recipe")
 given("Most of 20 million weights can learn now", "counted above")
 given("Here is that model at the article's 125 pixels", "the article's code")
-given("At the quick scale one epoch has to do; the article runs 25.", "the article's code")
+given("The quick scale stops after two epochs; the article runs 25.", "the article's code")
 given("trained on all cells at 125 pixels", "the full scale")

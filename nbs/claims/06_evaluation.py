@@ -13,8 +13,8 @@ MODELS = ("basic_cnn", "vgg19_frozen", "vgg19_finetuned", "purple_threshold")
 # the cells that have waited, and why accuracy isn't enough
 given("In chapter 01 we set three patients in ten aside.", "the course's split: 60 of 200")
 given(
-    "In the smears, about 3.3 % of the red cells were.",
-    "Kassim et al. 2021, counted for chapter 00",
+    "In the smears, about 3.3 % of the red cells were (Kassim et al. 2021",
+    "counted for chapter 07",
 )
 claim(
     "Yes. Of 1,000 cells 967 are uninfected, and it is right about each of those.",
@@ -84,13 +84,16 @@ claim(
     93.5 <= kept["coverage"].max() <= 94.5,
 )
 given("Two standard errors to either side make a plain 95 % interval.", "a definition")
-given("It takes Student's factor for few patients instead of 1.96.", "the normal distribution's")
 given(
-    "And it counts the two patients with the largest effect, one in each direction, 1.75 times",
+    "Instead of 2 standard errors they use a factor that grows as patients get fewer (Student's).",
+    "the normal distribution's",
+)
+given(
+    "And the two patients with the largest effect count 1.75 times",
     "the weight in `patient_interval`, which chapter 18 explains",
 )
-given('Read "95 %" as "a bit less".', "what the interval is called")
-given("An accuracy above 0.9 sounds like an achievement", "a round number")
+given('So read "95 %" as "a bit less".', "what the interval is called")
+
 claim(
     "Usually, yes. Cells of one patient share stain, focus and debris",
     "accuracy 0.029 0.046" in shown("by_cell = evaluate("),

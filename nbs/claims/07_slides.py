@@ -40,12 +40,12 @@ none, one = binom.pmf([0, 1], CELLS, 0.0004)
 claim("about one in seven", 6.5 < 1 / none < 7.5)
 claim(
     """Below the average of two lie both none and one, and one is the more frequent of them.
-    Together they make less than half.""",
+    Together they make up less than half.""",
     none < one,
     none + one < 0.5,
 )
 claim(
-    "With 5,000 cells it is crossed at 0.06 %; a tenth of the cells needs ten times the parasites.",
+    "The curve for 5,000 cells crosses it at 0.06 %; with a tenth of the cells, it takes ten times",
     rounded(binom.pmf(0, CELLS, 0.0006), 2) == 0.05,
 )
 found, false = 33 * sensitivity[BASIC], 967 * (1 - specificity[BASIC])
@@ -55,13 +55,13 @@ claim(
     19.5 < sensitivity[BASIC] / (1 - specificity[BASIC]) < 20.5,
 )
 claim(
-    "31 of the 33 found, 45 false: 41 % of the calls are right.",
+    "The network finds 31 of the 33 and makes 45 false calls: 41 % of its calls are right.",
     (round(found), round(false)) == (31, 45),
     rounded(100 * found / (found + false), 0) == 41,
 )
 rare = ppv(sensitivity, specificity, 0.001)
 claim(
-    """At 0.1 %, at best one in twenty of the cells called parasitized is. The NPV says little here:
+    """At 0.1 %, even the best model is right in only one of twenty calls. The NPV says little here:
     at 0.1 % it is above 0.9999 for all three, but calling *every* cell uninfected would reach
     0.999.""",
     0.04 < rare.max() < 0.06,
@@ -69,8 +69,8 @@ claim(
 )
 healthy = pd.Series(expected_false_parasites(specificity), article.index)
 claim(
-    """Eighty-seven parasites in a person who has none, from the most specific model; 234 from
-    the basic CNN. On paper, 1.7 % and 4.7 % parasitaemia.""",
+    """In a person who has no parasites, the most specific model reports 87 of them and the basic
+    CNN 234. On paper, that is a parasitaemia of 1.7 % and 4.7 %.""",
     [round(healthy[name]) for name in (TUNED, BASIC)] == [87, 234],
     [rounded(100 * healthy[name] / CELLS, 1) for name in (TUNED, BASIC)] == [1.7, 4.7],
 )
@@ -92,8 +92,8 @@ limit = pd.Series(limit_of_detection(specificity, sensitivity), article.index)
 f = 1 - specificity[TUNED]
 by_formula = 2 * 1.645 * np.sqrt(f * (1 - f) / CELLS) / (sensitivity[TUNED] - f)
 claim(
-    """A patient must have 0.74 % even with the best of the three, some 37,000 parasites to a
-    microlitre; with the basic CNN more than 1.1 %.""",
+    """Even with the best of the three, a patient must have 0.74 %, some 37,000 parasites per
+    microlitre; with the basic CNN, more than 1.1 %.""",
     limit.idxmin() == TUNED,
     rounded(100 * limit[TUNED], 2) == 0.74,
     rounded(limit[TUNED] * IN_A_MICROLITRE, -3) == 37_000,
@@ -147,12 +147,12 @@ claim(
     rounded(100 * limit.min(), 2) == 0.74,
 )
 claim(
-    "Fine-tuning has the fewest false positives and misses more parasites than the basic CNN.",
+    "The fine-tuned network has the fewest false positives, but misses more parasites than the",
     article["FP"].idxmin() == TUNED,
     article.loc[TUNED, "FN"] > article.loc[BASIC, "FN"],
 )
 claim(
-    "In 5,000 cells, three are 3,000 parasites to a microlitre.",
+    "Three in 5,000 cells are 3,000 parasites per microlitre.",
     3 * IN_A_MICROLITRE / CELLS == 3_000,
 )
 claim("$e^{-3}$ is 5 %", rounded(np.exp(-3), 2) == 0.05)
@@ -170,7 +170,7 @@ claim(
     rounded(ppv(sensitivity[BASIC], specificity[BASIC], 0.5), 2) == 0.95,
     rounded(ppv(sensitivity[BASIC], specificity[BASIC], 0.033), 2) == 0.41,
 )
-claim("0.74 %. The steps can be spared", rounded(100 * limit[TUNED], 2) == 0.74)
+claim("The limit is 0.74 %.", rounded(100 * limit[TUNED], 2) == 0.74)
 claim(
     "a perfect reader needs 0.06 % to miss at most one infection in twenty",
     rounded(100 * limit_of_detection(1), 2) == 0.06,
@@ -190,17 +190,16 @@ given(
     reader, who never makes a mistake, reads 5,000 cells on each of ten thousand slides.""",
     "the chapter's setting",
 )
-given(
-    "Each cell is almost certainly free of parasites, but here 5,000 have to be at once.", "above"
-)
+given("Each cell is almost certainly free of parasites, but here all 5,000 have to be.", "above")
 given("So to see at least one parasite with a chance of 95 %", "the definition")
 given(
-    "a research centre in Gabon found 62 to be enough, or 88 if counted as WHO does", "Joanny 2014"
+    "a research centre in Gabon found that 62 are enough, or 88 when counted by WHO's method",
+    "Joanny 2014",
 )
 given("on its 8,268 test cells, half of them parasitized", "the article's notebook")
 given(
-    """experts marked 3.3 % of the red cells as parasitized: on 965 photographs of 193 patients,
-    taken together""",
+    """experts marked 3.3 % of the red cells as parasitized, over 965 photographs of 193
+    patients""",
     "Kassim 2021, NIH-NLM-ThinBloodSmearsPf",
 )
 given("It reads 1,000 cells; 33 are parasitized.", "3.3 % of 1,000")
@@ -208,26 +207,26 @@ given("<details><summary>about 95 of 100</summary>", "an answer to choose")
 given("95 of 100 *parasitized* cells are called parasitized.", "the basic CNN's sensitivity")
 given("<details><summary>about 40 of 100</summary>", "an answer to choose")
 given(
-    """Nearly all of the 33 are found; of the 967 others one in twenty is called as well, and that
-    is more than 33.""",
+    """Nearly all of the 33 are found; of the 967 others, one in twenty is called parasitized as
+    well, and that is more than 33.""",
     "the claim on 31 and 45",
 )
 given("<details><summary>about 3 of 100, as in the smear</summary>", "an answer to choose")
-given("The line is 3.3 %.", "the figure")
-given("more must be seen than on 95 of 100 healthy slides", "the definition")
+given("The vertical line is at 3.3 %.", "the figure")
+given("only if it shows more than 95 of 100 healthy slides do", "the definition")
 given("on slides with 0.3 % and with 0.8 %", "the chapter's setting")
 given("with a chance of at most 5 %", "the definition")
 given("whose slides exceed the critical count with a chance of 95 %", "the definition")
 given(
     "<details><summary>the same: both are right on 95 of 100 cells</summary>", "an answer to choose"
 )
-given("Let it find 95 % of the parasitized cells", "the chapter's setting")
+given("Suppose that it finds 95 % of the parasitized cells", "the chapter's setting")
 given("- 5,000 cells are a nanolitre of blood", "five million cells to a microlitre, Dhorda 2020")
 given("| NIH's phone application, as planned | patients, Sudan | 74.1 % (63.5–83.0)", "Yu 2023")
 given("chosen afterwards | patients | 91.8 % (83.8–96.6)", "Yu 2023, abstract")
 given("| a newer algorithm, afterwards | patients | 83.1 % (77.0–88.1)", "Yu 2023, abstract")
 given("and the model reads 5,000 cells", "the chapter's setting")
-given("And what does it make of a true 1 %?", "the chapter's setting")
+given("And what does it report for a true 1 %?", "the chapter's setting")
 given("it agreed with expert microscopy on 74 to 92 % of patients", "Yu 2023, abstract")
 given("A model that is right on 96 % of *cells*", "the article")
 given("| the article's accuracy | cells | 96 % | its notebook |", "the article")

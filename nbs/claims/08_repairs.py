@@ -74,15 +74,15 @@ claim(
     not (order["low"] > 0).any(),
 )
 claim(
-    """**The best epoch** costs half a point to nearly a whole one by cell, in all three seeds,
-    and by patient has the same sign in all three.""",
+    """**The best epoch** costs between half a point and nearly one point by cell, with all
+    three seeds; by patient it has the same sign with all three.""",
     last.loc["cell", "value"].between(-0.01, -0.005).all(),
     (last.loc["cell", "high"] < 0).all(),
     (last["value"] < 0).all(),
 )
 claim(
-    """**The scale** costs half a point to one, in all six, and two of the six intervals exclude
-    zero.""",
+    """**The scale** costs half a point to one point in all six runs, and two of the six
+    intervals exclude zero.""",
     scale["value"].between(-0.0101, -0.0049).all(),
     (scale["high"] < 0).sum() == 2,
     not (scale["low"] > 0).any(),
@@ -105,7 +105,7 @@ claim(
     "The cross-entropy of the test cells says so, with every seed:",
     all(cross_entropy("frozen_last", n) > cross_entropy("vgg19_frozen", n) for n in SEEDS),
 )
-given("not to somebody who only counts predictions at 0.5.", "a setting")
+given("and not if you only count predictions at 0.5.", "a setting")
 
 
 def best_epochs(name):
@@ -114,15 +114,14 @@ def best_epochs(name):
 
 
 claim(
-    """its best epoch is between the 18th and the 25th, where it was between the 3rd and the
-    6th.""",
+    """its best epoch is between the 18th and the 25th, not between the 3rd and the 6th.""",
     best_epochs("frozen_bgr_255") == (18, 25),
     best_epochs("vgg19_frozen") == (3, 6),
 )
 CORNERS = ("vgg19_frozen", "frozen_rgb_mean", "frozen_bgr_255", "frozen_rgb_255")
 claim(
-    """The best corner is the one where everything is wrong by VGG-19's book: RGB, divided by
-    255, about one point ahead of the correct one.""",
+    """The best combination is the one that gets everything wrong by VGG-19's book: RGB,
+    divided by 255. It is about one point ahead of the correct one.""",
     all(
         max(CORNERS, key=lambda name: accuracies(name, split).mean()) == "frozen_rgb_255"
         for split in SPLITS
@@ -154,13 +153,14 @@ between = {
     for split in SPLITS
 }
 claim(
-    """By cell each model moves by half a point and their difference by a tenth of one""",
+    """By cell each model changes by half a point from seed to seed, and their
+    difference by a tenth of a point""",
     rounded(spread(accuracies("purple_threshold", "cell")), 1) in (0.5, 0.6),
     rounded(spread(accuracies("vgg19_frozen", "cell")), 1) in (0.5, 0.6),
     rounded(spread(between["cell"]), 1) == 0.1,
 )
 claim(
-    "By patient the difference moves as much as the models do",
+    "By patient the difference changes as much as the models do",
     spread(between["patient"]) >= spread(accuracies("vgg19_frozen")),
 )
 claim(
@@ -220,7 +220,7 @@ claim(
     (tuned["fn"], basic["fn"], n) == (260, 225, 4193),
 )
 claim(
-    "a gap of 0.8 points, a margin of error of 1.0, so no finding.",
+    "a gap of 0.8 points with a margin of error of 1.0, so no finding.",
     rounded(100 * (rates[0] - rates[1]), 1) == 0.8,
     rounded(196 * sum(p * (1 - p) / n for p in rates) ** 0.5, 1) == 1.0,
 )
@@ -231,7 +231,7 @@ claim(
     paired_z(225, 260, 200) > 3,
 )
 given("It makes no difference: 35 is 35", "an answer to choose")
-given("60 against 25 is another matter than 260 against 225.", "claimed above")
+given("60 against 25 is far less likely by chance than 260 against 225.", "claimed above")
 z = paired_z(225, 260, np.arange(226))
 claim(
     """At the left end, where the misses have nothing in common, z is 1.6. From 84 shared misses
@@ -252,8 +252,8 @@ claim(
 )
 claim(
     """The fine-tuned network misses 175, the basic CNN 215, and 133 of those are the same cells.
-    That is 76 % of the smaller number. If the article's networks share half that part, 38 %, its
-    gap is significant by this test.""",
+    That is 76 % of the smaller number. If the article's networks share half that proportion,
+    38 %, its gap is significant by this test.""",
     ([len(m) for m in missed], both) == ([175, 215], 133),
     rounded(both / 175, 2) == 0.76,
     paired_z(225, 260, int(0.38 * 225)) >= 1.96,
