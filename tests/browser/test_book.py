@@ -29,8 +29,9 @@ def name(path):
 
 
 def is_made_alike(path):
-    "Tell the pages of which one looks like the other: reference, library, learners' exercises."
-    return name(path).startswith(("reference/", "exercises/")) or name(path)[0] in "789"
+    "Tell the pages of which one looks like the other: reference, library, exercises, solutions."
+    alike = "reference/", "exercises/", "solutions/"
+    return name(path).startswith(alike) or name(path)[0] in "789"
 
 
 # of those one in four, which takes two minutes less; EVERY_PAGE=1 looks at all
