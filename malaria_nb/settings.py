@@ -19,7 +19,7 @@ import platformdirs
 class Scale:
     "The sizes that differ between a quick and a full run."
 
-    name: str  # "quick" or "full"
+    name: str  # "quick" or "full"; "tiny" for tests
     synthetic: int  # synthetic cells drawn
     real: int | None  # real cells sampled, spread over all patients; None takes every cell
     size: int  # side of a decoded image, pixels
@@ -32,6 +32,8 @@ class Scale:
 SCALES = {
     s.name: s
     for s in (
+        # every line of a chapter runs, and no result means anything: for tests
+        Scale("tiny", synthetic=240, real=1_000, size=32, batch=16, basic=2, head=2, finetune=1),
         Scale(
             "quick", synthetic=1_000, real=4_000, size=64, batch=16, basic=10, head=20, finetune=2
         ),
