@@ -3,6 +3,7 @@
 tools/book.py and tools/slides.py lay out their source and call Sphinx.
 """
 
+import re
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -95,11 +96,19 @@ def _print_button(app, pagename, templatename, context, doctree):
     )
 
 
+def _keys_reach_tables(app, pagename, templatename, context, doctree):
+    "A wide table scrolls sideways: let keys reach it, whatever made it."
+    if "body" in context:
+        without = re.compile(r"<table(?![^>]*\btabindex=)")
+        context["body"] = without.sub('<table tabindex="0"', context["body"])
+
+
 def setup(app):
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     app.connect(
         "html-page-context", _print_button, priority=600
     )  # after the theme has made its own
+    app.connect("html-page-context", _keys_reach_tables)
 
 
 html_math_renderer = "mathml"

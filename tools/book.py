@@ -34,15 +34,11 @@ REPOSITORY = "{git_url}/blob/{branch}".format(**settings["DEFAULT"])
 
 
 def pictures(nb, name: str, out: Path):
-    "Put files `name-…` and Markdown in place of a notebook's pictures; let keys reach tables."
+    "Put files `name-…` and Markdown in place of a notebook's pictures."
     n = 0
     for cell in nb.cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            if "text/html" in data:
-                data["text/html"] = data["text/html"].replace(
-                    "<table ", '<table tabindex="0" '
-                )  # it may scroll
             if "image/png" not in data:
                 continue
             n += 1
