@@ -149,7 +149,24 @@ _DISTILLED = replace(
     seeds=(42,),
     fold_seeds=(),
 )
-_ALL = (*_OURS, *_ARTICLE, *_REPAIRS, *_LABELS, *_SHORTCUTS, _COMPACT, _DISTILLED)
+_LITE0 = Recipe(
+    "lite0_finetuned",
+    "lite0",
+    "adamw",
+    1e-3,
+    plateau=None,
+    patience=None,
+    keep="last",
+    augment="symmetries_and_gain",
+    seeds=_THREE,
+    fold_seeds=(42,),
+    folds=("patient",),
+    size=96,
+    batch=64,
+    epochs=4,
+    options={"schedule": "one_cycle", "smoothing": 0.05, "symmetries": True},
+)
+_ALL = (*_OURS, *_ARTICLE, *_REPAIRS, *_LABELS, *_SHORTCUTS, _COMPACT, _DISTILLED, _LITE0)
 RECIPES = {r.name: r for r in _ALL}
 
 
