@@ -49,7 +49,7 @@ LAYERS = {
             "diagrams",
             "workflow",
         ),
-        *("compact", "export", "predict"),
+        *("compact", "lite0", "pretrained", "export", "predict"),
     ),
     "evaluation": (
         *(
