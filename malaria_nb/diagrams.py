@@ -247,7 +247,7 @@ def _channels(ax, x, n, name):
     "Draw a column of channels, one square each, and what they are."
     for i in range(n):
         ax.add_patch(Rectangle((x - 0.17, i - 0.17), 0.34, 0.34, **_BOX))
-    ax.text(x, n - 0.55, name, ha="center", va="bottom", fontsize=10)
+    ax.text(x, n - 0.55, name, ha="center", va="bottom", fontsize=11)
 
 
 def _wires(ax, x, n, all_to_all, text):
@@ -255,7 +255,7 @@ def _wires(ax, x, n, all_to_all, text):
     for i in range(n):
         for j in range(n) if all_to_all else (i,):
             ax.plot((x + 0.2, x + 1.4), (i, j), **_WIRE)
-    ax.text(x + 0.8, -0.5, text, ha="center", va="top", fontsize=10)
+    ax.text(x + 0.8, -0.5, text, ha="center", va="top", fontsize=11)
 
 
 def plot_separable(
@@ -265,20 +265,22 @@ def plot_separable(
     "Draw which channels an ordinary convolution connects, and a depthwise and a pointwise one."
     n, area = channels, kernel**2
     whole, split = n * n * area, n * area + n * n
-    fig, axes = plt.subplots(1, 2, figsize=(8, 3.9), width_ratios=(2.5, 4.1), layout="constrained")
+    fig, axes = plt.subplots(
+        1, 2, figsize=(6.4, 3.9), width_ratios=(2.5, 4.1), layout="constrained"
+    )
     size = f"of {kernel} × {kernel}"
     _channels(axes[0], 0, n, "in")
-    _wires(axes[0], 0, n, True, f"{n * n} filters {size}")
+    _wires(axes[0], 0, n, True, f"{n * n} filters\n{size}")
     _channels(axes[0], 1.6, n, "out")
-    axes[0].set_title(f"Ordinary: {whole} multiplications\nfor each position", fontsize=12)
+    axes[0].set_title(f"Ordinary: {whole}\nmultiplications", fontsize=12)
     _channels(axes[1], 0, n, "in")
-    _wires(axes[1], 0, n, False, f"depthwise:\n{n} filters {size}")
+    _wires(axes[1], 0, n, False, f"depthwise:\n{n} filters\n{size}")
     _channels(axes[1], 1.6, n, "filtered")
-    _wires(axes[1], 1.6, n, True, f"pointwise:\n{n * n} single weights")
+    _wires(axes[1], 1.6, n, True, f"pointwise:\n{n * n} single\nweights")
     _channels(axes[1], 3.2, n, "out")
-    axes[1].set_title(f"In two steps: {split} multiplications\nfor each position", fontsize=12)
+    axes[1].set_title(f"In two steps: {split}\nmultiplications", fontsize=12)
     for ax, right in zip(axes, (2.05, 3.65)):
-        ax.set(xlim=(-0.45, right), ylim=(-1.35, n - 0.1))
+        ax.set(xlim=(-0.45, right), ylim=(-1.75, n - 0.1))
         ax.axis("off")
     return fig
 
@@ -286,7 +288,7 @@ def plot_separable(
 def _step(ax, x, text):
     "Draw an arrow between two columns of a block, and what it does."
     ax.annotate("", (x + 0.78, 0), (x + 0.22, 0), arrowprops={"arrowstyle": "->", "lw": 1.5})
-    ax.text(x + 0.5, -0.72, text, ha="center", va="top", fontsize=10)
+    ax.text(x + 0.5, -0.72, text, ha="center", va="top", fontsize=11)
 
 
 def plot_inverted_residual(
@@ -296,17 +298,17 @@ def plot_inverted_residual(
 ) -> plt.Figure:
     "Draw an inverted residual: columns as tall as they have channels, and its skip."
     inside = expand * channels
-    fig, ax = plt.subplots(figsize=(8, 3.8), layout="constrained")
+    fig, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
     for x, n in enumerate((channels, inside, inside, channels)):
         tall = n / inside
         ax.add_patch(Rectangle((x - 0.12, -tall / 2), 0.24, tall, **_BOX))
-        ax.text(x, tall / 2 + 0.03, f"{n}", ha="center", va="bottom", fontsize=11)
+        ax.text(x, tall / 2 + 0.03, f"{n}", ha="center", va="bottom", fontsize=12)
     ax.text(3.42, 0, "+", ha="center", va="center", fontsize=20)
     ax.annotate("", (3.34, 0), (3.14, 0), arrowprops={"arrowstyle": "->", "lw": 1.5})
     skip = {"arrowstyle": "->", "lw": 2, "color": COLORS["parasitized"]}
     ax.plot((0, 0, 3.42), (0.3, 0.82, 0.82), color=COLORS["parasitized"], lw=2)
     ax.annotate("", (3.42, 0.12), (3.42, 0.84), arrowprops=skip)
-    ax.text(1.71, 0.85, "skip: the input, unchanged", ha="center", va="bottom", fontsize=11)
+    ax.text(1.71, 0.85, "skip: the input, unchanged", ha="center", va="bottom", fontsize=12)
     wide, filters = channels * inside, kernel**2 * inside
     _step(ax, 0, f"widen, 1 × 1\nReLU6\n{wide:,} weights")
     _step(ax, 1, f"filter, {kernel} × {kernel}\nReLU6\n{filters:,} weights")
