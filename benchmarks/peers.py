@@ -81,7 +81,6 @@ SLOW = {
 }
 # the same network at prediction, so timed once
 SAME_SPEED = {
-    SEARCH: FOREST,
     "the article's frozen VGG-19": "VGG-19 fine-tuned, our recipe",
     "the article's fine-tuned VGG-19": "VGG-19 fine-tuned, our recipe",
     "VGG-19 frozen, our recipe": "VGG-19 fine-tuned, our recipe",
