@@ -106,7 +106,7 @@ given(
 )
 given("How many of 100 validation cells does it classify correctly?", "a question")
 given("## A network in 15 lines", "the chapter's own code")
-given("Training shows the network 16 cells at a time", "the chapter's setting")
+given("Training shows it 16 cells at a time", "the chapter's setting")
 given(
     """With mirroring, even the sample's 742 training cells are enough to catch up; without it,
     the network often ended lower.""",

@@ -64,7 +64,7 @@ claim(
     cells[["patient", "smear", "photo"]].nunique().tolist() == [200, 201, 1_408],
     "file 27,558 patient 200 smear 201 photo 1,408" in shown('.to_frame("how many")'),
 )
-given("(The sample has 1,179 cells of 100 people.)", "the sample's own list")
+given("(The sample has 1,179 cells from 100 people.)", "the sample's own list")
 claim(
     """three quarters of the patients have parasitized cells, and half of these patients have more
     than thirty""",
@@ -160,8 +160,8 @@ claim(
 
 given("Set 30 % of these cells aside", "a setting")
 claim(
-    """Three numbers rarely identify a person, but they do so many times as often as guessing
-    would""",
+    """Three numbers rarely identify the right person, but they do so far more often than a random
+    guess""",
     shown("right = nearest.score(") == "'15.1% correct; a random guess: 0.8%'",
 )
 given(

@@ -27,7 +27,7 @@ given(
     "chapter 01, from the headers of all files; (394 / 125)² is 9.9",
 )
 given(
-    "Move a dot of 3 × 3 pixels, a small parasite, across a cell of 130 pixels.",
+    "Move a dot of 3 × 3 pixels, the size of a small parasite, across a cell of 130 pixels.",
     "a choice; 130 is the median side of the training images in Sarkar (2019)",
 )
 given("A cell shrinks from 130 to 64 pixels.", "the same choice")

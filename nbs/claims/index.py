@@ -38,8 +38,8 @@ claim(
     {len(of_model(m, c)) for m in MODELS for c in ("ours, by cell", "ours, by patient")} <= {1, 3},
 )
 claim(
-    """VGG-19 fine-tuned was trained for three of 25 epochs, from an 8-bit copy of the ImageNet
-    weights.""",
+    """The fine-tuned VGG-19 was trained for only three of 25 epochs, from an 8-bit copy of the
+    ImageNet weights.""",
     {len(load("vgg19_finetuned", split).history) for split in ("cell", "patient")} == {3},
     load("vgg19_finetuned").about["weights"] == "ImageNet weights (8-bit copy)",
 )
