@@ -44,7 +44,7 @@ def load_images(
     progress: bool = True,  # show a progress bar while decoding
     interpolation: str = "area",  # see `decode_cell`
 ) -> np.memmap:  # read-only RGB, uint8, (n, size, size, 3); row i is `cells.iloc[i]`
-    "Decode a table's cells once, then open the result; raises what `cached_images` does."
+    "Decode a table's cells once, then open the result; errors as in `cached_images`."
     if interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation={interpolation!r}: use {list(INTERPOLATIONS)}")
 

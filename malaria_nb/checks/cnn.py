@@ -94,7 +94,7 @@ def check_sees_cell(function):
             np.array_equal(image, before),
             f"{name} changes the image that was handed in: work on a copy",
         )
-        expect(np.isin(found, (0, 1)).all(), f"{name} gives other values than True and False")
+        expect(np.isin(found, (0, 1)).all(), f"{name} gives values other than True and False")
         return found.astype(bool)
 
     def right(image):

@@ -241,7 +241,7 @@ def check_parasite_numbers(function):
     rows = [_numbers_of_cell(function, name, image) for image in images]
     expect(
         len({len(row) for row in rows}) == 1,
-        f"{name} gives more numbers for some cells than for others: give as many for each",
+        f"{name} gives more numbers for some cells than for others: give the same number for each",
     )
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
     score = cross_val_predict(
@@ -291,7 +291,7 @@ def _whole_groups_test(function, name, oracle, table, columns, what):
     )
     expect(
         len(set(zip(found, right))) == len(set(right)),
-        f"{name} makes as many groups as there should be {what}, but not of the right rows",
+        f"{name} makes the right number of groups {what}, but puts rows in the wrong ones",
     )
 
 

@@ -30,7 +30,7 @@ def _sample():
 
 
 def _purple_auc(order):
-    "Rank the sample's training cells by purple excess, with the channels in an order."
+    "Rank the sample's training cells by purple excess, with the channels in a given order."
     from sklearn.metrics import roc_auc_score
 
     from malaria_nb.images import purple_excess
@@ -227,7 +227,7 @@ _CHANNEL_AUC = 0.98  # to reach on the sample's validation patients
 
 
 def _described(function, name, images):
-    "Call a learner's function on each image; raise `Wrong` unless each gives as many numbers."
+    "Call a learner's function on each image; raise `Wrong` unless all give the same number of values."
     rows = []
     for image in images:
         found = np.ravel(np.asarray(called(function, image.copy())))
@@ -238,7 +238,7 @@ def _described(function, name, images):
         expect(len(found), f"{name} gives no number")
         expect(
             not rows or len(found) == len(rows[0]),
-            f"{name} doesn't give as many numbers for each cell",
+            f"{name} should give the same number of values for each cell",
         )
         rows.append(found.astype(float))
     return np.array(rows)

@@ -80,7 +80,7 @@ GREY_AUC = 0.85  # to be beaten on the sample's validation patients
 def check_without_colour(
     find_parasites: Callable,  # (grey, label, new_grey) → a score for each new cell
 ):
-    "Train an answer on grey cells, and score cells of patients that it hasn't met."
+    "Train a learner's model on grey cells; score cells of patients that it hasn't met."
     from sklearn.metrics import roc_auc_score
 
     cells = practice_cells()
