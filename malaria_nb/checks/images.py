@@ -227,7 +227,7 @@ _CHANNEL_AUC = 0.98  # to reach on the sample's validation patients
 
 
 def _described(function, name, images):
-    "Call a learner's function on each image; raise `Wrong` unless all give the same number of values."
+    "Call a learner's function on each image; raise `Wrong` unless the results are equally long."
     rows = []
     for image in images:
         found = np.ravel(np.asarray(called(function, image.copy())))
