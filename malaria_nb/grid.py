@@ -95,7 +95,10 @@ def _state(record, epochs):
 
 
 def _minutes(recipe):  # at the full scale on 2 CPU cores, its teacher's included
-    own = kind_named(recipe.model).minutes
+    kind = kind_named(recipe.model)
+    own = kind.minutes
+    if recipe.epochs and kind.epochs == "finetune":  # of 25
+        own = own * recipe.epochs // 25
     if not recipe.teacher:
         return own
     name, epochs = recipe.teacher

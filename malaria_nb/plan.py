@@ -118,8 +118,12 @@ def plan_run(
 
 
 def _needs_weights(recipe):
-    own = kind_named(recipe.model).weights
+    own = kind_named(recipe.model).weights and not _from_random(recipe)
     return own or any(map(_needs_weights, parents(recipe).values()))
+
+
+def _from_random(recipe):
+    return recipe.options.get("weights") == "random"
 
 
 def _with_parents(recipe, settings, shared):
@@ -130,4 +134,5 @@ def _with_parents(recipe, settings, shared):
         role: _with_parents(parent, theirs[role], shared)
         for role, parent in parents(recipe).items()
     }
-    return Plan(recipe, own, parents=planned_parents, **shared)
+    weights = None if _from_random(recipe) else shared["weights"]
+    return Plan(recipe, own, parents=planned_parents, **(shared | {"weights": weights}))

@@ -285,7 +285,8 @@ def _train(plan, epochs, parents):
     _predict(plan, model, x, rows)
     _write_note(folder, history, made_on)
     if is_over(history, plan.epochs):
-        shutil.rmtree(folder / "fit")  # a VGG-19's checkpoints take half a gigabyte
+        # a VGG-19's checkpoints take half a gigabyte; a probe has none
+        shutil.rmtree(folder / "fit", ignore_errors=True)
 
 
 def _inputs(plan):
@@ -392,13 +393,17 @@ def fit_recipe(
     set_seed(seed, deterministic=True)
     kind, scale = kind_named(recipe.model), settings.scale
     setup = Setup(scale.size, settings.home, recipe.preprocessing, weights, head, recipe.options)
+    whole = planned(recipe, scale)
+    if kind.fit:
+        model, history = kind.fit(setup, x, label, rows, epochs or whole)
+        history.attrs["reason"] = why_over(history, recipe.patience)
+        return model, history
     model = kind.build(setup, x, rows["train"])
     augment = _augmentation(recipe.augment)
     train = Batches(x, label, rows["train"], scale.batch, shuffle=True, seed=seed, augment=augment)
     valid = Batches(x, label, rows["valid"], scale.batch)
     if taught is not None:  # distillation (Hinton et al. 2015), at temperature 1
         train.label = (train.label + taught[:, None].astype("float32")) / 2
-    whole = planned(recipe, scale)
     kind.compile(model, recipe, whole * len(train), metrics=taught is None)
     history = fit(
         model,

@@ -44,6 +44,7 @@ LAYERS = {
             "weights",
             "transfer",
             "features",
+            "probe",
             "training",
             "fitting",
             "diagrams",
