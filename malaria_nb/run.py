@@ -38,21 +38,24 @@ def run(
     epochs: int | None = None,  # stop after so many for now; None: as many as the scale plans
     again: bool = False,  # forget what earlier calls have finished, of its parents, too
     precision: str | None = None,  # one of `POLICIES`; None: the settings', else by the device
+    until: float | None = None,  # time.monotonic() at which no epoch may be under way; None: never
 ) -> "Run":
     """Train a recipe on the course's cells, or read what an earlier call has left.
 
     `again` is for when the code may have changed, which no key shows. What is damaged of an
     earlier call's files is named in a warning, and made again. Raises `ValueError` for an
-    unknown name, split or precision, and for less than one epoch."""
+    unknown name, split or precision, and for less than one epoch; `OutOfTime` where `until` has
+    come before the end: the next call goes on."""
     if epochs is not None and epochs < 1:
         raise ValueError(f"epochs={epochs}: use 1 or more, or None for as many as are planned")
-    return _run_plan(plan_run(name, settings, split, seed, precision), epochs, again)
+    return _run_plan(plan_run(name, settings, split, seed, precision), epochs, again, until)
 
 
 def _run_plan(
     plan: Plan,  # from `plan_run`
     epochs: int | None = None,  # as `run` takes it
     again: bool = False,  # as `run` takes it
+    until: float | None = None,  # as `run` takes it
 ) -> "Run":
     "Train what is planned and what it builds on, or read it."
     epochs = min(epochs or plan.epochs, plan.epochs)
@@ -62,8 +65,9 @@ def _run_plan(
         if again:
             _forget(plan.folder)
         if not _trained(plan.folder, epochs):
-            parents = {role: _run_plan(p, again=again) for role, p in plan.parents.items()}
-            _train(plan, epochs, parents)
+            below = {"again": again, "until": until}
+            parents = {role: _run_plan(p, **below) for role, p in plan.parents.items()}
+            _train(plan, epochs, parents, until)
         return _read_run(plan)
 
 # %% ../nbs/86_run.ipynb #71cab320
@@ -254,7 +258,7 @@ def read_predictions(
     return pd.read_csv(folder / "predictions.csv.gz")
 
 # %% ../nbs/86_run.ipynb #745c125d
-def _train(plan, epochs, parents):
+def _train(plan, epochs, parents, until=None):
     "Fit, save, predict, and note last what makes the run whole."
     from malaria_nb.fitting import save_model
 
@@ -280,6 +284,7 @@ def _train(plan, epochs, parents):
             weights=plan.weights,
             head=head,
             taught=taught,
+            until=until,
         )
         save_model(model, folder / _MODEL)
     _predict(plan, model, x, rows)
@@ -385,6 +390,7 @@ def fit_recipe(
     head: Any = None,  # a trained Keras model, for recipes that start with one
     taught: np.ndarray | None = None,  # (n,) 0–1: a teacher's scores of the training cells
     progress: bool = True,  # show a bar
+    until: float | None = None,  # as `run` takes it
 ) -> tuple[Any, pd.DataFrame]:  # the trained Keras model, and its history
     "Build a recipe's model and train it on some rows."
     from malaria_nb.batches import Batches
@@ -415,6 +421,7 @@ def fit_recipe(
         recipe.plateau,
         recipe.keep,
         progress=progress,
+        until=until,
     )
     history.attrs["reason"] = why_over(history, recipe.patience)
     return model, history

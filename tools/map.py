@@ -46,6 +46,7 @@ LAYERS = {
             "features",
             "probe",
             "training",
+            "compiled",
             "fitting",
             "diagrams",
             "workflow",
