@@ -1000,10 +1000,11 @@ def _add_run(verbs):
     )
     v.add_argument("names", metavar="RECIPE", nargs="*")
     v.epilog = (
-        "With --planned accelerator and no RECIPE, everything that waits for an accelerator: the\n"
-        "fine-tuned VGG-19, the article's and ours, 25 epochs, seeds 42 to 44. Keras computes with\n"
-        "JAX. Give the same command again after it was cut off: what is recorded in --out is left\n"
-        "alone, and a training goes on after its last whole epoch. Exit status 1 while any is left."
+        "With --planned accelerator and no RECIPE, everything that waits for an accelerator:\n"
+        "the fine-tuned VGG-19, the article's and ours, 25 epochs, seeds 42 to 44. Keras\n"
+        "computes with JAX. Give the same command again after it was cut off: what is recorded\n"
+        "in --out is left alone, and a training goes on after its last whole epoch.\n"
+        "Exit status 1 while any is left."
     )
     v.add_argument(
         "--planned",

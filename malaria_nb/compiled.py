@@ -162,7 +162,9 @@ def fit_compiled(
     valid: Batches,  # cells to judge every epoch by
     epochs: int,  # until so many are done
     begin: int,  # epochs that are done already
-    callbacks: Sequence[keras.callbacks.Callback],  # called before and after the training and epochs
+    callbacks: Sequence[
+        keras.callbacks.Callback
+    ],  # called before and after the training and epochs
 ) -> None:
     "Train as Keras's `fit` does, an epoch a program."
     called = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs)

@@ -18,9 +18,9 @@ import pandas as pd
 from .device import back_end
 from .golden import golden_of
 from .kinds import kind_named
-from .recipes import FOLDS, RECIPES, Recipe, choices, recipe_named
 from .plan import plan_run
 from .process import OutOfTime
+from .recipes import FOLDS, RECIPES, Recipe, choices, recipe_named
 from malaria_nb.records import (
     load,
     read_record,
