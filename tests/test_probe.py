@@ -31,7 +31,8 @@ def data():
 def test_it_is_scikit_learns_regression_on_standardised_features(data):
     x, y, train, valid = data
     probe, history = fit_probe(x, y, train, valid, PENALTIES)
-    scaler = StandardScaler().fit(x[train].astype(float))
+    x = x.astype(float)
+    scaler = StandardScaler().fit(x[train])
     best = history["penalty"][history.attrs["best_epoch"]]
     oracle = LogisticRegression(C=1 / (best * len(train)), tol=1e-8, max_iter=10_000)
     oracle.fit(scaler.transform(x[train]), y[train])
