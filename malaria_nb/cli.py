@@ -283,7 +283,9 @@ def _lab(args) -> int:  # exit status
     if args.dry_run:
         print(shlex.join(command))
         return 0
-    return subprocess.call(command, env={**os.environ, **as_variables(settings)})
+    # what a cell starts by its name, as %tensorboard does, is found beside this Python
+    found = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return subprocess.call(command, env={**os.environ, "PATH": found, **as_variables(settings)})
 
 # %% ../nbs/92_command_line.ipynb #a268a6d8
 def _list(args) -> int:  # exit status

@@ -67,8 +67,9 @@ _SHEETS = {"facecolor": "#CFE3F2", "edgecolor": "#333333", "lw": 0.6}
 _LEARNT = {"facecolor": COLORS["parasitized"], "edgecolor": "#333333", "lw": 0.6}
 
 
-def _shape_text(shape) -> str:
-    return "×".join(f"{n:,}" for n in shape)
+def _shape_text(shape) -> str:  # two lines: the picture's sides, then its channels
+    *sides, last = (f"{n:,}" for n in shape)
+    return "×".join(sides) + f"\n× {last}" if sides else f"{last}\n"
 
 
 def _draw_layer(ax, x, layer, shape, size):
@@ -84,7 +85,7 @@ def _draw_layer(ax, x, layer, shape, size):
         ax.add_patch(Rectangle((x - 0.05, -height / 2), 0.1, height, **style))
     count = f"{layer.count_params():,}" if layer.count_params() else ""
     text = f"{layer.name}\n{_shape_text(shape)}\n{count}"
-    ax.text(x, -0.66, text, ha="center", va="top", fontsize=9)
+    ax.text(x, -0.7, text, ha="center", va="top", fontsize=9)
 
 
 def plot_cnn(
@@ -95,16 +96,16 @@ def plot_cnn(
     silent = ("Rescaling", "Dropout")
     layers = [layer for layer in model.layers if type(layer).__name__ not in silent]
     size = model.input_shape[1]
-    fig, ax = plt.subplots(figsize=(1.02 * len(layers), 3), layout="constrained")
+    fig, ax = plt.subplots(figsize=(0.77 * len(layers), 3.2), layout="constrained")
     for x, layer in enumerate(layers):
         _draw_layer(ax, x, layer, tuple(layer.output.shape[1:]), size)
     for x in range(len(layers) - 1):
-        ax.annotate("", (x + 0.62, -0.58), (x + 0.38, -0.58), arrowprops={"arrowstyle": "->"})
-    ax.text(-0.62, -0.66, "layer\nshape\nparameters", ha="right", va="top", fontsize=9)
+        ax.annotate("", (x + 0.64, -0.6), (x + 0.36, -0.6), arrowprops={"arrowstyle": "->"})
+    ax.text(-0.55, -0.7, "layer\nshape\n\nparameters", ha="right", va="top", fontsize=9)
     handles = [Patch(**_LEARNT, label="has parameters"), Patch(**_SHEETS, label="has none")]
     ax.legend(handles=handles, loc=(0.5, 0.8), frameon=False)
-    ax.set_xlim(-1.5, len(layers) - 0.4)
-    ax.set_ylim(-1.15, 0.7)
+    ax.set_xlim(-1.6, len(layers) - 0.4)
+    ax.set_ylim(-1.3, 0.7)
     ax.axis("off")
     ax.set_title(title)
     return fig
@@ -180,7 +181,7 @@ def plot_vgg19(
     model: Any,  # keras.Model of `vgg19_frozen`, `vgg19_finetuned` or `join`
 ) -> plt.Figure:
     "Draw a VGG-19 model from its own layers: shapes, weights, and what is frozen."
-    fig = plt.figure(figsize=(8, 4.4))
+    fig = plt.figure(figsize=(8, 3.9))
     ax = fig.add_axes((0, 0, 1, 0.9))
     _blocks(ax, model, model.input_shape[1])
     head = [model.get_layer(name) for name in ("hidden1", "hidden2", "score")]
@@ -193,7 +194,7 @@ def plot_vgg19(
     handles = [Patch(**_FREE, label="can learn"), Patch(**_FROZEN, label="frozen")]
     ax.legend(handles=handles, loc="upper right", frameon=False, fontsize=12)
     ax.set_xlim(0, 9.6)
-    ax.set_ylim(-1.15, 0.55)
+    ax.set_ylim(-0.95, 0.55)
     ax.axis("off")
     return fig
 

@@ -328,9 +328,7 @@ def _tensorboard(folder):
     from importlib.util import find_spec
 
     if find_spec("tensorboard") is None:
-        raise ModuleNotFoundError(
-            "tensorboard=… needs a package the course does without: pip install tensorboard"
-        )
+        raise ModuleNotFoundError("tensorboard=… needs a package: pip install tensorboard")
     return keras.callbacks.TensorBoard(str(folder))
 
 
@@ -375,7 +373,7 @@ def fit(
     patience: int | None = 5,  # stop after so many without a lower validation loss; None: never
     plateau: int | None = 2,  # halve the learning rate after so many; None: never
     keep: str = "best",  # epoch whose weights the model is left with, "best" or "last"
-    tensorboard: str | Path | None = None,  # folder for TensorBoard, a package of its own
+    tensorboard: str | Path | None = None,  # folder for the logs that TensorBoard shows
     progress: bool = True,  # show a bar
 ) -> pd.DataFrame:  # history: a row an epoch, from 1; .attrs: "best_epoch", "stopped" (why)
     """Train `model`, or go on where a call with the same `folder` was stopped, to the same weights.
