@@ -66,6 +66,7 @@ class Kind:
     reads: Callable = _read_images  # (cells, images, setup) → array, a row a cell
     whole: Callable | None = _whole_as_fitted  # (fitted, setup) → reads images; None: it can't
     compile: Callable = _compile_plainly  # (model, recipe, steps, metrics)
+    finish: Callable = _whole_as_fitted  # (fitted, setup) → what is kept of it, and predicts
     epochs: str = "head"  # field of `Scale` that says for how many it is trained, at most
     weights: bool = False  # whether it needs VGG-19's
     options: tuple[str, ...] = ()  # what a recipe may choose for this kind alone
@@ -217,3 +218,33 @@ def _compact_cnn(setup, x, rows):
     from malaria_nb.compact import compact_cnn
 
     return compact_cnn(setup.size, **setup.options.get("network", {}))
+
+# %% ../nbs/85_kinds.ipynb #8d1c9f07
+def _finish_lite0(fitted, setup):
+    from malaria_nb.lite0 import over_symmetries
+
+    return over_symmetries(fitted) if setup.options.get("symmetries") else fitted
+
+
+@kind(
+    "lite0",
+    compile=_compile_compact,
+    finish=_finish_lite0,
+    epochs="finetune",
+    options=(
+        "schedule",
+        "smoothing",
+        "averaging",
+        "start",  # "random"; left out: ImageNet's weights
+        "symmetries",  # True: a score is the mean over the eight symmetries of a cell
+    ),
+    minutes=15,
+)
+def _lite0(setup, x, rows):
+    from malaria_nb.lite0 import lite0
+    from malaria_nb.pretrained import find_lite0
+
+    start = setup.options.get("start")
+    if start not in (None, "random"):
+        raise ValueError(f"start={start!r}: use 'random', or leave it out for ImageNet's weights")
+    return lite0(setup.size, None if start else find_lite0())

@@ -115,6 +115,38 @@ _REPAIRS = (
 )
 _REPAIRS = tuple(replace(r, fold_seeds=()) for r in _REPAIRS)
 
+# %% ../nbs/85_recipes.ipynb #5e606a51
+_LITE0 = Recipe(
+    "lite0_finetuned",
+    "lite0",
+    "adamw",
+    1e-3,
+    plateau=None,
+    patience=None,
+    keep="last",
+    augment="symmetries_and_gain",
+    seeds=_THREE,
+    fold_seeds=(42,),
+    folds=("patient",),
+    size=96,
+    batch=64,
+    epochs=4,
+    options={"schedule": "one_cycle", "smoothing": 0.05, "symmetries": True},
+)
+_VARIANTS = {
+    "64px": dict(size=64),
+    "128px": dict(size=128),
+    "plain_colours": dict(augment="eight_symmetries"),
+    "2_epochs": dict(epochs=2),
+    "8_epochs": dict(epochs=8),
+}
+_ONCE = dict(splits=("patient",), seeds=(42,), fold_seeds=())
+_LITE0S = (
+    _LITE0,
+    replace(with_options(_LITE0, start="random"), name="lite0_scratch"),
+    *(replace(_LITE0, name=f"lite0_{how}", **what, **_ONCE) for how, what in _VARIANTS.items()),
+)
+
 # %% ../nbs/85_recipes.ipynb #850a7992
 _LABELS = tuple(
     replace(_FROZEN, name=f"frozen_labels_{how}", labels=how, splits=("patient",), fold_seeds=())
@@ -149,7 +181,7 @@ _DISTILLED = replace(
     seeds=(42,),
     fold_seeds=(),
 )
-_ALL = (*_OURS, *_ARTICLE, *_REPAIRS, *_LABELS, *_SHORTCUTS, _COMPACT, _DISTILLED)
+_ALL = (*_OURS, *_ARTICLE, *_REPAIRS, *_LABELS, *_SHORTCUTS, _COMPACT, _DISTILLED, *_LITE0S)
 RECIPES = {r.name: r for r in _ALL}
 
 

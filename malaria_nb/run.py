@@ -412,17 +412,17 @@ def fit_recipe(
         progress=progress,
     )
     history.attrs["reason"] = why_over(history, recipe.patience)
-    return model, history
+    return kind.finish(model, setup), history
 
 
 def _augmentation(name):  # None: none
-    from malaria_nb.augment import affine
+    from malaria_nb.augment import affine, symmetries_and_gain
     from malaria_nb.images import eight_symmetries
 
-    known = {None: None, "eight_symmetries": eight_symmetries, "affine": affine}
-    if name not in known:
-        raise ValueError(f"augment={name!r}: use 'eight_symmetries', 'affine' or None")
-    return known[name]
+    known = {one.__name__: one for one in (eight_symmetries, symmetries_and_gain, affine)}
+    if name is not None and name not in known:
+        raise ValueError(f"augment={name!r}: use {', '.join(map(repr, known))} or None")
+    return known.get(name)
 
 # %% ../nbs/86_run.ipynb #891669b9
 def _read_run(plan):
