@@ -51,7 +51,7 @@ LAYERS = {
             "diagrams",
             "workflow",
         ),
-        *("compact", "export", "predict"),
+        *("compact", "lite0", "pretrained", "export", "predict"),
     ),
     "evaluation": (
         *(
