@@ -6,9 +6,11 @@ tools/book.py and tools/slides.py lay out their source and call Sphinx.
 import re
 from configparser import ConfigParser
 from pathlib import Path
+from urllib.parse import unquote
 
 from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
+from PIL import Image
 
 settings = ConfigParser(delimiters=["="])
 settings.read(Path(__file__).resolve().parents[1] / "settings.ini", encoding="utf-8")
@@ -96,11 +98,27 @@ def _print_button(app, pagename, templatename, context, doctree):
     )
 
 
-def _keys_reach_tables(app, pagename, templatename, context, doctree):
-    "A wide table scrolls sideways: let keys reach it, whatever made it."
+def _width(app, name: str) -> int | None:  # pixels; None for a drawing without pixels
+    source = next((s for s, (_, to) in app.env.images.items() if to == name), "")
+    if not source.endswith(".png"):
+        return None
+    with Image.open(Path(app.srcdir) / source) as image:
+        return image.width
+
+
+def _keys_reach_what_scrolls(app, pagename, templatename, context, doctree):
+    "A wide table or picture scrolls sideways: let keys reach it, whatever made it."
+
+    def picture(m):
+        width = _width(app, unquote(m[1]))
+        # on a phone a picture shrinks to eight tenths at most: its text stays readable (book.css)
+        style = f' style="--width: {width}px"' if width else ""
+        return f'<span class="picture" tabindex="0"{style}>{m[0]}</span>'
+
     if "body" in context:
         without = re.compile(r"<table(?![^>]*\btabindex=)")
-        context["body"] = without.sub('<table tabindex="0"', context["body"])
+        body = without.sub('<table tabindex="0"', context["body"])
+        context["body"] = re.sub(r'<img\b[^>]*\bsrc="[^"]*_images/([^"]+)"[^>]*>', picture, body)
 
 
 def setup(app):
@@ -108,7 +126,7 @@ def setup(app):
     app.connect(
         "html-page-context", _print_button, priority=600
     )  # after the theme has made its own
-    app.connect("html-page-context", _keys_reach_tables)
+    app.connect("html-page-context", _keys_reach_what_scrolls)
 
 
 html_math_renderer = "mathml"

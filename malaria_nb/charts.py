@@ -50,7 +50,7 @@ def legend_below(
     lines = [Line2D([], [], **style(i), label=name) for i, name in enumerate(names)]
     if grey:
         lines.append(Line2D([], [], **(look or dict(ls=":")) | dict(color="0.55"), label=grey))
-    fig.legend(handles=lines, loc="outside lower center", ncols=2, fontsize="small")
+    fig.legend(handles=lines, loc="outside lower center", ncols=2, fontsize=9)
 
 # %% ../nbs/81_charts.ipynb #237e2026
 def show_over(
@@ -67,7 +67,7 @@ def show_over(
         legend.set_bbox_to_anchor(corner, fig.transFigure)
         legend.borderaxespad = 0
     bottom = fig.get_tightbbox().y0 / fig.get_figheight()
-    fig.text(0.5, bottom - 0.02, source, ha="center", va="top", fontsize=8, color="0.35")
+    fig.text(0.5, bottom - 0.02, source, ha="center", va="top", fontsize=9, color="0.35")
     show(fig, f"{alt} {source}.")
 
 # %% ../nbs/81_charts.ipynb #130c29b6

@@ -18,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, astuple, replace
@@ -37,7 +38,7 @@ from malaria_nb.notebooks import (
     short_path,
     write_whole,
 )
-from .process import stoppable
+from .process import OutOfTime, stoppable
 from malaria_nb.settings import (
     SOURCES,
     WEIGHTS,
@@ -283,7 +284,9 @@ def _lab(args) -> int:  # exit status
     if args.dry_run:
         print(shlex.join(command))
         return 0
-    return subprocess.call(command, env={**os.environ, **as_variables(settings)})
+    # what a cell starts by its name, as %tensorboard does, is found beside this Python
+    found = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return subprocess.call(command, env={**os.environ, "PATH": found, **as_variables(settings)})
 
 # %% ../nbs/92_command_line.ipynb #a268a6d8
 def _list(args) -> int:  # exit status
@@ -300,6 +303,13 @@ def _run(args) -> int:  # exit status
     if args.precision not in (None, *POLICIES):
         raise argparse.ArgumentError(None, f"--precision: use {' or '.join(POLICIES)}")
     args.cells = args.cells or "nih"  # whatever a variable says
+    if args.planned:
+        return _run_planned(args)
+    if not args.names:
+        raise argparse.ArgumentError(None, "name a recipe, or --planned accelerator")
+    for option in ("out", "budget", "scale"):
+        if getattr(args, option) is not None:
+            raise argparse.ArgumentError(None, f"--{option} goes with --planned")
     if args.cells == "synthetic":
         raise argparse.ArgumentError(None, "records are of all real cells: --cells nih or a folder")
     args.scale = "full"
@@ -317,6 +327,81 @@ def _run(args) -> int:  # exit status
     if n < len(jobs):
         print(f"{len(jobs) - n} of {len(jobs)} were recorded already (--again runs them anew)")
     return 0
+
+
+def _use_jax(home: Path):
+    "Let Keras compute with JAX, unless KERAS_BACKEND says otherwise, before it is imported."
+    if importlib.util.find_spec("jax") is None:
+        raise RuntimeError('--planned needs JAX: pip install "malaria_nb[train,jax]"')
+    asked = os.environ.setdefault("KERAS_BACKEND", "jax")
+    keras = sys.modules.get("keras")
+    if keras and keras.backend.backend() != asked:
+        raise RuntimeError(f"this process computes with {keras.backend.backend()}, not {asked}")
+    # what was compiled once, a training that was cut off needn't compile again
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(home / "compiled"))
+    # a GPU adds up in the same order each time, so that a training goes on to the same weights
+    flags, same = os.environ.get("XLA_FLAGS", ""), "--xla_gpu_exclude_nondeterministic_ops"
+    if same not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {same}=true".strip()
+
+
+def _asked(jobs: list, args) -> list:
+    "Keep of what waits only the recipes, splits and seeds that are named."
+    names, splits, seeds = args.names or (), args.split or (), args.seed or ()
+    kept = [
+        job
+        for job in jobs
+        if (not names or job.name in names)
+        and (not splits or job.split in splits)
+        and (not seeds or job.seed in seeds)
+    ]
+    if not kept:
+        waits = ", ".join(map(str, jobs))
+        raise argparse.ArgumentError(None, f"nothing that is named waits; what does: {waits}")
+    return kept
+
+
+def _run_planned(args) -> int:  # exit status: 1 where something is left to do
+    "Run what waits for an accelerator, as far as the time goes."
+    began = time.monotonic()
+    if not args.out or args.epochs or args.again or args.scheduler:
+        why = "--planned needs --out FOLDER for the records, without --epochs, --again, --scheduler"
+        raise argparse.ArgumentError(None, why)
+    args.scale = args.scale or "full"
+    settings = replace(_settings(args, weights="imagenet"), records=absolute(args.out))
+    _writable(settings.records, "--out")
+    _writable(settings.home, "--home")
+    _use_jax(settings.home)
+    from malaria_nb.device import accelerators, back_end
+    from malaria_nb.grid import run_grid, standing, waiting
+
+    try:
+        jobs = _asked(waiting(args.planned), args)
+    except ValueError as e:
+        raise argparse.ArgumentError(None, str(e)) from e
+    precision = args.precision or "mixed_bfloat16"
+    until = None if args.budget is None else began + 60 * args.budget
+    on = (accelerators() or ["the processor"])[0]
+    print(f"{len(jobs)} experiments · {settings} · {on}, {back_end()}, {precision}")
+    shown_first = standing(jobs, settings, precision, settings.records)
+    print(shown_first.to_string(), flush=True)
+    left = shown_first[shown_first["state"] != "recorded"]
+    trained, to_train = 0, int((left["planned"] - left["done"]).sum())
+    try:
+        how = {"precision": precision, "records": settings.records, "until": until}
+        for folder in run_grid(jobs, settings, **how):
+            row = shown_first.loc[folder.name]
+            trained += row["planned"] - row["done"]
+            minutes = (time.monotonic() - began) / 60
+            more = minutes / max(trained, 1) * (to_train - trained)
+            print(f"{folder.name} recorded after {minutes:.1f} minutes, about {more:.1f} left")
+            sys.stdout.flush()
+    except OutOfTime as e:
+        print(f"out of time: {e}; the same command goes on from there")
+    table = standing(jobs, settings, precision, settings.records)
+    print(table.to_string())
+    print(f"{(time.monotonic() - began) / 60:.1f} minutes; records in {short_path(args.out)}")
+    return int((table["state"] != "recorded").any())
 
 
 def _load(
@@ -728,6 +813,13 @@ def _seconds(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, at least 1")
 
 
+def _minutes(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if float(text) > 0:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0")
+
+
 def _share(text: str) -> float:
     with contextlib.suppress(ValueError):
         if 0 <= float(text) <= 1:
@@ -908,7 +1000,31 @@ def _add_run(verbs):
     v = _command(
         verbs, _run, "run experiments that are missing, stale or unfinished, and record them"
     )
-    v.add_argument("names", metavar="RECIPE", nargs="+")
+    v.add_argument("names", metavar="RECIPE", nargs="*")
+    v.epilog = (
+        "With --planned accelerator and no RECIPE, everything that waits for an accelerator:\n"
+        "the fine-tuned VGG-19, the article's and ours, 25 epochs, seeds 42 to 44. Keras\n"
+        "computes with JAX. Give the same command again after it was cut off: what is recorded\n"
+        "in --out is left alone, and a training goes on after its last whole epoch.\n"
+        "Exit status 1 while any is left."
+    )
+    v.add_argument(
+        "--planned",
+        metavar="WHAT",
+        help="accelerator: run what waits for one (RECIPE, --split and --seed choose from it)",
+    )
+    v.add_argument(
+        "--out", metavar="FOLDER", help="with --planned: where the records go, and nothing else"
+    )
+    v.add_argument(
+        "--budget",
+        metavar="MINUTES",
+        type=_minutes,
+        help="with --planned: begin no epoch that would end later than this (default: no limit)",
+    )
+    v.add_argument(
+        "--scale", metavar="NAME", help="with --planned: tiny or quick, to try it (default: full)"
+    )
     v.add_argument(
         "--split",
         nargs="+",

@@ -52,7 +52,7 @@ def max_pool(
     image: np.ndarray,  # (h, w, channels)
     size: int = 2,  # side of a square and the step to the next, pixels
 ) -> np.ndarray:  # (h // size, w // size, channels), same dtype
-    "Keep each square's largest value, channel by channel; drop what fills no square."
+    "Keep each square's largest value, channel by channel; drop left-over pixels."
     h, w = (output_side(side, size, stride=size) for side in image.shape[:2])
     squares = image[: h * size, : w * size].reshape(h, size, w, size, -1)
     return squares.max(axis=(1, 3))

@@ -32,7 +32,7 @@ from malaria_nb.stats import (
 def confusion(
     label: ArrayLike,  # (n,) 0 uninfected, 1 parasitized
     score: ArrayLike,  # (n,) probability of parasitized, 0–1
-    threshold: float = 0.5,  # a score of at least this is an alarm: a call of parasitized
+    threshold: float = 0.5,  # a score of at least this is an alarm: predicted parasitized
 ) -> pd.Series:  # counts tn, fp, fn, tp
     "Count the four outcomes; raise `ValueError` for what `check_labels_scores` refuses."
     label, score, _ = check_labels_scores(label, score)
@@ -64,7 +64,7 @@ def threshold_for(
     label, score, _ = check_labels_scores(label, score)
     check_sensitivity(sensitivity, label)
     falling = np.sort(score[label == 1])[::-1]
-    # less a rounding error: else .55*100 would ask for 56 of 100
+    # minus a rounding error, else 0.55 * 100 would ask for 56 of 100
     found = int(np.ceil(sensitivity * len(falling) - 1e-9))
     return float(falling[found - 1])
 
@@ -110,7 +110,7 @@ def at_prevalence(
     specificity: ArrayLike,  # 0–1, number or array
     prevalence: ArrayLike,  # proportion of cells that are parasitized, 0–1
 ) -> dict[str, ArrayLike]:  # ppv and npv, 0–1
-    "Carry error rates to a place where another proportion is parasitized (Bayes' rule)."
+    "Convert error rates into predictive values at any parasitaemia (Bayes' rule)."
     given = (sensitivity, specificity, prevalence)
     return {"ppv": ppv(*given), "npv": npv(*given)}
 
@@ -121,7 +121,7 @@ def hardest(
     threshold: float = 0.5,  # a score of at least this is an alarm
     split: str = "test",  # rows to use
 ) -> pd.DataFrame:  # the wrong rows, surest first, with wrong_by = |score − label|, 0–1
-    "Return the cells that a model called most confidently wrong."
+    "Return the cells on which a model was most confidently wrong."
     rows = check_predictions(predictions, split)
     rows = rows.assign(wrong_by=np.abs(rows["score"] - rows["label"]))
     rows = rows[(rows["score"] >= threshold) != rows["label"]]

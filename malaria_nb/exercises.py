@@ -52,14 +52,14 @@ def _is_wrong(cell) -> bool:
 
 
 _FRAME = (
-    "**{} wrong answer{}** that the check must notice, folded. Each begins with what it gets "
-    "wrong: open one and find the line that does it. The solution comes after."
+    "**{} wrong answer{}** that the check rejects, folded away. The first line of each says what "
+    "is wrong: open one and find the code that does it. The solution follows."
 )
 _COUNTED = ("No", "A", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 
 
 def _is_frame(cell) -> bool:
-    about = r"\*\*\w+ wrong answers?\*\* that the check must notice"
+    about = r"\*\*\w+ wrong answers?\*\* that the check"
     return cell["cell_type"] == "markdown" and bool(re.match(about, cell["source"]))
 
 

@@ -24,9 +24,10 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from .batches import Batches
+from .compiled import fit_compiled, fits
 from .digests import discard
 from .files import whole_file
-from .process import needs
+from .process import OutOfTime, needs
 
 with needs("train"):
     import keras
@@ -137,9 +138,12 @@ def score_images(
 ) -> np.ndarray:  # float64, (rows,)
     "Score images in the order of `rows`; raise `ValueError` where a score isn't a number."
     if isinstance(model, keras.Model):
+        n = len(rows)
+        if keras.backend.backend() == "jax":  # which compiles a last batch of its own size anew
+            rows = np.resize(rows, -(-n // batch_size) * batch_size)
         no_label = np.zeros(len(images), int)  # Keras reads none when it predicts
         batches = Batches(images, no_label, rows, batch_size)
-        score = model.predict(batches, verbose=0)[:, 0].astype(float)
+        score = model.predict(batches, verbose=0)[:n, 0].astype(float)
     else:
         score = np.asarray(model(images[rows]), float)
     if bad := np.isnan(score).sum():
@@ -220,10 +224,10 @@ def _kept(folder, training):
 class _EachEpoch(keras.callbacks.Callback):
     "Note, keep and show every epoch, after `callbacks` have lived through those in `rows`."
 
-    def __init__(self, batches, rows, folder, training, plateau, stopping, bar):
+    def __init__(self, batches, rows, folder, training, plateau, stopping, bar, until):
         super().__init__()
         self.batches, self.rows, self.folder, self.training = batches, rows, folder, training
-        self.plateau, self.stopping, self.bar = plateau, stopping, bar
+        self.plateau, self.stopping, self.bar, self.until = plateau, stopping, bar, until
 
     def on_train_begin(self, logs=None):
         for epoch, row in enumerate(self.rows):
@@ -256,6 +260,9 @@ class _EachEpoch(keras.callbacks.Callback):
             _keep(self.model, self.rows, self.folder, self.training)
         self.bar.set_postfix(loss=f"{loss:.4f}", val_loss=f"{val_loss:.4f}", refresh=False)
         self.bar.update()
+        more = len(self.rows) < self.bar.total and not self.model.stop_training
+        if more and self.until is not None and time.monotonic() + seconds > self.until:
+            raise OutOfTime(f"{len(self.rows)} of {self.bar.total} epochs are kept")
 
 # %% ../nbs/77_fitting.ipynb #5764d304
 def _lock(folder):
@@ -328,9 +335,7 @@ def _tensorboard(folder):
     from importlib.util import find_spec
 
     if find_spec("tensorboard") is None:
-        raise ModuleNotFoundError(
-            "tensorboard=… needs a package the course does without: pip install tensorboard"
-        )
+        raise ModuleNotFoundError("tensorboard=… needs a package: pip install tensorboard")
     return keras.callbacks.TensorBoard(str(folder))
 
 
@@ -345,7 +350,7 @@ def _check(model, keep, **numbers):
         raise ValueError(f"keep={keep!r}: use 'best' or 'last'")
 
 
-def _train(model, train, valid, epochs, kept, patience, plateau, keep, more, progress):
+def _train(model, train, valid, epochs, kept, patience, plateau, keep, more, progress, until):
     "Let Keras train from the epoch after those in the rows of `kept`, which grow."
     rows, *_ = kept
     slower = keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=plateau or epochs + 1)
@@ -354,7 +359,10 @@ def _train(model, train, valid, epochs, kept, patience, plateau, keep, more, pro
     )
     bar = tqdm(total=epochs, initial=len(rows), desc=model.name, unit="epoch", disable=not progress)
     with bar:
-        each = _EachEpoch(train, *kept, slower, stopping, bar)
+        each = _EachEpoch(train, *kept, slower, stopping, bar, until)
+        if fits(model):
+            fit_compiled(model, train, valid, epochs, len(rows), [slower, stopping, *more, each])
+            return
         model.fit(
             train,
             validation_data=valid,
@@ -375,14 +383,17 @@ def fit(
     patience: int | None = 5,  # stop after so many without a lower validation loss; None: never
     plateau: int | None = 2,  # halve the learning rate after so many; None: never
     keep: str = "best",  # epoch whose weights the model is left with, "best" or "last"
-    tensorboard: str | Path | None = None,  # folder for TensorBoard, a package of its own
+    tensorboard: str | Path | None = None,  # folder for the logs that TensorBoard shows
     progress: bool = True,  # show a bar
+    # no epoch is begun that would end after this, a time of time.monotonic(); None: whenever
+    until: float | None = None,
 ) -> pd.DataFrame:  # history: a row an epoch, from 1; .attrs: "best_epoch", "stopped" (why)
     """Train `model`, or go on where a call with the same `folder` was stopped, to the same weights.
 
     A kept epoch that is damaged is named in a warning, and trained again.
     Raises `ValueError` for a model that isn't compiled, a number below 1, a folder that holds
-    another training, and a loss that isn't a number; `OSError` where `folder` can't be written."""
+    another training, and a loss that isn't a number; `OSError` where `folder` can't be written;
+    `OutOfTime` where epochs are left and no time."""
     _check(model, keep, epochs=epochs, patience=patience, plateau=plateau)
     more = [_tensorboard(tensorboard)] if tensorboard else []
     folder = Path(folder) if folder else None
@@ -395,7 +406,8 @@ def fit(
             model.optimizer.finalize_variable_values(model.trainable_variables)
         else:
             kept = rows, folder, training
-            _train(model, train, valid, epochs, kept, patience, plateau, keep, more, progress)
+            how = patience, plateau, keep, more, progress, until
+            _train(model, train, valid, epochs, kept, *how)
     history = _table(rows)
     history.attrs.update(best_epoch=_best(rows), stopped=_why_stopped(rows, epochs, patience))
     return history

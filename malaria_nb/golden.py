@@ -6,6 +6,7 @@
 __all__ = ['GOLDEN', 'golden', 'golden_of', 'golden_beside']
 
 # %% ../nbs/87_golden.ipynb #f3c6423c
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from .device import on_processor
+from .device import back_end, on_processor
 from .kinds import kind_named
 from .process import hushed
 from .recipes import parents, recipe_named
@@ -57,8 +58,13 @@ def _values(r):
 def golden_of(
     name: str,  # of a recipe
 ) -> dict[str, float]:
-    "Make a recipe's golden run once, however many of its records are written."
-    return golden([name])[name]
+    """Make a recipe's golden run once, however many of its records are written.
+
+    It is TensorFlow's, in a process of its own where Keras computes with something else."""
+    if back_end() == "tensorflow":
+        return golden([name])[name]
+    with golden_beside([name], workers=1) as made:
+        return made()[name]
 
 # %% ../nbs/87_golden.ipynb #9d934fa2
 @contextmanager
@@ -85,6 +91,8 @@ def golden_beside(
 
 
 def _golden_unseen(names):  # two processes' bars on one screen help nobody
+    # before this process imports Keras
+    os.environ |= {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
     with hushed():
         return golden(names)
 

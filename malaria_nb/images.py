@@ -40,11 +40,11 @@ def load_images(
     root: str | Path,  # folder that holds the class folders
     size: int,  # side, pixels
     cache: str | Path,  # folder that decoded images are kept in
-    workers: int | None = None,  # decoding threads; None takes one a core
+    workers: int | None = None,  # decoding threads; None takes one per core
     progress: bool = True,  # show a progress bar while decoding
     interpolation: str = "area",  # see `decode_cell`
 ) -> np.memmap:  # read-only RGB, uint8, (n, size, size, 3); row i is `cells.iloc[i]`
-    "Decode a table's cells once, then open the result; raises what `cached_images` does."
+    "Decode a table's cells once, then open the result; errors as in `cached_images`."
     if interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation={interpolation!r}: use {list(INTERPOLATIONS)}")
 
@@ -74,7 +74,7 @@ def symmetry(
 ) -> np.ndarray:  # a view, same shape
     "Swap rows and columns if `k` has a 4, reverse rows for a 2, columns for a 1."
     if k & 4:
-        images = images.swapaxes(-3, -2)  # the bit that is worth 4
+        images = images.swapaxes(-3, -2)
     if k & 2:
         images = images[..., ::-1, :, :]
     if k & 1:

@@ -49,6 +49,25 @@ def _compile_plainly(
     compile_model(model, recipe.optimizer, recipe.learning_rate, metrics=metrics)
 
 
+def _compile_with_options(model, recipe, steps, metrics=True):
+    "Attach a recipe's optimizer, with the schedule, smoothing and averaging that it may choose."
+    from malaria_nb.compact import one_cycle
+    from malaria_nb.fitting import compile_model
+
+    options = recipe.options
+    if options.get("schedule") not in (None, "one_cycle"):
+        raise ValueError(f"schedule={options['schedule']!r}: use 'one_cycle', or leave it out")
+    rate = recipe.learning_rate
+    compile_model(
+        model,
+        recipe.optimizer,
+        one_cycle(rate, steps) if options.get("schedule") else rate,
+        smoothing=options.get("smoothing", 0),
+        averaging=options.get("averaging"),
+        metrics=metrics,
+    )
+
+
 def _whole_as_fitted(
     fitted: Any,  # Keras model
     setup: Setup,
@@ -67,6 +86,9 @@ class Kind:
     whole: Callable | None = _whole_as_fitted  # (fitted, setup) → reads images; None: it can't
     compile: Callable = _compile_plainly  # (model, recipe, steps, metrics)
     finish: Callable = _whole_as_fitted  # (fitted, setup) → what is kept of it, and predicts
+    # (setup, what it reads, labels, rows, steps to do) → fitted Keras model, its history; None:
+    # Keras trains what is built
+    fit: Callable | None = None
     epochs: str = "head"  # field of `Scale` that says for how many it is trained, at most
     weights: bool = False  # whether it needs VGG-19's
     options: tuple[str, ...] = ()  # what a recipe may choose for this kind alone
@@ -124,11 +146,49 @@ def _vgg19_frozen(setup, x, rows):
     return vgg19_head(x.shape[1])
 
 
-@kind("vgg19_finetuned", epochs="finetune", weights=True, minutes=25 * 30)
+@kind(
+    "vgg19_finetuned",
+    compile=_compile_with_options,
+    epochs="finetune",
+    weights=True,
+    options=(
+        "schedule",  # "one_cycle": the learning rate climbs for a fifth of all steps, then falls
+        "weights",  # "random": whatever the settings ask for
+        "learn",  # "all": blocks 1 to 3, too
+    ),
+    minutes=25 * 30,
+)
 def _vgg19_finetuned(setup, x, rows):
     from malaria_nb.transfer import vgg19_finetuned
 
-    return vgg19_finetuned(setup.weights, setup.size, setup.head, setup.preprocessing)
+    model = vgg19_finetuned(setup.weights, setup.size, setup.head, setup.preprocessing)
+    if setup.options.get("learn") == "all":
+        for layer in model.layers:
+            layer.trainable = True
+    return model
+
+
+def _fit_probe(setup, x, label, rows, n):
+    from malaria_nb.probe import fit_probe
+
+    penalties = setup.options["penalties"][:n]
+    return fit_probe(x, label, rows["train"], rows["valid"], penalties)
+
+
+@kind(
+    "vgg19_probe",
+    reads=_features,
+    whole=_behind_its_base,
+    fit=_fit_probe,
+    weights=True,
+    options=(
+        "penalties",  # from strong to weak; the validation cells choose
+        "weights",  # "random": whatever the settings ask for
+    ),
+    minutes=6,
+)
+def _vgg19_probe(setup, x, rows):
+    raise TypeError("a probe is fitted by scikit-learn: there is nothing to build first")
 
 # %% ../nbs/85_kinds.ipynb #700759ce
 @cache
@@ -185,27 +245,9 @@ def _several_numbers(setup, x, rows):
     return _one_unit(x.shape[1:], scaled, "shortcut")
 
 # %% ../nbs/85_kinds.ipynb #d3c30f5f
-def _compile_compact(model, recipe, steps, metrics=True):
-    from malaria_nb.compact import one_cycle
-    from malaria_nb.fitting import compile_model
-
-    options = recipe.options
-    if options.get("schedule") not in (None, "one_cycle"):
-        raise ValueError(f"schedule={options['schedule']!r}: use 'one_cycle', or leave it out")
-    rate = recipe.learning_rate
-    compile_model(
-        model,
-        recipe.optimizer,
-        one_cycle(rate, steps) if options.get("schedule") else rate,
-        smoothing=options.get("smoothing", 0),
-        averaging=options.get("averaging"),
-        metrics=metrics,
-    )
-
-
 @kind(
     "compact_cnn",
-    compile=_compile_compact,
+    compile=_compile_with_options,
     epochs="basic",
     options=(
         "schedule",  # "one_cycle": the learning rate climbs for a fifth of all steps, then falls
@@ -228,14 +270,14 @@ def _finish_lite0(fitted, setup):
 
 @kind(
     "lite0",
-    compile=_compile_compact,
+    compile=_compile_with_options,
     finish=_finish_lite0,
     epochs="finetune",
     options=(
         "schedule",
         "smoothing",
         "averaging",
-        "start",  # "random"; left out: ImageNet's weights
+        "weights",  # "random"; left out: ImageNet's
         "symmetries",  # True: a score is the mean over the eight symmetries of a cell
     ),
     minutes=15,
@@ -244,7 +286,7 @@ def _lite0(setup, x, rows):
     from malaria_nb.lite0 import lite0
     from malaria_nb.pretrained import find_lite0
 
-    start = setup.options.get("start")
-    if start not in (None, "random"):
-        raise ValueError(f"start={start!r}: use 'random', or leave it out for ImageNet's weights")
-    return lite0(setup.size, None if start else find_lite0())
+    weights = setup.options.get("weights")
+    if weights not in (None, "random"):
+        raise ValueError(f"weights={weights!r}: use 'random', or leave it out for ImageNet's")
+    return lite0(setup.size, None if weights else find_lite0())

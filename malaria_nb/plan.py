@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from .cells import course_cells, fingerprint, pixel_fingerprint
-from .device import choose_precision
+from .device import back_end, choose_precision
 from .kinds import kind_named
 from .recipes import Recipe, choices, parents, planned, recipe_named, scaled, split_as
 from .settings import Settings
@@ -72,6 +72,8 @@ class Plan:
             "parents": {role: [p.key, p.epochs] for role, p in self.parents.items()},
             "corrections": None if self.corrections is None else self.corrections.to_csv(),
         }
+        if (computed := back_end()) != "tensorflow":  # others draw other random numbers
+            what["back end"] = computed
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
@@ -118,8 +120,12 @@ def plan_run(
 
 
 def _needs_weights(recipe):
-    own = kind_named(recipe.model).weights
+    own = kind_named(recipe.model).weights and not _from_random(recipe)
     return own or any(map(_needs_weights, parents(recipe).values()))
+
+
+def _from_random(recipe):
+    return recipe.options.get("weights") == "random"
 
 
 def _with_parents(recipe, settings, shared):
@@ -130,4 +136,5 @@ def _with_parents(recipe, settings, shared):
         role: _with_parents(parent, theirs[role], shared)
         for role, parent in parents(recipe).items()
     }
-    return Plan(recipe, own, parents=planned_parents, **shared)
+    weights = None if _from_random(recipe) else shared["weights"]
+    return Plan(recipe, own, parents=planned_parents, **(shared | {"weights": weights}))

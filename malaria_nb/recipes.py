@@ -25,7 +25,7 @@ class Recipe:
 
     name: str  # what it is asked for by
     model: str  # kind of model, an entry of `kinds.KINDS`
-    optimizer: str  # "adam", "adamw" or "rmsprop"
+    optimizer: str  # "adam", "adamw" or "rmsprop"; of a probe "lbfgs"
     learning_rate: float  # at the start
     # halve the learning rate after so many epochs without a lower validation loss; None: never
     plateau: int | None = 2
@@ -105,6 +105,45 @@ _ARTICLE = (
     ),
 )
 
+# %% ../nbs/85_recipes.ipynb #bc12b214
+_PENALTIES = [10, 3, 1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001]
+_PROBE = Recipe(
+    "vgg19_probe",
+    "vgg19_probe",
+    "lbfgs",
+    0,  # a step's length is searched for
+    plateau=None,
+    patience=None,
+    seeds=_THREE,
+    epochs=len(_PENALTIES),
+    options={"penalties": _PENALTIES},
+)
+_CONTROLS = (
+    _PROBE,
+    replace(
+        _PROBE,
+        name="vgg19_random_probe",
+        options={"penalties": _PENALTIES, "weights": "random"},
+    ),
+    replace(
+        _OURS[3],
+        name="vgg19_scratch",
+        start_from=None,
+        epochs=3,
+        options={"weights": "random", "learn": "all"},
+    ),
+)
+_LONGER = replace(
+    _OURS[3],
+    name="vgg19_finetuned_one_cycle",
+    learning_rate=3e-5,
+    plateau=None,
+    **_to_the_end,
+    splits=("patient",),
+    epochs=8,
+    options={"schedule": "one_cycle"},
+)
+
 # %% ../nbs/85_recipes.ipynb #3807349e
 _FROZEN = _OURS[2]
 _REPAIRS = (
@@ -143,7 +182,7 @@ _VARIANTS = {
 _ONCE = dict(splits=("patient",), seeds=(42,), fold_seeds=())
 _LITE0S = (
     _LITE0,
-    replace(with_options(_LITE0, start="random"), name="lite0_scratch"),
+    replace(with_options(_LITE0, weights="random"), name="lite0_scratch"),
     *(replace(_LITE0, name=f"lite0_{how}", **what, **_ONCE) for how, what in _VARIANTS.items()),
 )
 
@@ -181,7 +220,8 @@ _DISTILLED = replace(
     seeds=(42,),
     fold_seeds=(),
 )
-_ALL = (*_OURS, *_ARTICLE, *_REPAIRS, *_LABELS, *_SHORTCUTS, _COMPACT, _DISTILLED, *_LITE0S)
+_OTHERS = (*_REPAIRS, *_LABELS, *_SHORTCUTS, _COMPACT, _DISTILLED, *_LITE0S)
+_ALL = (*_OURS, *_ARTICLE, *_CONTROLS, _LONGER, *_OTHERS)
 RECIPES = {r.name: r for r in _ALL}
 
 

@@ -40,8 +40,8 @@ def cell_correlation(
 def design_effect(
     patient: ArrayLike,  # (n,) whose cell
     correlation: float,  # of `cell_correlation`
-) -> float:  # factor on the variance; an interval widens by its root
-    "Compute how far patients of unequal sizes widen a variance, from Σm²/Σm (Kish 1965)."
+) -> float:  # factor on the variance; an interval widens by its square root
+    "Compute how patients of unequal sizes inflate a variance, from Σm²/Σm (Kish 1965)."
     sizes = pd.Series(np.asarray(patient)).value_counts()
     size = (sizes**2).sum() / sizes.sum()
     return float(1 + (size - 1) * correlation)

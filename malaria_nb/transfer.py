@@ -19,7 +19,7 @@ with needs("train"):
     from keras import layers as L
 
 # %% ../nbs/05_transfer.ipynb #5f9f6d99
-# channels out of every convolution
+# output channels of every convolution
 BLOCKS = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4)
 
 # %% ../nbs/05_transfer.ipynb #16a8b273
@@ -32,7 +32,7 @@ def vgg19_input(
     size: int,  # side of the image, pixels
     preprocessing: str = "bgr-mean",  # one of `PREPROCESSING`
 ) -> tuple:  # two Keras tensors: RGB 0–255, and what the first convolution reads
-    "Turn RGB into what VGG-19 reads, with built-in operations of no weights."
+    "Turn RGB into VGG-19's input, with built-in operations that have no weights."
     if preprocessing not in PREPROCESSING:
         raise ValueError(f"preprocessing={preprocessing!r}: use one of {PREPROCESSING}")
     rgb = keras.Input((size, size, 3), name="rgb")
@@ -50,7 +50,7 @@ def vgg19_base(
     preprocessing: str = "bgr-mean",  # as `vgg19_input` takes it
 ) -> keras.Model:  # RGB 0–255 (n, size, size, 3) → features (n, 512·(size//32)²)
     "Build VGG-19's blocks with its preprocessing in front."
-    if size < 32:  # or nothing is left when the picture has been halved five times
+    if size < 32:  # the picture is halved five times, to at least one pixel
         raise ValueError(f"size={size}: VGG-19 needs at least 32 pixels")
     rgb, x = vgg19_input(size, preprocessing)
     vgg = keras.applications.VGG19(include_top=False, weights=None, input_tensor=x)
@@ -63,7 +63,7 @@ def vgg19_head(
 ) -> keras.Model:  # features (n, features_dim) → probability of parasitized (n, 1)
     "Build the article's head: two dense layers of 512 with dropout, and a sigmoid."
     inputs = keras.Input((features_dim,), name="features")
-    # the order in which layers are made decides which random numbers each begins with
+    # layers draw their initial weights in the order in which they are created
     x = L.Dropout(0.3, name="drop1")(L.Dense(512, "relu", name="hidden1")(inputs))
     x = L.Dropout(0.3, name="drop2")(L.Dense(512, "relu", name="hidden2")(x))
     score = L.Dense(1, "sigmoid", dtype="float32", name="score")(x)

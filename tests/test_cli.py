@@ -247,6 +247,7 @@ def test_a_start_names_the_folder_and_counts_what_it_holds(few, cells, name, mon
 
 def test_jupyterlab_gets_the_settings(clone, monkeypatch):
     called = []
+    monkeypatch.setenv("PATH", "elsewhere")
     monkeypatch.setattr(cli, "_needs", lambda *packages: None)
     monkeypatch.setattr(
         cli.subprocess, "call", lambda command, env: called.append((command, env)) or 0
@@ -255,6 +256,9 @@ def test_jupyterlab_gets_the_settings(clone, monkeypatch):
     (command, env), *_ = called
     assert command[1:4] == ["-m", "jupyterlab", "nbs"]
     assert env["MALARIA_NB_CELLS"] == str(clone / "few") and env["MALARIA_NB_SCALE"] == "full"
+    beside = str(Path(sys.executable).parent)
+    path = os.pathsep.join([beside, "elsewhere"])
+    assert env["PATH"] == path, "%tensorboard starts a program by its name"
 
 
 def test_make_lab_is_the_command():

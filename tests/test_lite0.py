@@ -194,7 +194,7 @@ def test_a_score_over_symmetries_is_their_mean_and_does_not_turn():
 def test_a_start_that_means_nothing_is_refused():
     from malaria_nb.kinds import Setup
 
-    setup = Setup(32, None, options={"start": "imagnet"})
+    setup = Setup(32, None, options={"weights": "imagnet"})
     with pytest.raises(ValueError, match="'imagnet': use 'random'"):
         kind_named("lite0").build(setup, None, None)
 

@@ -37,8 +37,10 @@ def candidates(cells: list[dict]) -> list[int]:
             if question or "## Recap" in source or re.search(r"^\$\$", source, re.M):
                 found.append(i)
             asked = asked or question
-        elif "image/png" in kinds or (asked and cell.get("outputs")):
-            found.append(i)
+        elif cell.get("outputs"):
+            # a number or an array fills no slide
+            if "image/png" in kinds or (asked and kinds & {"text/html", "text/markdown"}):
+                found.append(i)
             asked = False
     return found
 
@@ -111,6 +113,7 @@ def lay_out(out: Path):
         f"# Slides\n\n## One deck a chapter\n\n{listed}\n\n{tree}\n", encoding="utf-8"
     )
     shutil.copytree(DOCS / "_static", out / "_static")
+    shutil.copytree(NBS / "images", out / "images", dirs_exist_ok=True)
 
 
 def main(out: Path):

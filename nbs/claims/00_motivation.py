@@ -15,8 +15,8 @@ given(
     who died were children under five.""",
     "World malaria report 2025, from its summary",
 )
-claim("Of 16 malaria cases, 15 are in WHO's African Region", round(16 * 233 / 249) == 15)
-given("15 are in WHO's African Region", "World malaria report 2023: 233 of 249 million in 2022")
+claim("15 of every 16 malaria cases are in WHO's African Region", round(16 * 233 / 249) == 15)
+given("cases are in WHO's African Region", "World malaria report 2023: 233 of 249 million in 2022")
 claim(
     "A year has a little more than half a million minutes, so 610,000 deaths are more than one a",
     366 * 24 * 60 == 527_040,
@@ -49,7 +49,7 @@ given("How many of the 24 did you get right?", "the chapter's setting")
 claim("a reader at work does the equivalent of two hundred such quizzes", 200 <= 5_000 / 24 < 210)
 
 # one threshold, and a network
-rows = re.sub(r"\s+", " ", shown("confusion(purple_says), confusion(network_says)"))
+rows = re.sub(r"\s+", " ", shown("confusion(threshold_pred), confusion(network_pred)"))
 threshold, network = (
     list(map(float, re.search(name + r"((?: [\d.]+){5})", rows)[1].split()))
     for name in ("threshold", "network")
@@ -60,10 +60,13 @@ count = shown("model.count_params()")
 
 claim(
     "Six lines of NumPy classify about 94 of 100 cells correctly, on patients who played no part",
-    round(100 * float(shown("purple_says == y_valid"))) == 94,
+    round(100 * float(shown("threshold_pred == y_valid"))) == 94,
     rounded(100 * threshold[4], 0) == 94,
 )
-claim("Some 24,000 numbers, its *weights*, start at random.", round(int(count), -3) == 24_000)
+claim(
+    "some 24,000 numbers, its *weights*, which start at random values.",
+    round(int(count), -3) == 24_000,
+)
 claim(
     "classifies about 94 of 100 cells correctly",
     rounded(100 * threshold[4], 0) == 94,
@@ -73,15 +76,15 @@ claim(
     abs(network[4] - threshold[4]) < 0.03,
 )
 claim(
-    "the network is right on more than nine of ten cells.",
+    "the network is right on more than nine out of ten cells.",
     network[4] > 0.9,
 )
 claim(
-    "Both classify more than nine of ten cells correctly, from patients they have never met.",
+    "Both classify more than nine out of ten cells correctly, on patients they have never met.",
     min(network[4], threshold[4]) > 0.9,
 )
 given("(on the sample, often two of seven)", "C92: 5 of 7 right with three of six seeds")
-claim("a patient for whom one cell in seven is wrong", round(1 / (1 - float(worst[1]))) == 7)
+claim("a patient with one cell in seven misclassified", round(1 / (1 - float(worst[1]))) == 7)
 claim(
     "After one epoch, the network in this log has caught up with the threshold.",
     threshold[4] <= first_epoch < threshold[4] + 0.01,
@@ -89,23 +92,23 @@ claim(
 # the validation patients of the stored run
 sizes = np.array([10] * 4 + [13, 20, 25] + [26] * 7)
 claim(
-    """if every cell were classified correctly with a chance of 95 %, the worst of 14 patients with
-    10 to 26 cells each would come out at 85 % or less more than half the time.""",
+    """if every cell were classified correctly with a probability of 95 %, the worst of 14 patients
+    with 10 to 26 cells each would come out at 85 % or less more than half the time.""",
     sizes.sum() == int(sum(network[:4])),
     1 / 2 < 1 - np.prod(binom.sf(np.floor(0.85 * sizes), sizes, 0.95)) < 2 / 3,
 )
 given("with an AUC above 0.85 on the validation patients", "the exercise's check")
 given("cell 7 has a dark spot on its rim and is uninfected, while cell 11", "the stored figure")
 given(
-    """networks with excellent scores on these cells found 29 to 57 % of the parasites on slides
-    from elsewhere""",
+    """networks with excellent scores on these cells found only 29 to 57 % of the parasites on
+    slides from elsewhere""",
     "noahtjonsk/malaria-cross-dataset on GitHub, models on MP-IDB: 28.6 to 57.4 %",
 )
 given("How many of 100 validation cells does it classify correctly?", "a question")
-given("## A network of 15 lines", "the chapter's own code")
-given("Training shows the network 16 cells at a time", "the chapter's setting")
+given("## A network in 15 lines", "the chapter's own code")
+given("Training shows it 16 cells at a time", "the chapter's setting")
 given(
-    """Mirrored, even the sample's 742 training cells are enough to catch up; without mirroring,
+    """With mirroring, even the sample's 742 training cells are enough to catch up; without it,
     the network often ended lower.""",
     """six seeds on the sample: 0.928 to 0.976, threshold 0.940; without mirroring, this rate
     gave 0.940 and 0.928, Adam's own 0.892 and 0.928""",

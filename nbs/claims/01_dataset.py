@@ -34,7 +34,7 @@ given(
 )
 given("`malaria-nb data` downloads the archive once (353 MB)", "archive.SIZE, the published file")
 claim(
-    "The full data set has 13,779 of each, the article's number.",
+    "The full data set has 13,779 of each, as in the article.",
     cells["label"].value_counts().to_dict() == {0: 13_779, 1: 13_779},
     shown("len(parasitized), len(uninfected)") == "(13779, 13779)",
 )
@@ -64,7 +64,7 @@ claim(
     cells[["patient", "smear", "photo"]].nunique().tolist() == [200, 201, 1_408],
     "file 27,558 patient 200 smear 201 photo 1,408" in shown('.to_frame("how many")'),
 )
-given("(The sample has 1,179 cells of 100 people.)", "the sample's own list")
+given("(The sample has 1,179 cells from 100 people.)", "the sample's own list")
 claim(
     """three quarters of the patients have parasitized cells, and half of these patients have more
     than thirty""",
@@ -77,7 +77,7 @@ claim(
     parasitized.max() == 633,
 )
 claim(
-    "far more than a fifth, though not nearly all",
+    "well over half, but far from all",
     rounded(parasitized.iloc[:40].sum() / parasitized.sum(), 2) == 0.79,
 )
 claim(
@@ -129,13 +129,13 @@ given("63 of 100 cells went to training, at random. Of 100 test cells", "the spl
 given("<details><summary>63</summary>", "an answer to choose")
 claim(
     """With all cells, every test cell comes from a patient who is also in training, and nearly
-    every one has a sibling from the same *photograph*""",
+    every one shares its *photograph* with a training cell""",
     "100.0% of the test cells" in shown('f"{met.mean():.1%} of the test cells'),
     "patient 200 200 1.000" in shown("shared_groups(by_cell)"),
     "photo 1,385 1,383 1.000" in shown("shared_groups(by_cell)"),
 )
 
-# -- Keeping patients whole
+# -- Keeping each patient's cells together
 
 claim(
     "three tenths of the patients need not have three tenths of the cells, or of the parasitized",
@@ -147,7 +147,7 @@ claim(
     in shown("rows.loc[list(SPLITS)]"),
 )
 claim(
-    "Yes. Keep a larger group whole, and the smaller ones inside it stay whole too.",
+    "Yes. If a larger group stays together, so do the smaller ones inside it.",
     "patient 100.0% 100.0% 0.0% smear 100.0% 100.0% 0.0% photo 100.0% 0.0% 0.0%"
     in shown("leak = pd.DataFrame()"),
 )
@@ -160,8 +160,9 @@ claim(
 
 given("Set 30 % of these cells aside", "a setting")
 claim(
-    """Three numbers rarely identify a person, but they are right many times as often as chance""",
-    shown("right = nearest.score(") == "'15.1% right; a random patient would be right in 0.8%'",
+    """Three numbers rarely identify the right person, but they do so far more often than a random
+    guess""",
+    shown("right = nearest.score(") == "'15.1% correct; a random guess: 0.8%'",
 )
 given(
     "Rajaraman et al. (2018) report an accuracy of 98.6 % by cell and 95.9 % by patient.",

@@ -27,7 +27,7 @@ given(
     "chapter 01, from the headers of all files; (394 / 125)² is 9.9",
 )
 given(
-    "Move a dot of 3 × 3 pixels, a small parasite, across a cell of 130 pixels.",
+    "Move a dot of 3 × 3 pixels, the size of a small parasite, across a cell of 130 pixels.",
     "a choice; 130 is the median side of the training images in Sarkar (2019)",
 )
 given("A cell shrinks from 130 to 64 pixels.", "the same choice")
@@ -43,12 +43,15 @@ claim(
 )
 
 given(
-    """Training reads every image once an [epoch](glossary.md#epoch), 25 epochs in the article's
-    case.""",
+    """Training reads every image once per [epoch](glossary.md#epoch), and the article trains for
+    25.""",
     "Sarkar (2019)",
 )
 given("The article stores 32-bit floats, then makes a second copy divided by 255.", "Sarkar (2019)")
-given("A photograph has 256 levels, and one byte holds 256 values.", "the PNG files have 8 bits")
+given(
+    "A photograph has 256 levels per channel, and one byte holds 256 values.",
+    "the PNG files have 8 bits",
+)
 memory = shown("bytes_a_value = ")
 sizes = {n: round(27_558 * 125 * 125 * 3 * n / 1e9, 2) for n in (1, 8)}
 claim(
@@ -72,8 +75,8 @@ given("A parasite has fifteen times as many pixels there as at 32.", "(125 / 32)
 given("At 32 pixels: averaging removes noise", "the same")
 claim("Almost equally at all three", max(sides) - min(sides) < 0.01)
 claim(
-    """At every size, the parasitized cell has the larger purple excess in more than nine pairs of
-    ten.""",
+    """At every size, the parasitized cell has the larger purple excess in more than nine out of
+    ten pairs.""",
     min(sides) > 0.9,
 )
 given("Even at 32 pixels parasites remain visible", "the AUC at 32 pixels, just claimed")
@@ -86,8 +89,8 @@ claim(
 value, low, high, _, cells, patients = numbers(shown("ratio_interval("), "patients 0")
 claim(
     """`value` is the accuracy, and `low` and `high` are its 95 % interval. The interval is wide
-    because there are few *patients*, however many cells each has; with fewer than ten, as in
-    the sample, none is given.""",
+    because there are few *patients*, however many cells each has; with fewer than ten
+    patients, as in the sample, there is none.""",
     low < value < high,
     high - low > 0.05,
     (cells, patients) == (280, 14),
@@ -115,9 +118,9 @@ given("| its bits | 000 | 001 | 010 | 011 | 100 | 101 | 110 | 111 |", "the digit
 given("Why ±25°, and why flip only left to right?", "Sarkar (2019)")
 left = shown('pd.DataFrame({"sharpness left": left})')
 one, five = (numbers(left, f"the article's, {how}")[0] for how in ("in one step", "as five layers"))
-claim("The symmetries keep everything.", numbers(left, "eight symmetries") == [1])
+claim("The symmetries keep all the sharpness.", numbers(left, "eight symmetries") == [1])
 claim(
-    "One interpolation loses some; five in a row lose most of it.",
+    "One interpolation loses some of it; five in a row lose most.",
     0.5 < one < 0.9,
     five < 0.4,
 )

@@ -50,7 +50,7 @@ claim(
 given("with 32, 64 and 128 filters.", "the article")
 given("two dense layers of 512 units with a ReLU", "the article")
 given("switches off 30 % of each dense layer's units at random", "the article")
-given("the article divided the pixels by 255 outside of its network", "the article")
+given("it divided the pixels by 255 outside the network", "the article")
 claim("Where are most of the 15 million parameters", rounded(total / 1e6, 0) == 15)
 claim(
     """One dense layer has 97.6 % of the parameters and does 9 % of the work; the three
@@ -77,7 +77,7 @@ claim(
 )
 
 # the small network
-claim("## A network of 233 numbers", small == 233)
+claim("## A network with 233 parameters", small == 233)
 claim("That is 8 · 28 + 9 = 233 parameters.", conv_parameters(3, 3, 8) == 8 * 28, small == 233)
 given("It learns from 400 training cells of 32 × 32 pixels", "the chapter's setting")
 claim("900 positions per cell, 27 numbers each", "(400, 900, 27)" in shown("patches.shape, sum("))
@@ -115,7 +115,7 @@ given("<details><summary>About 0.75: better than a coin toss, but not much</summ
 claim("This one uses each filter at all 900.", output_side(32, 3) ** 2 == 900)
 claim("<details><summary>Above 0.9</summary>", float(shown("scores = {").split()[-2]) > 0.9)
 given(
-    "In these four cells the winning window lies on a dark purple spot",
+    "In these four cells, the winning window lies on a dark purple spot",
     "seen in the stored figure",
 )
 given("Are 233 parameters as good as 15 million, then?", "both counted above")

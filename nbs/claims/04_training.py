@@ -33,7 +33,7 @@ claim(
     6.5 < math.log(0.01) / math.log(0.5) < 7.5,
 )
 claim(
-    "The truth did get a fiftieth of the probability. But the loss takes logarithms, and those"
+    "The probability is fifty times smaller. But the loss takes logarithms, and those"
     " differ by a factor of seven.",
     0.5 / 0.01 == 50,
 )
@@ -49,7 +49,7 @@ claim(
     round(start, 1) == -0.4,
 )
 claim(
-    "The first step moves the weight by only 0.04, and twenty of them end long before the minimum.",
+    "The first step moves the weight by only 0.04, and twenty such steps end far from the minimum.",
     round(-0.1 * start, 2) == 0.04,
     ends[0] > 2 * ends[1],
 )
@@ -98,8 +98,8 @@ names, turned, last = small[:4], small[5:10], small[10:15]
 turned = dict(zip(["epoch", *names], map(float, turned)))
 last = dict(zip(["epoch", *names], map(float, last)))
 claim(
-    """**Predict.** The network has just been trained for 40 epochs on the same cells, and its loss
-    on them has fallen almost to zero.""",
+    """**Predict.** The network has just been trained for 40 epochs, and its loss on the
+    training cells has fallen almost to zero.""",
     last["epoch"] == 40,
     last["loss"] < 0.01,
 )

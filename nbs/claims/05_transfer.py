@@ -47,8 +47,8 @@ claim(
 inputs = shown("rows[name] = [pixels.min(), pixels.max(), length]").split()
 lengths = {name: float(inputs[inputs.index(name) + 3]) for name in ("rgb-mean", "bgr/255")}
 claim(
-    """Divided by 255, the pixels are far too small, and less than a tenth of the features'
-    length is left. The wrong order alone changes it far less.""",
+    """With the pixels divided by 255, the feature vector keeps less than a tenth of its
+    length. The wrong order alone changes the length far less.""",
     lengths["bgr/255"] < 0.1,
     abs(lengths["rgb-mean"] - 1) < 0.45,
 )
@@ -91,9 +91,9 @@ claim(
     < 0.03,
 )
 claim(
-    """Threshold and frozen network both classify 0.924 of the cells correctly; in AUC the
-    network is ahead, 0.973 to 0.965. The basic CNN has 0.942. Fine-tuned, VGG-19 is first, with
-    an accuracy of 0.953 and an AUC of 0.992.""",
+    """The threshold and the frozen network both reach an accuracy of 0.924; in AUC the network
+    is ahead, 0.973 to 0.965. The basic CNN has an accuracy of 0.942. Fine-tuned, VGG-19 is
+    first, with an accuracy of 0.953 and an AUC of 0.992.""",
     accuracy
     == {
         "purple_threshold": 0.924,
@@ -145,7 +145,7 @@ given("| pixels | BGR / 255 | BGR less the mean |", "the article's code, and the
 given("| optimizer | RMSprop, learning rate 0.0001 |", "the article's code, and the recipe")
 given("| epochs | 25 | at most 25 (20 at the quick scale) |", "the article's code, and the scales")
 given("- **A small learning rate**, 0.00001.", "the article's code, and the recipe")
-given("Most of 20 million weights can learn now", "counted above")
+given("Now most of 20 million weights can learn", "counted above")
 given("Here is that model at the article's 125 pixels", "the article's code")
 given("The quick scale stops after two epochs; the article runs 25.", "the article's code")
 given("trained on all cells at 125 pixels", "the full scale")

@@ -79,20 +79,20 @@ rows = by_method(read_table("18_intervals-coverage"))
 rows = rows[(rows["method"] == "course") & (rows["metric"] == "accuracy")]
 kept = rows[rows["population"].isin(MODELS + ("compact",)) & (rows["patients"] == 60)]
 claim(
-    "with 60 of them in 91 to 94 % of studies, depending on the model.",
+    "With 60 patients they do in 91 to 94 % of studies, depending on the model",
     90.5 <= kept["coverage"].min() <= 91.5,
     93.5 <= kept["coverage"].max() <= 94.5,
 )
 given("Two standard errors to either side make a plain 95 % interval.", "a definition")
 given(
-    "Instead of 2 standard errors they use a factor that grows as patients get fewer (Student's).",
+    "they use a factor that grows as patients get fewer (Student's *t*).",
     "the normal distribution's",
 )
 given(
     "And the two patients with the largest effect count 1.75 times",
     "the weight in `patient_interval`, which chapter 18 explains",
 )
-given('So read "95 %" as "a bit less".', "what the interval is called")
+given('so read "95 %" as "a bit less".', "what the interval is called")
 
 claim(
     "Usually, yes. Cells of one patient share stain, focus and debris",
@@ -101,7 +101,7 @@ claim(
 gaps = shown("apart = difference(models[name]")
 claim(
     """In the run stored here no network is demonstrably more accurate than the threshold, and
-    two are demonstrably less.""",
+    two are demonstrably less accurate.""",
     "accuracy -0.008 (-0.027 to +0.015) -0.038 (-0.067 to -0.007) -0.022 (-0.043 to -0.004)"
     in gaps,
 )
@@ -165,7 +165,7 @@ claim(
     recorded["vgg19_finetuned"].about["epochs"]["planned"] == 25,
 )
 claim(
-    "The frozen network is behind by 0.026, and that excludes zero.",
+    "The frozen network is behind by 0.026, and that interval excludes zero.",
     rounded(against["vgg19_frozen"].loc["accuracy", "value"]) == -0.026,
     against["vgg19_frozen"].loc["accuracy", "high"] < 0,
 )
@@ -200,7 +200,7 @@ claim(
     rounded(article.loc["accuracy"]) == [0.950, 0.938, 0.960],
 )
 claim(
-    "and its 8,268 test cells are other cells",
+    "and its 8,268 test cells are different ones",
     sum(basic.values()) == 8268,
     basic["fn"] + basic["tp"] != 4134,
 )

@@ -39,8 +39,8 @@ claim(
 none, one = binom.pmf([0, 1], CELLS, 0.0004)
 claim("about one in seven", 6.5 < 1 / none < 7.5)
 claim(
-    """Below the average of two lie both none and one, and one is the more frequent of them.
-    Together they make up less than half.""",
+    """The counts below two are none and one, and one is the more frequent. Together they make up
+    less than half.""",
     none < one,
     none + one < 0.5,
 )
@@ -157,7 +157,7 @@ claim(
 )
 claim("$e^{-3}$ is 5 %", rounded(np.exp(-3), 2) == 0.05)
 claim(
-    "To find 0.1 %, 250 times fewer errors",
+    "Finding 0.1 % takes 250× fewer errors",
     240 < (1 / allowed[5_000]) * f < 255,
 )
 claim("and on 95 % of the uninfected ones", rounded(specificity[BASIC], 2) == 0.95)
@@ -213,7 +213,7 @@ given(
 )
 given("<details><summary>about 3 of 100, as in the smear</summary>", "an answer to choose")
 given("The vertical line is at 3.3 %.", "the figure")
-given("only if it shows more than 95 of 100 healthy slides do", "the definition")
+given("only if it shows more than 95 in 100 healthy slides would", "the definition")
 given("on slides with 0.3 % and with 0.8 %", "the chapter's setting")
 given("with a chance of at most 5 %", "the definition")
 given("whose slides exceed the critical count with a chance of 95 %", "the definition")

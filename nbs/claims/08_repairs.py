@@ -26,7 +26,7 @@ def apart(a, b, split="patient", seed=42):
 
 # one repair at a time
 given(
-    "Everything here comes from recorded trainings on all 27,558 cells; nothing is trained.",
+    "Everything here comes from recorded training runs on all 27,558 cells; nothing is trained",
     "the data set",
 )
 given(
@@ -102,10 +102,10 @@ def cross_entropy(name, seed):
 
 
 claim(
-    "The cross-entropy of the test cells says so, with every seed:",
+    "The cross-entropy on the test cells confirms it, with every seed:",
     all(cross_entropy("frozen_last", n) > cross_entropy("vgg19_frozen", n) for n in SEEDS),
 )
-given("and not if you only count predictions at 0.5.", "a setting")
+given("but not if you only count predictions at 0.5.", "a setting")
 
 
 def best_epochs(name):
@@ -206,7 +206,7 @@ claim(
 )
 claim(
     """The basic CNN gains 0.003 and the fine-tuned VGG-19 0.002, while the frozen one loses
-    0.005, and all three exclude zero.""",
+    0.005, and all three intervals exclude zero.""",
     [rounded(d.loc["auc", "value"]) for d in together.values()] == [0.003, -0.005, 0.002],
     all(d.loc["auc", "survives"] for d in together.values()),
 )
@@ -220,7 +220,7 @@ claim(
     (tuned["fn"], basic["fn"], n) == (260, 225, 4193),
 )
 claim(
-    "a gap of 0.8 points with a margin of error of 1.0, so no finding.",
+    "a gap of 0.8 points with a margin of error of 1.0, so no detectable difference.",
     rounded(100 * (rates[0] - rates[1]), 1) == 0.8,
     rounded(196 * sum(p * (1 - p) / n for p in rates) ** 0.5, 1) == 1.0,
 )
@@ -247,7 +247,7 @@ ours = [
 missed = [set(t.loc[t["score"] < 0.5, "file"]) for t in ours]
 both = len(missed[0] & missed[1])
 claim(
-    "In our runs of the two recipes, on 4,144 parasitized test cells:",
+    "Here are our runs of the two recipes, on 4,144 parasitized test cells:",
     [len(t) for t in ours] == [4144, 4144],
 )
 claim(
@@ -277,7 +277,7 @@ claim(
     rounded(against.loc["accuracy"]) == [0.002, -0.002, 0.006],
 )
 claim(
-    "which asks whether 138 against 119 is a fair coin, agrees.",
+    "which asks whether a fair coin could give 138 against 119, agrees.",
     tossed[:2] == (138, 119),
     tossed[2] > 0.05,
 )
@@ -300,9 +300,9 @@ def widening(name):
 
 widened = pd.DataFrame({name: widening(name) for name in MODELS}, ["rho", "mean", "kish", "is"]).T
 sizes = load("basic_cnn").predictions.query("split == 'test'").groupby("patient").size()
-claim("A correlation of 0.028 looks like nothing.", rounded(widened["rho"].iloc[0]) == 0.028)
+claim("A correlation of 0.028 looks negligible.", rounded(widened["rho"].iloc[0]) == 0.028)
 claim(
-    "<details><summary>The mean, 138 cells a patient</summary>",
+    "<details><summary>The mean, 138 cells per patient</summary>",
     rounded(sizes.mean(), 0) == 138,
 )
 claim(
@@ -310,11 +310,11 @@ claim(
     sizes.median() == 80,
 )
 claim(
-    "Σm²/Σm. That is 262.",
+    "its patient has Σm²/Σm cells on average. That is 262.",
     rounded((sizes**2).sum() / sizes.sum(), 0) == 262,
 )
 claim(
-    "A typical cell's patient has almost twice the mean",
+    "A random cell's patient has almost twice the mean",
     1.8 < (sizes**2).sum() / sizes.sum() / sizes.mean() < 2,
 )
 claim(

@@ -17,15 +17,15 @@ def ahead(a, b, split="patient"):
 
 
 given(
-    """In 2019 [an article](https://opensource.com/article/19/4/detecting-malaria-deep-learning)
-    trained a convolutional network on 27,558 such photographs and reported an accuracy of
-    96 %.""",
+    """In 2019, [an article](https://opensource.com/article/19/4/detecting-malaria-deep-learning)
+    described convolutional networks trained on 27,558 such photographs and reported an accuracy
+    of 96 %.""",
     "Sarkar (2019), at the address in the sentence",
 )
 tuned = ahead("vgg19_finetuned", "purple_threshold")
 claim(
     """On patients it has never met, the best of the article's three networks classifies 95.5 % of
-    the cells correctly, and a single threshold on colour 95.0 %: the 95 % interval of the
+    the cells correctly, and a single colour threshold 95.0 %: the 95 % interval of the
     difference, 0.0 to 1.1 points, just includes zero.""",
     percent("vgg19_finetuned") == 95.5,
     percent("vgg19_finetuned") > max(percent("basic_cnn"), percent("vgg19_frozen")),
@@ -34,25 +34,24 @@ claim(
     tuned["low"] < 0,
 )
 claim(
-    "the other numbers are two more seeds.",
+    "the other numbers come from two more random seeds.",
     {len(of_model(m, c)) for m in MODELS for c in ("ours, by cell", "ours, by patient")} <= {1, 3},
 )
 claim(
-    """VGG-19 fine-tuned was trained for three of 25 epochs, from an 8-bit copy of the ImageNet
-    weights.""",
+    """The fine-tuned VGG-19 was trained for only three of 25 epochs, from an 8-bit copy of the
+    ImageNet weights.""",
     {len(load("vgg19_finetuned", split).history) for split in ("cell", "patient")} == {3},
     load("vgg19_finetuned").about["weights"] == "ImageNet weights (8-bit copy)",
 )
 claim(
-    """A network of 61,105 parameters, which chapter [16](16_compact.ipynb) designs in the open
-    and which comes with the package, does better: 96.1 % on the same patients, 1.1 points (0.4 to
-    2.0) ahead of the threshold.""",
+    """A network with 61,105 parameters does better: 96.1 % on the same patients, 1.1 points (0.4
+    to 2.0) ahead of the threshold.""",
     percent("compact") == 96.1,
     rounded(ahead("compact", "purple_threshold"), 1) == [1.1, 0.4, 2.0],
 )
 
 given(
-    "also 3.3 %, as in the smears that the cells were cut from",
+    "also 3.3 % infected, as in the original smears",
     "Kassim et al. (2021), counted in chapter 14",
 )
 
