@@ -237,7 +237,10 @@ def _made_with(about, ours):
     "Compare what a record says it was made with, and how, with its recipe."
     recipe, environment = recipe_named(about["name"]), about["environment"]
     kind = kind_named(recipe.model)
-    if bool(about["weights"]) != kind.weights:
+    own = kind.starts_from and kind.starts_from(about["recipe"])
+    if own and about["weights"] != own:
+        yield f"its weights are {about['weights']!r}, and its recipe starts from {own}"
+    elif not own and bool(about["weights"]) != kind.weights:
         which = "starts from VGG-19's weights" if kind.weights else "has no use for weights"
         yield f"its weights are {about['weights']!r}, and a {recipe.model} {which}"
     if environment["precision"] not in POLICIES:

@@ -240,7 +240,7 @@ class _EachEpoch(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.batches.set_epoch(epoch)
-        self.began = time.perf_counter()
+        self.began = time.perf_counter(), time.process_time()
 
     def on_epoch_end(self, epoch, logs=None):
         loss, val_loss, rate = logs["loss"], logs["val_loss"], logs["learning_rate"]
@@ -253,9 +253,11 @@ class _EachEpoch(keras.callbacks.Callback):
             set(logs) - {"learning_rate"},
             key=lambda k: (k.startswith("val_"), not k.endswith("loss"), k),
         )
-        seconds = round(time.perf_counter() - self.began, 3)
+        now = time.perf_counter(), time.process_time()
+        seconds, busy = (round(b - a, 3) for a, b in zip(self.began, now))
         row = {name: float(logs[name]) for name in names}
-        self.rows.append(row | {"learning_rate": float(rate), "seconds": seconds})
+        row |= {"learning_rate": float(rate), "seconds": seconds, "cpu_seconds": busy}
+        self.rows.append(row)
         if self.folder:
             _keep(self.model, self.rows, self.folder, self.training)
         self.bar.set_postfix(loss=f"{loss:.4f}", val_loss=f"{val_loss:.4f}", refresh=False)

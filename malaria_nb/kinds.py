@@ -91,6 +91,7 @@ class Kind:
     fit: Callable | None = None
     epochs: str = "head"  # field of `Scale` that says for how many it is trained, at most
     weights: bool = False  # whether it needs VGG-19's
+    starts_from: Callable | None = None  # options → its own weights, in words; None: none
     options: tuple[str, ...] = ()  # what a recipe may choose for this kind alone
     minutes: int = 1  # of training at the full scale on 2 CPU cores, estimated
 
@@ -262,6 +263,10 @@ def _compact_cnn(setup, x, rows):
     return compact_cnn(setup.size, **setup.options.get("network", {}))
 
 # %% ../nbs/85_kinds.ipynb #8d1c9f07
+def _lite0_starts_from(options):
+    return "RANDOM weights" if options.get("weights") == "random" else "ImageNet weights"
+
+
 def _finish_lite0(fitted, setup):
     from malaria_nb.lite0 import over_symmetries
 
@@ -272,6 +277,7 @@ def _finish_lite0(fitted, setup):
     "lite0",
     compile=_compile_with_options,
     finish=_finish_lite0,
+    starts_from=_lite0_starts_from,
     epochs="finetune",
     options=(
         "schedule",

@@ -79,14 +79,16 @@ def fit_probe(
     solver = LogisticRegression(tol=1e-6, max_iter=5_000, warm_start=True)
     rows, fits = [], []
     for penalty in penalties:
-        began = time.perf_counter()
+        began = time.perf_counter(), time.process_time()
         solver.set_params(C=1 / (penalty * len(train))).fit(z, label[train])
         fits.append((solver.coef_[0].copy(), float(solver.intercept_[0])))
         row = _measured(label[train], _scores(z, *fits[-1]))
         row |= _measured(label[valid], _scores(unseen, *fits[-1]), "val_")
-        seconds = round(time.perf_counter() - began, 3)
+        now = time.perf_counter(), time.process_time()
+        seconds, busy = (round(b - a, 3) for a, b in zip(began, now))
         # L-BFGS finds the length of its steps itself
-        rows.append(row | {"penalty": penalty, "learning_rate": 0.0, "seconds": seconds})
+        row |= {"penalty": penalty, "learning_rate": 0.0}
+        rows.append(row | {"seconds": seconds, "cpu_seconds": busy})
     history = pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="epoch"))
     best = int(history["val_loss"].idxmin())
     history.attrs = {"best_epoch": best, "stopped": f"all {len(rows)} epochs done"}

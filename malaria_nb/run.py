@@ -77,7 +77,7 @@ class Run:
     "What running a recipe gave."
 
     plan: Plan
-    weights: str  # what the VGG-19 blocks started from, in words; "" where there are none
+    weights: str  # what it started from, in words; "" where there are none
     history: pd.DataFrame  # one row an epoch
     predictions: pd.DataFrame  # one row a validation or test cell
     environment: dict[str, str]  # what it was trained on
@@ -450,9 +450,12 @@ def _augmentation(name):  # None: none
 # %% ../nbs/86_run.ipynb #891669b9
 def _read_run(plan):
     named = ""
-    if kind_named(plan.recipe.model).weights:
+    kind = kind_named(plan.recipe.model)
+    if kind.weights:
         from malaria_nb.weights import weights_name
 
         named = weights_name(plan.weights)
+    elif kind.starts_from:
+        named = kind.starts_from(plan.recipe.options)
     made_on = _read_note(plan.folder)["environment"]
     return Run(plan, named, read_history(plan.folder), read_predictions(plan.folder), made_on)

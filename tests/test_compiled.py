@@ -40,7 +40,7 @@ def trained(folder=None, epochs=4, dropout=0.0, augment=None, optimizer="rmsprop
 def numbers(model, history):
     weights = [float(w.sum()) for w in model.get_weights()]
     score = score_images(model, images, valid, 16)
-    table = history.drop(columns="seconds")
+    table = history.drop(columns=["seconds", "cpu_seconds"])
     return {"weights": weights, "score": score.tolist(), "columns": list(table),
             "history": table.to_numpy().tolist(), "best": history.attrs["best_epoch"]}
 """

@@ -71,7 +71,7 @@ def records(tmp_path, who):
     for record in sorted(p for p in (tmp_path / who).iterdir() if p.is_dir()):
         history = pd.read_csv(record / "history.csv", index_col="epoch")
         predictions = pd.read_csv(record / "predictions.csv.gz")
-        found[record.name] = history.drop(columns="seconds"), predictions
+        found[record.name] = history.drop(columns=["seconds", "cpu_seconds"]), predictions
     return found
 
 

@@ -181,7 +181,7 @@ from malaria_nb.golden import GOLDEN
 from malaria_nb.run import run
 settings = replace(GOLDEN, scale=replace(GOLDEN.scale, basic=8), home=Path(sys.argv[1]))
 r = run("basic_cnn", settings)
-print(r.history.drop(columns="seconds").to_csv() + r.predictions.to_csv())
+print(r.history.drop(columns=["seconds", "cpu_seconds"]).to_csv() + r.predictions.to_csv())
 """
 
 
