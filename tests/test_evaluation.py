@@ -207,6 +207,7 @@ def coverage(t):
     return ((t["low"] <= 0.9) & (t["high"] >= 0.9)).mean()
 
 
+@pytest.mark.weekly  # test_coverage asks the same of the interval itself, more sharply
 def test_clustered_cells_need_the_interval_by_patient():
     patient, cell = accuracy_intervals(True), accuracy_intervals(False)
     width = {k: (t["high"] - t["low"]).mean() for k, t in (("patient", patient), ("cell", cell))}

@@ -47,10 +47,13 @@ def test_wrong_answers_are_framed_and_folded(path):
     assert framed(there) == there, "run make exercises"
 
 
-# the solutions of 05 train VGG-19 again and again
+# the solutions of 05 and 17 train a large network again and again
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(p, marks=pytest.mark.slow if "05" in p.stem else ()) for p in SOLUTIONS],
+    [
+        pytest.param(p, marks=pytest.mark.weekly if p.stem[:2] in ("05", "17") else ())
+        for p in SOLUTIONS
+    ],
     ids=lambda p: p.stem,
 )
 def test_every_check_passes_the_solution_and_nothing_else(path, tmp_path, monkeypatch):

@@ -344,6 +344,7 @@ def test_a_teacher_is_the_one_that_was_asked_for_whoever_else_trained_it(tiny, m
     assert (tuned.epochs, teacher.epochs) == (2, 1) and tuned.key != teacher.key
 
 
+@pytest.mark.weekly
 def test_a_teacher_who_repeats_the_labels_teaches_what_they_do(tiny):
     x = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3), np.uint8)
     label = np.arange(24) % 2
