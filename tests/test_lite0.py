@@ -232,7 +232,7 @@ def test_it_computes_what_the_published_network_computed():
     assert np.abs(features(some_cells()) - published).max() < 1e-4
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 def test_it_computes_what_the_published_network_computes():
     "As above, where both packages are installed; neither is a dependency."
     torch = pytest.importorskip("torch")

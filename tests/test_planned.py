@@ -80,7 +80,7 @@ def cells(tmp_path):
     return folder(tmp_path / "cells", 20)
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 def test_killed_and_given_again_it_makes_the_same_records(tmp_path, cells):
     finished(planned(tmp_path, cells, "whole"))
     whole = records(tmp_path, "whole")
@@ -113,7 +113,7 @@ def test_killed_and_given_again_it_makes_the_same_records(tmp_path, cells):
     assert written == {p: p.stat().st_mtime_ns for p in written}
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 def test_a_budget_ends_it_after_an_epoch_that_is_kept(tmp_path, cells):
     out = finished(planned(tmp_path, cells, "brief", "--budget", "0.001"), status=1)
     assert "out of time" in out and not records(tmp_path, "brief")
