@@ -47,11 +47,14 @@ def test_wrong_answers_are_framed_and_folded(path):
     assert framed(there) == there, "run make exercises"
 
 
-# the solutions of 05 and 17 train a large network again and again
+# the solutions of these train networks again and again
+TRAINING = ("04", "05", "06", "08", "17")
+
+
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(p, marks=pytest.mark.weekly if p.stem[:2] in ("05", "17") else ())
+        pytest.param(p, marks=pytest.mark.weekly if p.stem[:2] in TRAINING else ())
         for p in SOLUTIONS
     ],
     ids=lambda p: p.stem,
