@@ -83,10 +83,10 @@ def idle(page, seconds=240):
         quiet = quiet + 1 if status == "idle" else 0
 
 
-def run_all(page):
+def run_all(page, seconds=240):
     page.click("text=Run >> nth=0")
     page.click('text="Run All Cells"')
-    idle(page)
+    idle(page, seconds)
 
 
 def outputs(page, kind):

@@ -21,7 +21,7 @@ WIDGET = "jupyterapp.shell.currentWidget.content"
 def test_chapter(page, lab, name):
     began = time.monotonic()
     open_notebook(page, lab + name)
-    run_all(page)
+    run_all(page, seconds=900)  # a chapter trains, maybe beside other work
     seen, shown = [], set()
     for _ in through(page):
         seen += outputs(page, "application/vnd.jupyter.error") + outputs(
