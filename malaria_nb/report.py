@@ -299,6 +299,6 @@ def seeds_table(
             found = [recorded(name, split, seed, records) for seed in (42, 43, 44)]
             values = [_row(one, metric) for one in found if one]
             others = [f"{one['value']:.3f}" for one in values[1:]]
-            row.append(" · ".join([text_interval(*values[0]), *others]) if values else "–")
+            row.append(" · ".join([text_interval(*values[0]), *others]) if found[0] else "–")
         table[name] = row
     return pd.DataFrame.from_dict(table, orient="index", columns=list(parts))

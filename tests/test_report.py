@@ -1,7 +1,7 @@
 """Recipes beside each other: what the tables say is what the records give, and gaps stay gaps."""
 
 from malaria_nb.leakage import out_of_fold
-from malaria_nb.records import load
+from malaria_nb.records import load, records_folder
 from malaria_nb.report import choices_table, five_folds, folds_table, recorded, seeds_table
 from malaria_nb.stats import difference
 
@@ -48,3 +48,9 @@ def test_seeds_stand_behind_the_first_with_its_interval():
     first, *others = said.split(" · ")
     assert first.startswith(f"{values[0]:.3f} (")
     assert others == [f"{value:.3f}" for value in values[1:]]
+
+
+def test_no_other_seed_stands_in_for_the_first(tmp_path):
+    there = records_folder() / "compact-patient-s43"
+    (tmp_path / there.name).symlink_to(there)
+    assert seeds_table(["compact"], records=tmp_path).loc["compact", "AUC, by patient"] == "–"
