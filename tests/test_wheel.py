@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from malaria_nb.predict import SHA256
 from malaria_nb.sample import SAMPLE_SHA256, ZIP
@@ -44,9 +45,14 @@ def sh(*command, cwd, env=None):
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    to = tmp_path_factory.mktemp("dist")
-    sh(sys.executable, "-m", "build", "--no-isolation", "--outdir", to, ROOT, cwd=to)
+def wheel(tmp_path_factory, worker_id):
+    "Built once for all workers of a run: two builds at once write into the same folder here."
+    own = tmp_path_factory.getbasetemp()
+    to = (own if worker_id == "master" else own.parent) / "dist"
+    with FileLock(f"{to}.lock"):
+        if not list(to.glob("*.whl")):
+            to.mkdir(exist_ok=True)
+            sh(sys.executable, "-m", "build", "--no-isolation", "--outdir", to, ROOT, cwd=to)
     return next(to.glob("*.whl"))
 
 
