@@ -220,7 +220,16 @@ _DISTILLED = replace(
     seeds=(42,),
     fold_seeds=(),
 )
-_OTHERS = (*_REPAIRS, *_LABELS, *_SHORTCUTS, _COMPACT, _DISTILLED, *_LITE0S)
+# wider and trained three times as long; then the same with Lite0 for a teacher
+_WIDE = replace(
+    with_options(_COMPACT, network={"widths": [24, 48, 96, 96]}),
+    name="compact_wide",
+    augment="symmetries_and_gain",
+    epochs=24,
+)
+_STUDENT = replace(_WIDE, name="compact_student", teacher=("lite0_finetuned", 4))
+_SMALL = (_COMPACT, _DISTILLED, _WIDE, _STUDENT)
+_OTHERS = (*_REPAIRS, *_LABELS, *_SHORTCUTS, *_SMALL, *_LITE0S)
 _ALL = (*_OURS, *_ARTICLE, *_CONTROLS, _LONGER, *_OTHERS)
 RECIPES = {r.name: r for r in _ALL}
 
