@@ -14,9 +14,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
+from .laboratories import crops_of, has_fields
 from numpy.typing import ArrayLike
 
-from .annotations import crops_of
 from .dataset import CLASSES
 from .doses import score_images
 from .evaluation import evaluate, metrics
@@ -75,7 +75,7 @@ class External:
 # %% ../nbs/15_external.ipynb #c8f10de0
 def score_external(
     model: Any,  # Keras model that reads RGB 0–255, or function: images -> scores
-    source: str | Path,  # COCO annotation (.json), or folder with a folder of crops for each class
+    source: str | Path,  # COCO file, folder of crops by class, or fields with boxes or points
     mapping: Mapping[str, int | None],  # category or folder -> 0, 1, or None to leave out
     threshold: float,  # a score of at least this is an alarm; chosen on other cells, before
     size: int | None = None,  # side that the model reads, pixels; None asks the model
@@ -84,6 +84,7 @@ def score_external(
     patient: Callable | None = None,  # file name -> patient; None: fields, or crops, stand for it
     interpolation: str = "area",  # a key of `INTERPOLATIONS`
     level: float = 0.95,  # of the intervals, 0–1
+    check: bool = True,  # of a known set each file against its digest, see `crops_of`
 ) -> External:
     "Score others' cells; raise `ValueError` for what can't be, `FileNotFoundError` for no source."
     source = Path(source)
@@ -94,9 +95,9 @@ def score_external(
     size = size or getattr(model, "input_shape", (None, None))[1]
     if not size:
         raise ValueError("the model doesn't say which size it reads: give size=…")
-    unit = "fields" if source.is_file() else "crops"
+    unit = "fields" if has_fields(source) else "crops"
     rows, images, problems = [], [], []
-    for crop in crops_of(source, mapping, root):
+    for crop in crops_of(source, mapping, root, check):
         if crop.problem:
             problems.append((crop.name, crop.problem))
             continue
