@@ -8,6 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
+from malaria_nb.external import score_external
 from malaria_nb.laboratories import (
     CHULA_LABELS,
     IML_LABELS,
@@ -17,8 +19,6 @@ from malaria_nb.laboratories import (
     read_iml,
     read_mpidb,
 )
-
-from malaria_nb.external import score_external
 
 CHULA = Path(__file__).parents[1] / "nbs" / "sample" / "chula"
 NAME = "PA171690.JPG"
