@@ -44,7 +44,9 @@ IML_LABELS = {
     "difficult": None,
 }
 CHULA_LABELS = {str(kind): 0 for kind in range(12)}  # twelve forms of red cell, no malaria
-_CHULA_SIDE = 80  # pixels of the box around a point; a cell of these fields has about 70
+# pixels of the box around a point: cells here are 33 to 46 wide, and in a wider box a neighbour
+# may be the largest piece
+_CHULA_SIDE = 48
 _MAX_BYTES = 1 << 28
 
 

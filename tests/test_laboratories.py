@@ -19,6 +19,7 @@ from malaria_nb.laboratories import (
     read_iml,
     read_mpidb,
 )
+from malaria_nb.predict import black_outside
 
 CHULA = Path(__file__).parents[1] / "nbs" / "sample" / "chula"
 NAME = "PA171690.JPG"
@@ -175,3 +176,16 @@ def test_masks_that_are_none(tmp_path):
     mpidb(tmp_path, "1305121398-0001-X")
     with pytest.raises(ValueError, match="doesn't end in stages"):
         read_mpidb(tmp_path)
+
+
+def test_what_is_cut_out_around_a_point_is_its_own_cell(monkeypatch):
+    "In a box that is too wide the largest piece is a neighbour's."
+
+    def own():
+        found = [crop for crop in crops_of(CHULA, CHULA_LABELS) if crop.picture is not None]
+        cut = [black_outside(crop.picture) for crop in found]
+        return np.mean([c[c.shape[0] // 2, c.shape[1] // 2].any() for c in cut])
+
+    assert own() > 0.98
+    monkeypatch.setattr("malaria_nb.laboratories._CHULA_SIDE", 80)
+    assert own() < 0.96
