@@ -34,7 +34,8 @@ class WithSample(build_py):
         to = Path(self.build_lib, cfg["lib_name"], "data")
         to.mkdir(parents=True, exist_ok=True)
         for file in (here / "nbs" / "sample").iterdir():
-            shutil.copy(file, to)
+            if file.is_file():  # fields stay with the chapters that show them
+                shutil.copy(file, to)
 
 
 setup(
@@ -58,7 +59,7 @@ setup(
         "Typing :: Typed",
     ],
     packages=find_packages(include=["malaria_nb", "malaria_nb.*"]),
-    package_data={"malaria_nb": ["compact.tflite", "py.typed"]},
+    package_data={"malaria_nb": ["compact.tflite", "laboratories.csv", "py.typed"]},
     cmdclass={"build_py": WithSample},
     python_requires=f">={cfg['min_python']},<{cfg['max_python']}",
     install_requires=lines("requirements"),

@@ -18,18 +18,22 @@ from .pixels import check_images, densities, inside, paint_densities
 from .synthetic import transmit
 
 # %% ../nbs/84_stains.ipynb #d8b986d3
-def _by_group(images, group, change: Callable):
-    "Change the images of each group together; images without a cell stay black."
-    images = check_images(images, square=True)
+def _rows_by_group(images, group):
+    "Return the row numbers of each group's images; raise `ValueError` unless each has a group."
     group = np.zeros(len(images)) if group is None else np.asarray(group)
     if group.shape != (len(images),):
         raise ValueError(
             f"{len(images)} images but groups of shape {group.shape}: "
             "give one an image, such as its patient"
         )
+    return [np.flatnonzero(group == g) for g in pd.unique(group)]
+
+
+def _by_group(images, group, change: Callable):
+    "Change the images of each group together; images without a cell stay black."
+    images = check_images(images, square=True)
     out = np.zeros_like(images)
-    for g in pd.unique(group):
-        rows = np.flatnonzero(group == g)
+    for rows in _rows_by_group(images, group):
         own = inside(images[rows])
         if own.any():
             out[rows] = change(images[rows], own)
@@ -47,18 +51,31 @@ def _mean_and_spread(lab):
 
 def colour_statistics(
     images: np.ndarray,  # RGB, uint8, (n, side, side, 3), black outside the cell
+    group: ArrayLike | None = None,  # (n,) what shares a stain, as the patient; None: all images
 ) -> np.ndarray:  # (2, 3): mean and standard deviation of L, a and b (CIE) inside the cells
-    "Measure the colours of cells; raise `ValueError` when all is black."
+    """Measure the colours of cells; raise `ValueError` when all is black.
+
+    With groups the deviation is that *within* a group, pooled over groups (root of the mean
+    variance, a pixel one vote): what `normalise_reinhard` has to give each group."""
     images = check_images(images, square=True)
     own = inside(images)
     if not own.any():
         raise ValueError("the images are black: there is no cell to measure")
-    return _mean_and_spread(_lab(images, own))
+    whole = _mean_and_spread(_lab(images, own))
+    if group is None:
+        return whole
+    within, pixels = np.zeros(3), 0
+    for rows in _rows_by_group(images, group):
+        lab = _lab(images[rows], own[rows])
+        if len(lab):
+            within += len(lab) * lab.var(0, dtype=float)
+            pixels += len(lab)
+    return np.stack([whole[0], np.sqrt(within / pixels)])
 
 
 def normalise_reinhard(
     images: np.ndarray,  # RGB, uint8, (n, side, side, 3), black outside the cell
-    target: ArrayLike,  # (2, 3), of `colour_statistics` of training cells
+    target: ArrayLike,  # (2, 3), of `colour_statistics` of training cells and *their* groups
     group: ArrayLike | None = None,  # (n,) what shares a stain, as the patient; None: all images
 ) -> np.ndarray:  # a new array, same shape and dtype
     "Give each group the target's colours (Reinhard et al. 2001); raise `ValueError` for another."

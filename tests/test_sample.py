@@ -39,7 +39,7 @@ def kinds(cells):  # patients with, and patients without a parasitized cell
 
 def test_sample_is_one_small_file_with_a_notice():
     packed = [p.name for p in (ROOT / "nbs" / "sample").iterdir()]
-    assert sorted(packed) == ["NOTICE.md", sample_file().name]
+    assert sorted(packed) == ["NOTICE.md", "chula", sample_file().name]
     assert sample_file().stat().st_size <= 10_000_000
     assert hashlib.sha256(sample_file().read_bytes()).hexdigest() == SAMPLE_SHA256
 

@@ -259,3 +259,19 @@ def test_stain_jitter_is_one_affine_change_of_density_an_image(cells):
     assert (
         np.abs(stain_jitter(cells, rng(1), factor=0, offset=0).astype(int) - cells).max() <= 1
     )  # a level of 0 inside becomes 1
+
+
+def test_the_spread_to_give_a_group_is_that_within_groups():
+    "Two stains, each as even as the other: their common spread is mostly the gap between them."
+    rng = np.random.default_rng(0)
+    one, other = (rng.normal(m, 8, (3, 12, 12, 3)) for m in ((210, 120, 140), (120, 130, 210)))
+    cells = np.concatenate([one, other]).clip(1, 255).astype(np.uint8)
+    group = np.repeat([0, 1], 3)
+    within, whole = colour_statistics(cells, group), colour_statistics(cells)
+    assert np.allclose(within[0], whole[0]) and (within[1] < whole[1]).all()
+    apart = [colour_statistics(cells[group == g])[1] for g in (0, 1)]
+    assert np.allclose(within[1] ** 2, np.mean(np.square(apart), axis=0))
+    out = normalise_reinhard(cells, within, group)
+    assert np.abs(colour_statistics(out, group)[1] - within[1]).max() < 0.6
+    with pytest.raises(ValueError, match="give one an image"):
+        colour_statistics(cells, group[:2])

@@ -71,7 +71,7 @@ LAYERS = {
         *("brier", "temperature", "decisions", "conformal", "corrections", "article"),
         *("pixels", "shortcuts", "dissect", "attribution", "explain"),
         *("smear", "quality", "counting", "parasitaemia", "patients"),
-        *("shifts", "doses", "stains", "annotations", "recalibration", "external"),
+        *("shifts", "doses", "stains", "annotations", "laboratories", "recalibration", "external"),
     ),
     "experiments": (
         *(
