@@ -216,24 +216,51 @@ claim(
     0.0075 < accuracy_with(0.2, test[CNN]) - accuracy_with(0.2, test[PURPLE]) < 0.0095,
 )
 
-for sentence in (
+given(
     "On a slide with 5,000 cells, nearly all uninfected, specificity decides (chapter 07).",
+    "a setting, or arithmetic",
+)
+given(
     "Say that 95 % of the uninfected *cells* must be identified correctly.",
+    "a setting, or arithmetic",
+)
+given(
     "it lies just above the score below which 95 % of their uninfected cells are.",
+    "a setting, or arithmetic",
+)
+given(
     "looks for a threshold whose specificity has its *lower limit* at 95 %.",
+    "a setting, or arithmetic",
+)
+given(
     "a threshold is chosen that has a specificity of 95 % on the validation cells.",
-    "In how many runs does it reach 95 % on the test cells?",
+    "a setting, or arithmetic",
+)
+given("In how many runs does it reach 95 % on the test cells?", "a setting, or arithmetic")
+given(
     "A threshold that just reaches its aim on 14 patients has nothing to spare for the next 60.",
+    "a setting, or arithmetic",
+)
+given(
     "A score is right where half of the cells are parasitized, and it says 0.9.",
-    "The same cell, with the same score, comes from a smear with 3.3 %.",
-    'But 0.9 meant "of ten such cells, nine are parasitized"',
-    "and a random few of the parasitized ones, so that 3.3 % are left.",
-    "If the answer is 20, then 19 false alarms are worth one parasite",
+    "a setting, or arithmetic",
+)
+given(
+    "The same cell, with the same score, comes from a smear with 3.3 %.", "a setting, or arithmetic"
+)
+given('But 0.9 meant "of ten such cells, nine are parasitized"', "a setting, or arithmetic")
+given(
+    "and a random few of the parasitized ones, so that 3.3 % are left.", "a setting, or arithmetic"
+)
+given(
+    "If the answer is 20, then 19 false alarms are worth one parasite", "a setting, or arithmetic"
+)
+given(
     "At a parasitaemia of 1 %, a reader looks at 5 flagged cells for one parasite",
-    "Here 99 cells in 100 are uninfected",
-    "the ones with scores nearest to 0.5, to a person.",
-    '"97 % of what is kept is right" is an observation.',
-    "that contains the true one for, say, 90 % of the cells.",
-    "exercise 3 makes one that 14 patients can keep.",
-):
-    given(sentence, "a setting, or arithmetic")
+    "a setting, or arithmetic",
+)
+given("Here 99 cells in 100 are uninfected", "a setting, or arithmetic")
+given("the ones with scores nearest to 0.5, to a person.", "a setting, or arithmetic")
+given('"97 % of what is kept is right" is an observation.', "a setting, or arithmetic")
+given("that contains the true one for, say, 90 % of the cells.", "a setting, or arithmetic")
+given("exercise 3 makes one that 14 patients can keep.", "a setting, or arithmetic")

@@ -272,17 +272,22 @@ outside = [
 claim("In one of seven runs the diamond lies outside the interval.", outside == [odd])
 claim("its calibration slope is 0.6.", rounded(slopes[VGG]["value"], 1) == 0.6)
 
-for sentence in (
+given(
     "Take all test cells that the basic CNN gives a score between 0.8 and 0.9.",
-    "Of 1,000 such alarms, how many are false?",
-    "We leave no patient out: the next 60 will bring others like them.",
-    "what a score of 0.5 means depends on the patients.",
-    "200 cells are scored by this perfect model.",
-    "and 13 coins seldom fall in the expected number.",
+    "a setting, or arithmetic",
+)
+given("Of 1,000 such alarms, how many are false?", "a setting, or arithmetic")
+given(
+    "We leave no patient out: the next 60 will bring others like them.", "a setting, or arithmetic"
+)
+given("what a score of 0.5 means depends on the patients.", "a setting, or arithmetic")
+given("200 cells are scored by this perfect model.", "a setting, or arithmetic")
+given("and 13 coins seldom fall in the expected number.", "a setting, or arithmetic")
+given(
     "A model that is right over all patients would still meet some C13 among any 60.",
-    "so pull all its scores towards 0.5.",
-    "What becomes of the accuracy at 0.5",
-    "But no cell overtakes another, and none crosses 0.5.",
-    "But the logit of 0.5 is 0, and 0 divided by anything stays 0.",
-):
-    given(sentence, "a setting, or arithmetic")
+    "a setting, or arithmetic",
+)
+given("so pull all its scores towards 0.5.", "a setting, or arithmetic")
+given("What becomes of the accuracy at 0.5", "a setting, or arithmetic")
+given("But no cell overtakes another, and none crosses 0.5.", "a setting, or arithmetic")
+given("But the logit of 0.5 is 0, and 0 divided by anything stays 0.", "a setting, or arithmetic")
