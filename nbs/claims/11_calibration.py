@@ -281,6 +281,7 @@ given(
     "We leave no patient out: the next 60 will bring others like them.", "a setting, or arithmetic"
 )
 given("what a score of 0.5 means depends on the patients.", "a setting, or arithmetic")
+given("What is its calibration error with 15 bins?", "a setting, or arithmetic")
 given("200 cells are scored by this perfect model.", "a setting, or arithmetic")
 given("and 13 coins seldom fall in the expected number.", "a setting, or arithmetic")
 given(
