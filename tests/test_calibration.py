@@ -8,13 +8,23 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from malaria_nb.brier import brier_parts
-from malaria_nb.calibration import calibration_error, null_errors, reliability, shift_prior, temper
+from malaria_nb.calibration import (
+    calibration_error,
+    calibration_line,
+    null_errors,
+    patient_null_errors,
+    reliability,
+    shift_prior,
+    smooth_curve,
+    temper,
+)
 from malaria_nb.charts import plot_reliability
 from malaria_nb.conformal import conformal_limits, conformal_sets, coverage
 from malaria_nb.decisions import cost_curve, refer, threshold_for_specificity
 from malaria_nb.evaluation import confusion, evaluate, metrics
 from malaria_nb.stats import rates
 from malaria_nb.temperature import fit_temperature, temperature_interval
+from malaria_nb.thresholds import net_benefit
 
 
 def made_up(n=600, patients=20, seed=0, sure=1.0, scatter=0.8, ties=False):
@@ -591,5 +601,99 @@ good = ([0, 1, 0, 1], [0.2, 0.7, 0.6, 0.9])
     ],
 )
 def test_bad_input_is_refused_with_a_reason(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()
+
+
+# ---- the line, the curve, the null by patient and the net benefit, where the truth is known
+
+
+def clustered(rng, patients=60, scatter=1.0, sure=1.0):
+    "Return label, score, patient: right over all patients but for `sure`, and off in each one."
+    cells = np.maximum(5, rng.lognormal(4, 0.6, patients)).astype(int)
+    patient = np.repeat(np.arange(patients), cells)
+    z = rng.normal(0, 1, patients)[patient] + rng.normal(0, 2, len(patient))
+    label = rng.random(len(z)) < expit(z + scatter * rng.normal(size=patients)[patient])
+    nodes, weights = np.polynomial.hermite_e.hermegauss(21)
+    score = expit(z[:, None] + scatter * nodes) @ weights / weights.sum()
+    return label.astype(int), expit(sure * logit(score)), patient
+
+
+def test_the_lines_and_curves_fit_is_scikit_learns():
+    from sklearn.linear_model import LogisticRegression
+
+    label, score, patient = made_up(800, sure=1.7)
+    line = calibration_line(label, score, patient)["value"]
+    other = LogisticRegression(C=np.inf, tol=1e-9, max_iter=1000).fit(logit(score)[:, None], label)
+    assert line["slope"] == pytest.approx(other.coef_[0, 0], abs=1e-4)
+    mean = expit(logit(score) + line["intercept"]).mean()
+    assert mean == pytest.approx(label.mean(), abs=1e-6)
+
+
+def test_the_lines_curves_and_net_benefits_intervals_hold_the_truth_by_patient():
+    rng, sure, at = np.random.default_rng(3), 1.6, np.array([0.1, 0.5, 0.9])
+    label, score, _ = clustered(rng, 4000, sure=sure)
+    found, false = ((score[label == c] >= 0.2).mean() for c in (1, 0))
+    benefit = 0.033 * found - 0.967 * false / 4
+    held, by_cell = [], []
+    for _ in range(40):
+        label, score, patient = clustered(rng, sure=sure)
+        slope = calibration_line(label, score, patient).loc["slope"]
+        curve = smooth_curve(label, score, patient, at)
+        truth = expit(logit(at) / sure)
+        b = net_benefit(label, score, patient, 0.033, [0.2]).iloc[0]
+        held.append(
+            [
+                slope["low"] <= 1 / sure <= slope["high"],
+                *((curve["low"] <= truth) & (truth <= curve["high"])),
+                b["low"] <= benefit <= b["high"],
+            ]
+        )
+        error = (score.mean() * (1 - score.mean()) / len(score)) ** 0.5
+        by_cell.append(abs(curve["share"].iloc[1] - 0.5) < 1.96 * 2 * error)
+    assert (np.mean(held, axis=0) >= 0.85).all()  # 34 of 40; at 95 % one in 200 has fewer
+    assert np.mean(by_cell) < 0.85
+
+
+def test_the_null_by_patient_rejects_no_more_than_promised_where_patients_differ():
+    rng, by_patient, by_cell = np.random.default_rng(4), [], []
+    for seed in range(120):
+        label, score, patient = clustered(rng)
+        error = calibration_error(label, score)
+        null = patient_null_errors(label, score, patient, n=200, seed=seed)
+        by_patient.append((null >= error).mean() < 0.05)
+        by_cell.append((null_errors(score, n=200, seed=seed) >= error).mean() < 0.05)
+    assert np.mean(by_patient) < 0.12 and np.mean(by_cell) > 0.25
+
+
+def test_the_null_by_patient_sees_scores_that_are_too_sure():
+    label, score, patient = clustered(np.random.default_rng(5), sure=1.6)
+    null = patient_null_errors(label, score, patient, n=200)
+    assert calibration_error(label, score) > null.max()
+
+
+def test_net_benefit_equals_counting():
+    label, score, patient = made_up(500)
+    for chance in (0.1, 0.4):
+        flagged = score >= chance
+        true, false = (flagged & (label == 1)).sum(), (flagged & (label == 0)).sum()
+        by_hand = (true - false * chance / (1 - chance)) / len(label)
+        b = net_benefit(label, score, patient, label.mean(), [chance]).iloc[0]
+        assert b["value"] == pytest.approx(by_hand)
+        everything = net_benefit(label, score, patient, label.mean(), [chance], threshold=0.0)
+        assert everything["value"].iloc[0] == pytest.approx(b["all"])
+
+
+@pytest.mark.parametrize(
+    "call, says",
+    [
+        (lambda: calibration_line([1, 1], [0.1, 0.9], [1, 2]), "both"),
+        (lambda: calibration_line([0, 1], [0.1, 0.9], [1, 1]), "patient"),
+        (lambda: smooth_curve([0, 1, 0], [0.5, 0.5, 0.5], [1, 2, 3]), "too few different"),
+        (lambda: patient_null_errors([0, 1], [0.1, 0.9], [1, 1]), "patient"),
+        (lambda: net_benefit([0, 1], [0.1, 0.9], [1, 2], 0.03, [1.0]), "chances="),
+    ],
+)
+def test_the_new_functions_refuse_bad_input_with_a_reason(call, says):
     with pytest.raises(ValueError, match=says):
         call()
