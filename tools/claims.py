@@ -51,6 +51,11 @@ def imports(nb) -> str:
     return "\n".join(dict.fromkeys(found))
 
 
+def in_words(shown: str) -> str:
+    "Return a text without its line breaks, and without the address that a bare object shows."
+    return re.sub(r" at 0x[0-9a-f]+", "", " ".join(shown.split()))
+
+
 def text(cell) -> list[str]:
     "Return what a cell shows in words, of a figure its alt text."
     found = []
@@ -58,7 +63,7 @@ def text(cell) -> list[str]:
         data = output.get("data", {"text/plain": output.get("text", "")})
         alt = output.get("metadata", {}).get("image/png", {}).get("alt", "")
         shown = alt or data.get("text/plain", "")
-        found.append(" ".join(shown.split()))
+        found.append(in_words(shown))
     return found
 
 
@@ -89,7 +94,7 @@ def same(a, b) -> bool:
     one, two = (dict(output.get("data", {})) for output in (a, b))
     pictures = one.pop("image/png", None), two.pop("image/png", None)
     # pandas aligns a plain table otherwise outside of a kernel
-    words = [" ".join(data.pop("text/plain", "").split()) for data in (one, two)]
+    words = [in_words(data.pop("text/plain", "")) for data in (one, two)]
     one, two = one | {"words": words[0]}, two | {"words": words[1]}
     return one == two and (pictures[0] == pictures[1] or all(pictures) and same_picture(*pictures))
 
