@@ -23,7 +23,6 @@ from malaria_nb.logistic import (
 )
 from .stats import check_labels_scores, check_patients, check_scores
 from .temperature import clipped_logit
-from .thresholds import shift_prior  # noqa: F401, taught in chapter 09
 
 
 def _sums(code, b, edges, weight=None):
