@@ -152,7 +152,7 @@ claim(
     changed("shipped", "specificity")[1] == 0.09,
 )
 claim(
-    "one loses 0.89, the other 0.46.",
+    "One loses 0.89, the other 0.46.",
     rounded(-np.diff(changed("shipped", "specificity"))[0], 2) == 0.89,
     rounded(-np.diff(changed("basic_cnn", "specificity"))[0], 2) == 0.46,
 )
