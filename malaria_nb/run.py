@@ -379,7 +379,7 @@ def label_to_learn(
     "Return the labels that a recipe is trained on; test cells are never left out."
     taught = cells
     if corrections is not None:
-        from malaria_nb.labels import relabel
+        from malaria_nb.corrections import relabel
 
         taught = relabel(cells, corrections, how)
     kept = cells.index.isin(taught.index)

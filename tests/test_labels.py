@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from malaria_nb.corrections import course_corrections, read_corrections
-from malaria_nb.labels import confident_joint, precision_recall_at, relabel, suspects, true_accuracy
+from malaria_nb.corrections import course_corrections, read_corrections, relabel
+from malaria_nb.disputed import precision_recall_at
+from malaria_nb.labels import confident_joint, suspects, true_accuracy
 from malaria_nb.settings import SCALES, Settings
 
 
@@ -64,7 +65,7 @@ def test_bounds_hold_for_every_model_and_reader():
     "agreement, wrong", [(99.5, 0.05), (0.9, -0.1), (float("nan"), 0.1), ([0.9, 1.2], 0.1)]
 )
 def test_bounds_refuse_what_is_no_share(agreement, wrong):
-    with pytest.raises(ValueError, match="use a share from 0 to 1"):
+    with pytest.raises(ValueError, match="use a proportion from 0 to 1"):
         true_accuracy(agreement, wrong)
 
 

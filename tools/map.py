@@ -76,6 +76,7 @@ LAYERS = {
             "decisions",
             "conformal",
             "corrections",
+            "disputed",
             "article",
         ),
         *("pixels", "shortcuts", "dissect", "attribution", "explain"),

@@ -7,12 +7,12 @@ __all__ = ['check_at_most_right', 'check_from_told', 'check_out_of_fold', 'check
 
 # %% ../../nbs/checks/12_labels.ipynb #781d1b33
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from . import array_of, called, expect, given, say_right
+from ..intervals import patient_interval
 
 # %% ../../nbs/checks/12_labels.ipynb #44f235f1
 def check_at_most_right(
@@ -151,84 +151,67 @@ def _control_table(seed, with_cells, without_cells, rate, extra, spread):
     return t.sample(frac=1, random_state=seed)
 
 
-def _control_case_variance(d, u, g, total):  # of a ratio of sums over patients
-    r = d[g].sum() / u[g].sum()
-    return (total / u[g].sum()) ** 2 * len(d[g]) * np.var(d[g] - r * u[g])
+def _excess(t):
+    some, d, u = t["parasitized"] > 0, t["disputed uninfected"], t["uninfected"]
+    return float(d[some].sum() - u[some].sum() * d[~some].sum() / u[~some].sum())
 
 
-def _control_hint(excess, low, high, case, half, other, cells, got):
-    "Say what a wrong interval comes from."
-    expect(
-        low < excess < high,
-        f"{case} the interval from {low:.1f} to {high:.1f} doesn't hold the excess {excess:.1f}",
-    )
-    expect(
-        abs(got - other) > 0.05 * half,
-        f"{case} the interval is too narrow: the control's rate comes from few patients and "
-        "isn't known for certain",
-    )
-    expect(
-        abs(got - cells) > 0.05 * half,
-        f"{case} the interval is that of cells drawn one by one: draw patients, with all "
-        "their cells",
-    )
-    expect(
-        False,
-        f"{case} the interval is {got:.1f} to either side, too "
-        f"{'narrow' if got < half else 'wide'}: are both groups of patients drawn with "
-        "replacement, each as large as it is?",
-    )
+def _control_ends(t, left_out, excess=_excess):
+    "Return the course's interval, from leaving out these patients one by one."
+    value = pd.Series({"excess": excess(t)})
+    without = pd.DataFrame({"excess": [excess(t.drop(p)) for p in left_out]})
+    return patient_interval(value, without, bounds=(-np.inf, np.inf)).loc["excess"].to_numpy()
 
 
 def _control_case(control, seed, args):
     t = _control_table(seed, *args)
-    (a, b), d, u = (
-        (t["parasitized"] > 0, t["parasitized"] == 0),
-        t["disputed uninfected"],
-        t["uninfected"],
-    )
-    value = d[a].sum() - u[a].sum() * d[b].sum() / u[b].sum()
-    found = called(control, t.copy(), 2000, 12)
+    some, d, u = t["parasitized"] > 0, t["disputed uninfected"], t["uninfected"]
+    found = called(control, t.copy())
     expect(
         isinstance(found, (tuple, list, np.ndarray)) and len(found) == 3,
         "control should give three numbers: the excess, and the low and the high end of its "
         "interval",
     )
-    excess, low, high = array_of(found, (3,), "control")
+    excess, *ends = array_of(found, (3,), "control")
     case = (
-        f"for {a.sum()} patients with {u[a].sum()} uninfected cells, {d[a].sum()} of them "
-        f"disputed, and {b.sum()} controls with {u[b].sum()} and {d[b].sum()}"
+        f"for {some.sum()} patients with {u[some].sum()} uninfected cells, {d[some].sum()} of them "
+        f"disputed, and {(~some).sum()} controls with {u[~some].sum()} and {d[~some].sum()}"
     )
     expect(
-        not np.isclose(excess, d[a].sum() - d[b].sum()) or np.isclose(excess, value),
+        not np.isclose(excess, d[some].sum() - d[~some].sum()) or np.isclose(excess, _excess(t)),
         f"{case} the excess isn't the difference of the counts: the groups differ in size",
     )
     expect(
-        np.isclose(excess, value),
+        np.isclose(excess, _excess(t)),
         f"{case} your excess is {excess:.1f}: is the control's rate that of all its cells "
         "together, and is it applied to the other group's uninfected cells?",
     )
-
-    variance = partial(_control_case_variance, d, u)
-
-    own = len(d[a]) * np.var(
-        d[a] - d[b].sum() / u[b].sum() * u[a]
-    )  # how many cells the patients drawn have varies, too
-    half, other = 1.96 * np.sqrt(own + variance(b, u[a].sum())), 1.96 * np.sqrt(own)
-    cells = 1.96 * np.sqrt(
-        u[a].sum() * (p := d[a].sum() / u[a].sum()) * (1 - p)
-        + u[a].sum() ** 2 / u[b].sum() * (q := d[b].sum() / u[b].sum()) * (1 - q)
-    )
-    got = (high - low) / 2
-    if 0.88 * half < got < 1.12 * half and low < excess < high:
+    wanted = _control_ends(t, t.index)
+    if np.allclose(ends, wanted, atol=0.05 * np.diff(wanted)[0]):
         return
-    _control_hint(excess, low, high, case, half, other, cells, got)
+    rate = d[~some].sum() / u[~some].sum()
+
+    def known(t):
+        rows = t["parasitized"] > 0
+        return float(t["disputed uninfected"][rows].sum() - rate * t["uninfected"][rows].sum())
+
+    expect(
+        not np.allclose(ends, _control_ends(t, t.index[some], known), rtol=1e-6),
+        f"{case} the interval is too narrow: the control's rate comes from few patients and isn't "
+        "known for certain",
+    )
+    expect(
+        False,
+        f"{case} the interval goes from {ends[0]:.1f} to {ends[1]:.1f} where "
+        f"{wanted[0]:.1f} to {wanted[1]:.1f} is expected: leave out each patient of both groups, "
+        "with all their cells",
+    )
 
 
 def check_control(
-    control: Callable,  # (counts, n, seed) -> excess, low, high
+    control: Callable,  # (counts) -> excess, low, high
 ):
-    "Check the excess over a control group and its interval, against the delta method."
+    "Check the excess over a control group and its interval by patient."
 
     uneven = np.random.default_rng(1).integers(10, 300, size=60)
     for seed, args in enumerate(
