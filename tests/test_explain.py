@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from malaria_nb.dissect import logits, randomise
-from malaria_nb.explain import grad_cam, occlude
+from malaria_nb.maps import grad_cam, occlude
 from malaria_nb.pixels import inside
 
 keras = pytest.importorskip("keras")

@@ -79,7 +79,7 @@ LAYERS = {
             "disputed",
             "article",
         ),
-        *("pixels", "shortcuts", "dissect", "attribution", "explain"),
+        *("pixels", "shortcuts", "dissect", "attribution", "maps", "explain"),
         *("smear", "quality", "counting", "parasitaemia", "patients", "spread"),
         *("shifts", "doses", "stains", "annotations", "laboratories", "recalibration", "external"),
     ),
