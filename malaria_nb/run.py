@@ -364,7 +364,8 @@ def _teacher_scores(
             discard(kept)
         size, cache = plan.settings.scale.size, plan.settings.home / "images"
         images = load_images(plan.cells, plan.root, size, cache)
-        score = predict_cells(teacher.model(), images, plan.cells, rows)["score"].to_numpy()
+        model = kind_named(plan.recipe.model).teaches(teacher.model(), _setup(plan))
+        score = predict_cells(model, images, plan.cells, rows)["score"].to_numpy()
         write_sealed(kept, score)
     every = np.full(len(plan.cells), np.nan)
     every[rows] = score
