@@ -19,8 +19,8 @@ def _centred(cells):
     ops = keras.ops
     # a cell's ground is 0, so it adds nothing to a mean
     inside = ops.minimum(ops.max(cells, axis=-1, keepdims=True), 1)
-    part = ops.maximum(ops.mean(inside, axis=(1, 2), keepdims=True), 1e-4)
-    mean = ops.mean(cells, axis=(1, 2), keepdims=True) / part
+    pixels = ops.maximum(ops.sum(inside, axis=(1, 2), keepdims=True), 1)
+    mean = ops.sum(cells, axis=(1, 2), keepdims=True) / pixels
     return (cells - mean * inside) / 64
 
 # %% ../nbs/16_compact.ipynb #fdddd7ee
@@ -59,7 +59,7 @@ def one_cycle(
     peak: float,  # the highest learning rate
     steps: int,  # of the whole training
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Climb from a tenth of the peak for a fifth of all steps; fall to 0 as cosine does.
+    """Climb from a tenth of the peak for a fifth of all steps; fall as a cosine.
 
     After Smith (2018)."""
     climb = max(1, steps // 5)
