@@ -28,10 +28,11 @@ from typing import Any
 
 from .course import read_variables
 from .doctor import Check, doctor
-from .files import own_stream, whole_file
+from .files import course_places, own_stream, whole_file
 from malaria_nb.notebooks import (
     ChapterRun,
     find_chapters,
+    has_chapters,
     one_line,
     plain_text,
     run_chapters,
@@ -48,6 +49,7 @@ from malaria_nb.settings import (
     read_settings,
 )
 from .terminal import Lines, on_one_line, open_streams, shown, written_out
+from .workbench import place_course
 
 # %% ../nbs/92_command_line.ipynb #21d4f100
 def _settings(
@@ -273,14 +275,29 @@ def _finish(runs: list[ChapterRun], out: Path, settings: str, table, planned: in
     print(shown(_index(runs, out, settings, table)))
 
 
+def _workbench(args) -> Path:
+    "Return the folder of chapters to work in: a clone's, or one that the library fills."
+    if args.chapters and args.folder:
+        raise argparse.ArgumentError(None, "name a folder, or --chapters, not both")
+    if args.chapters or not args.folder:
+        near = [Path("nbs"), course_places()[0]]
+        if args.chapters or any(map(has_chapters, near)):
+            return find_chapters(args.chapters)[0].parent
+    to = Path(args.folder or "malaria_nb-course")
+    print(f"The course is in {to.resolve()}: {place_course(to)}", flush=True)
+    return to / "nbs"
+
+
 def _lab(args) -> int:  # exit status
     "Open JupyterLab on the chapters."
     _needs("jupyterlab", "ipykernel")
     settings = _settings(args)
-    folder = find_chapters(args.chapters)[0].parent
-    command = [sys.executable, "-m", "jupyterlab", str(folder)]
+    folder = _workbench(args)
+    first = folder / "00_motivation.ipynb"
+    command = [sys.executable, "-m", "jupyterlab", str(first if first.exists() else folder)]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        command.append("--allow-root")  # a container's user is root
+        command.append("--allow-root")
+        print("Running as root: fine in a container, unwise on a computer that others use.")
     if args.dry_run:
         print(shlex.join(command))
         return 0
@@ -495,8 +512,8 @@ def _official(
 
 def _exercises(folder: str | None) -> Path:
     "Find the folder of the course's exercises."
-    clone = Path(__file__).resolve().parents[1] / "nbs" / "exercises"
-    for tried in [Path(folder)] if folder else [Path("nbs/exercises"), clone]:
+    there = [Path("nbs"), *course_places()]
+    for tried in [Path(folder)] if folder else [nbs / "exercises" for nbs in there]:
         if tried.is_dir():
             return tried.resolve()
     raise FileNotFoundError(
@@ -943,6 +960,13 @@ def _add_course(commands):
 
 def _add_lab(commands):
     c = _command(commands, _lab, "open the chapters in JupyterLab")
+    c.add_argument(
+        "folder",
+        nargs="?",
+        metavar="FOLDER",
+        help="where to put the chapters first, never over what you have changed there "
+        "(default: in a clone its own; else ./malaria_nb-course)",
+    )
     _add_cells(c, Settings.cells)
     _add_scale(c)
     _add_weights(c, Settings.weights)
