@@ -1,6 +1,11 @@
 """The course in a folder of the reader's: whole, and never over what the reader has changed."""
 
 import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +108,38 @@ def test_lab_puts_the_course_where_it_is_asked_to(course, tmp_path, monkeypatch,
 def test_lab_in_a_clone_opens_the_clone(capsys):
     assert main(["lab", "--dry-run"]) == 0
     assert "nbs" in capsys.readouterr().out.splitlines()[-1]
+
+
+# ---- other systems, by imitation
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_binder_gets_the_system_libraries_that_ci_installs():
+    wanted = set(re.findall(r"missing\+=\((lib[\w.-]+)\)", (ROOT / ".ci/run").read_text("utf-8")))
+    lines = (ROOT / ".binder/apt.txt").read_text("utf-8").splitlines()
+    assert wanted and wanted == {line for line in lines if line and line[0] != "#"}
+
+
+def test_every_python_that_is_allowed_is_resolved_for(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    import platforms
+
+    assert platforms.pythons() == ["3.11", "3.12", "3.13"]
+    assert {"x86_64-pc-windows-msvc", "aarch64-apple-darwin"} <= set(platforms.SYSTEMS.values())
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1"])
+def test_lab_speaks_to_a_terminal_without_utf8(course, tmp_path, encoding):
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from malaria_nb import workbench\n"
+        "from malaria_nb.cli import main\n"
+        "workbench.brought_course = lambda: Path(sys.argv[1])\n"
+        "sys.exit(main(['lab', sys.argv[2], '--dry-run']))\n"
+    )
+    told = {**os.environ, "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-c", code, course, tmp_path / "Übung \u0431"]
+    done = subprocess.run(command, env=told, cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode("ascii", "replace")[-2000:]

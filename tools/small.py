@@ -256,6 +256,8 @@ def write_disputed(settings: Settings, lists: Path) -> None:
         for split in splits:
             if split.startswith("five"):
                 table = five_folds(name)
+                if table is None:  # a fold isn't recorded yet
+                    continue
             else:
                 table = load(name, split).predictions.query("split == 'test'")
             rows[name, split] = by_dispute(table.reset_index(drop=True), corrections)
