@@ -288,9 +288,23 @@ def _workbench(args) -> Path:
     return to / "nbs"
 
 
+def _offline(args) -> None:
+    "Take weights and cells from the folder of a stick, and fetch nothing."
+    here = Path.cwd()
+    archive, weights = here / "cell_images.zip", here / "vgg19.h5"
+    if args.weights is None:
+        args.weights = str(weights) if weights.is_file() else "random"
+    if args.cells == "nih" and archive.is_file():
+        from malaria_nb.archive import fetch_cells
+
+        fetch_cells(archive, home=_settings(args).home)
+
+
 def _lab(args) -> int:  # exit status
     "Open JupyterLab on the chapters."
     _needs("jupyterlab", "ipykernel")
+    if args.offline:
+        _offline(args)
     settings = _settings(args)
     folder = _workbench(args)
     first = folder / "00_motivation.ipynb"
@@ -304,6 +318,17 @@ def _lab(args) -> int:  # exit status
     # what a cell starts by its name, as %tensorboard does, is found beside this Python
     found = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     return subprocess.call(command, env={**os.environ, "PATH": found, **as_variables(settings)})
+
+
+def _bundle(args) -> int:  # exit status
+    "Make a folder for a USB stick."
+    from malaria_nb.bundle import bundle
+
+    parts = {"weights": args.weights, "archive": args.archive, "book": args.book}
+    to = bundle(args.folder, args.system, args.python, **parts)
+    size = sum(p.stat().st_size for p in to.rglob("*") if p.is_file())
+    print(f"{to}: {size / 1e9:.1f} GB; its READ ME FIRST.txt says what to type")
+    return 0
 
 # %% ../nbs/92_command_line.ipynb #a268a6d8
 def _list(args) -> int:  # exit status
@@ -972,7 +997,30 @@ def _add_lab(commands):
     _add_weights(c, Settings.weights)
     _add_chapters(c)
     c.add_argument("--dry-run", action="store_true", help="print what would be started, and end")
+    c.add_argument(
+        "--offline",
+        action="store_true",
+        help="fetch nothing: weights and cells come from this folder, as malaria-nb bundle made it",
+    )
     _add_common(c)
+
+
+def _add_bundle(commands):
+    from malaria_nb.bundle import PYTHONS, SYSTEMS
+
+    c = _command(
+        commands,
+        _bundle,
+        "make a folder for a USB stick: the course without a network",
+        "Every wheel for a named system, and a page that says what to type. Needs pip.",
+    )
+    c.add_argument("folder", metavar="FOLDER", help="where to; what is there isn't fetched again")
+    c.add_argument("--system", choices=SYSTEMS, default="windows", help="(default: windows)")
+    c.add_argument("--python", choices=PYTHONS, default="3.13", help="(default: 3.13)")
+    c.add_argument("--weights", metavar="FILE", help="VGG-19's weights for chapter 05, put in")
+    c.add_argument("--archive", metavar="FILE", help="cell_images.zip, put in: all real cells")
+    c.add_argument("--book", metavar="FOLDER", help="the book that make docs made, put in")
+    _add_traceback(c)
 
 # %% ../nbs/92_command_line.ipynb #07127f42
 def _add_experiment(commands):
@@ -1237,6 +1285,7 @@ def parser() -> argparse.ArgumentParser:
         _add_data,
         _add_course,
         _add_lab,
+        _add_bundle,
         _add_experiment,
         _add_grade,
         _add_predict,
