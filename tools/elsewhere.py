@@ -40,7 +40,7 @@ QUICK = read_settings(cells="nih", scale="quick", precision="float32")
 FULL = read_settings(cells="nih", scale="full", precision="float32")
 COLOURS = ["red", "green", "blue", "sharp", "filled"]
 SMALL = ["shipped", "basic_cnn", "purple_threshold"]
-FULLY = ["compact_student", "lite0_finetuned"]
+FULLY = ["compact_student", "compact_wide", "lite0_finetuned"]
 LARGE = ["vgg19_frozen", "vgg19_finetuned", "lite0_finetuned"]
 WAYS = ["cut", "box", "trim", "balance", "reinhard-field", "reinhard-run", "macenko-run"]
 
@@ -207,8 +207,8 @@ def write(options):
     said = {
         "split": "patient",
         "seed": 42,
-        "models": "shipped: compact.tflite; compact_student: its recipe at the full scale; others: "
-        "recipes at the quick scale",
+        "models": "shipped: compact.tflite; compact_student, compact_wide: at the full scale; "
+        "others: recipes at the quick scale",
     }
     unit = "logits of parasitized; score .5 is 0"
     folder = options.chula
@@ -216,7 +216,7 @@ def write(options):
     part, _, _ = cells_of(argparse.Namespace(iml=options.iml, chula=None, every=4))
     key = ["file", "box", "kind", "run"]
     short = {"file": lambda t: t["file"].str[2:8].astype(int)}
-    small = [*SMALL, "compact_student"]
+    small = [*SMALL, "compact_student", "compact_wide"]
     whole = iml[key].assign(**columns(options, "iml", 1, small, ["cut"]), **short)
     write_table("15_external-iml", whole.set_index("file"), QUICK, note=unit, **said)
     place = iml.reset_index().merge(part[["file", "box"]], on=["file", "box"])["index"].to_numpy()

@@ -100,13 +100,7 @@ claim(
     gained(NORM)[2] < 0,
 )
 claim(
-    "On another processor, which rounds differently, it cost 0.013.",
-    # once, elsewhere: 0.9241 for the normalised network, 0.9373 for the one before it
-    rounded(0.9241 - 0.9373) == -0.013,
-    accuracy_of(NORM) == 0.9166,
-)
-claim(
-    "**The training recipe brings it all back** (+0.028)",
+    "**The training recipe recovers most of it** (+0.028)",
     gained(CYCLE)[0] == 0.028,
     one["gain"].astype(float).idxmax() == CYCLE,
     gained(CYCLE)[1] > 0,
@@ -123,13 +117,13 @@ claim(
     0.6 < one.loc[FOUR, "parameters"] / one.loc[CYCLE, "parameters"] < 0.7,
 )
 claim(
-    "**The eight symmetries** gain 0.003 (−0.0003 to 0.0064).",
+    "**The eight symmetries** have no clear gain: 0.003 (−0.0003 to 0.0064).",
     gained(TURNS)[0] == 0.003,
     gained(TURNS, 4)[1:] == [-0.0003, 0.0064],
 )
 claim(
-    "One training recipe gains more than all layers together",
-    gained(CYCLE)[0] > sum(max(gained(step)[0], 0) for step in (MEAN, STRIDES, NORM, FOUR)),
+    "The largest single gain is the training recipe's",
+    one["gain"].astype(float).idxmax() == CYCLE,
 )
 NOTHING = ["own mean colour", "label smoothing", "weight averaging", "64 px", "96 px", "16 epochs"]
 claim(
@@ -139,7 +133,7 @@ claim(
     all(gained(step, 6)[1] < 0 < gained(step, 6)[2] for step in NOTHING),
 )
 claim(
-    """32 px, six and four epochs cost 0.005, 0.006 and 0.009, with intervals that just include
+    """32 px, six and four epochs are 0.005, 0.006 and 0.009 lower; the intervals just include
     zero.""",
     [gained(step)[0] for step in ("32 px", "6 epochs", "4 epochs")] == [-0.005, -0.006, -0.009],
     all(
@@ -175,8 +169,8 @@ claim(
     rounded(by_patient["basic_cnn"]) == [0.017, 0.006, 0.031],
 )
 claim(
-    """The small network leads the basic CNN by 0.009 by cell and by 0.017 by patient, and the
-    frozen VGG-19 by more; each interval excludes zero.""",
+    """The small network leads the basic CNN by 0.009 (split by cell) and 0.017 (by patient), and
+    the frozen VGG-19 by more; each interval excludes zero.""",
     rounded(by_cell["basic_cnn"]["value"]) == 0.009,
     rounded(by_patient["basic_cnn"]["value"]) == 0.017,
     all(t["vgg19_frozen"]["value"] > t["basic_cnn"]["value"] for t in (by_cell, by_patient)),
@@ -215,8 +209,8 @@ claim(
 timed = read_table("16_compact-training")
 work, valid = timed["seconds"].round(), timed["accuracy of validation cells"]
 claim(
-    """**The training takes 39 seconds** on two CPU cores with next to nothing else to do. The
-    basic CNN needs 79 for one of its epochs.""",
+    """**The training takes 39 seconds** on two idle CPU cores; one epoch of the basic CNN takes
+    79.""",
     work.to_dict()
     == {"compact, float32": 39, "compact, mixed_bfloat16": 36, "basic_cnn, float32": 79},
     timed["epochs"].to_dict()
@@ -229,8 +223,7 @@ learnt = {
     for m in ("accuracy", "sensitivity", "specificity", "auc")
 }
 claim(
-    """Sensitivity falls by 0.005 and specificity rises by 0.004: the student's scores
-    move together across 0.5.""",
+    """sensitivity falls by 0.005 and specificity rises by 0.004, both detectably.""",
     rounded(learnt["sensitivity"], 4) == [-0.0053, -0.0093, -0.0015],
     rounded(learnt["specificity"], 4) == [0.0044, 0.0011, 0.0085],
 )
@@ -251,9 +244,9 @@ WIDE, ALL_SIX = "twice as wide, 40 epochs", "all six, averaged"
 more = larger.dropna(subset="gain_low")  # the recipe is no more than itself
 effort = (larger.set_index("trained")["seconds"] / larger["seconds"].min()).round()
 claim(
-    """Eleven times the work in one wider network lifts the accuracy from 0.9650 to 0.9673,
-    sixteen times the work in six networks to 0.9667, and every interval of a difference includes
-    zero.""",
+    """On these 6,430 cells, eleven times the work (the wide network, eight looks) gives 0.9673
+    where the recipe gives 0.9650, sixteen times (all six, averaged) 0.9667: no detectable
+    difference.""",
     (effort[WIDE] == 11).all(),
     (effort[ALL_SIX] == 16).all(),
     rounded(way.loc[("the recipe", 1), "accuracy"], 4) == 0.9650,
@@ -300,15 +293,14 @@ claim(
 # exports and speed
 exports = read_table("16_compact-exports").reset_index().set_index("format")
 claim(
-    "Yes, 17. Nearly as many become right as become wrong.",
+    "Yes, 17. Nearly as many become wrong as become right.",
     exports.loc["int8", "moved"] == 17,
     abs(exports.loc["int8", "value"] - exports.loc["Keras", "value"]) < 0.0002,
 )
 claim(
     """In float the exported network *is* the network: scores agree to a millionth. Half
     precision changes one prediction of 8,268. Eight bits change 17, in both directions, so the
-    accuracy stays (0.9612 beside 0.9611): these cells lay at the threshold anyway. But one score
-    moves by 0.099.""",
+    accuracy stays (0.9612 beside 0.9611). But one score moves by 0.099.""",
     (exports.loc[["float32", "ONNX"], "largest"] < 1e-6).all(),
     exports["moved"].to_dict() == {"Keras": 0, "float32": 0, "float16": 1, "int8": 17, "ONNX": 0},
     rounded(exports.loc[["int8", "Keras"], "value"], 4) == [0.9612, 0.9611],
@@ -317,8 +309,9 @@ claim(
 claim("The int8 file, 71,248 bytes", exports.loc["int8", "bytes"] == 71_248)
 reading = read_table("16_compact-reading")
 claim(
-    """In eight bits one core scores 69,000 decoded cells a second, against 23 with the
-    fine-tuned VGG-19: three thousand times as many.""",
+    """One core scores 69,000 decoded cells a second in eight bits, and 17,000 in Keras; the
+    fine-tuned VGG-19 scores 23 in Keras.""",
+    rounded(reading.loc["Keras, compact", "cells a second"], -3) == 17_000,
     rounded(reading.loc["LiteRT int8", "cells a second"], -3) == 69_000,
     rounded(reading["cells a second"].iloc[-1], 0) == 23,
     round(reading.loc["LiteRT int8", "ratio"]) == 3003,
@@ -334,36 +327,62 @@ claim(
     wait["import tensorflow"] == 3.79,
 )
 claim(
-    """A network trained for 39 seconds classifies more cells correctly by patient than the
-    article's three, as retrained here.""",
+    """Split by patient, 61,105 parameters beat the article's three networks as retrained here (one
+    of them for 3 of 25 epochs).""",
     all(
         accuracy("compact") > accuracy(n) for n in ("basic_cnn", "vgg19_frozen", "vgg19_finetuned")
     ),
     work["compact, float32"] == 39,
 )
 claim(
-    """Four of five of its mistakes by cell are on disputed labels; sixteen times the work has no
-    detectable effect on them.""",
+    """Split by cell, four of five of its mistakes are on disputed labels; sixteen times the work
+    brings no detectable accuracy.""",
     rounded(followed_not / mistakes, 1) == 0.8,
     (more["gain_low"] <= 0).all(),
 )
 
+claim(
+    """**The second student ranks better than `compact`**, by 0.0038 in AUC (0.0017 to 0.0062). In
+    accuracy it leads by 0.0024 (−0.0003 to 0.0058).""",
+    rounded(ahead("compact", metric="auc", name="compact_student"), 4) == [0.0038, 0.0017, 0.0062],
+    rounded(ahead("compact", name="compact_student"), 4) == [0.0024, -0.0003, 0.0058],
+)
+claim(
+    """The control, without a teacher, is as good: 0.0002 apart in accuracy (−0.0016 to 0.0022),
+    −0.0004 in AUC (−0.0020 to 0.0008).""",
+    rounded(ahead("compact_wide", name="compact_student"), 4) == [0.0002, -0.0016, 0.0022],
+    rounded(ahead("compact_wide", metric="auc", name="compact_student"), 4)
+    == [-0.0004, -0.002, 0.0008],
+)
+claim("One split, one seed, 8,268 test cells.", len(on_test("compact_student")) == 8268)
+claim(
+    "2.2 times as many parameters",
+    rounded(136_585 / PARAMETERS["compact"], 1) == 2.2,
+)
+claim(
+    """in five folds 0.993 on undisputed cells, and the published label in 54 of 100 disputed
+    cases.""",
+    rounded(disputed.loc[("lite0_finetuned", "five folds by patient"), "undisputed"]) == 0.993,
+    rounded(100 * disputed.loc[("lite0_finetuned", "five folds by patient"), "followed"], 0) == 54,
+)
 given("Chapter 03 counted 15.1 million parameters in the basic CNN.", "chapter 03's ledger")
-given("It moves every label a little towards 0.5", "what label smoothing is")
-given("beginning with the article's network at 48 pixels", "the recipes in tools/small.py")
+given("It moves every label equally far towards 0.5", "what label smoothing is")
+given("from the article's network at 48 pixels", "the recipes in tools/small.py")
 given(
     """four narrow layers at 48 px, one cycle, eight symmetries, eight epochs. This is the recipe
     `compact`.""",
     "the recipe",
 )
 claim(
-    "The basic CNN has 247 times as many parameters, sees seven times as many pixels",
+    """The basic CNN has 247 times as many parameters, sees seven times as many pixels, and trained
+    for 56 minutes.""",
+    rounded(load("basic_cnn").about["seconds"] / 60, 0) == 56,
     round(PARAMETERS["basic_cnn"] / PARAMETERS["compact"]) == 247,
     round((125 / 48) ** 2) == 7,
 )
 claim("each of the 27,558 cells is scored once", len(folds) == 27_558)
 claim(
-    "a network twice as wide for 40 epochs",
+    "five seeds and their average, a network twice as wide for 40 epochs, eight looks at each cell",
     pd.Series(one.loc[TURNS, "parameters"]).iloc[0] == PARAMETERS["compact"],
 )
 claim(
@@ -375,5 +394,7 @@ claim(
     rounded(100 * 1397 / len(folds), 0) == 5,
 )
 given("from −127 to 127, with a scale for each filter", "LiteRT's eight-bit format")
-claim("The recorded network has 8,268 test cells.", exports.attrs["about"]["test_cells"] == 8268)
+claim(
+    "The recorded network was tested on 8,268 cells.", exports.attrs["about"]["test_cells"] == 8268
+)
 given("Hundreds: eight bits are 256 levels", "two to the eighth power")

@@ -32,8 +32,8 @@ claim(
     vgg19.about["cells"]["valid"]["patients"] == 14,
 )
 claim(
-    """Three epochs of VGG-19 took 67 minutes, 22 each. All 25 would take more than nine hours,
-    and five folds of them nearly two days.""",
+    """Three epochs of VGG-19 took 67 minutes, 22 each. At that pace all 25 would take more than
+    nine hours, and five folds of them nearly two days.""",
     vgg19.about["epochs"]["done"] == 3,
     vgg19.about["epochs"]["planned"] == 25,
     rounded(vgg19.about["seconds"] / 60, 0) == 67,
@@ -98,7 +98,7 @@ def of_vgg19(size):
 (lite0, lite0_work), (vgg, vgg_work) = counted(96), of_vgg19(96)
 compared = shown('compared.loc["times fewer"]')
 claim(
-    """3.4 million with one output; with ImageNet's thousand it is 4.7 million. VGG-19's
+    """That is 3.4 million with one output, and 4.7 million with ImageNet's thousand. VGG-19's
     convolutions alone have 20.0 million, six times as many.""",
     rounded(lite0 / 1e6, 1) == 3.4,
     rounded((lite0 + 999 * 1281) / 1e6, 1) == 4.7,
@@ -123,7 +123,7 @@ given("VGG-19 has 64 channels and more everywhere.", "Simonyan and Zisserman (20
 given(
     """Between 0 and 6 they lie 0.024 apart. In the announcement of the Lite networks, one layer's
     outputs with swish went from −168 to 204, where they lie 1.5 apart, and ImageNet accuracy
-    fell from 75 % to 46 % in eight bits. With ReLU6 it stayed at 74.4 %.""",
+    fell from 75 % to 46 % in eight bits. With ReLU6, in eight bits, it was 74.4 %.""",
     "Liu (2020), its table of results, and 6 / 255 and (168 + 204) / 255",
 )
 given(
@@ -168,9 +168,9 @@ claim(
 )
 claim("with 8,268 test cells", lite0.about["cells"]["test"]["cells"] == 8268)
 claim(
-    """In five folds Lite0 classifies 0.970 of all cells correctly (0.959–0.976), with an AUC of
-    0.995 (0.991–0.996). It leads the compact network by 0.013 (0.009 to 0.018) in accuracy and by
-    0.006 (0.004 to 0.007) in AUC. No fold is below 0.961 or above 0.980.""",
+    """In five folds Lite0's accuracy is 0.970 (0.959–0.976), with an AUC of 0.995 (0.991–0.996).
+    It leads the compact network by 0.013 (0.009 to 0.018) in accuracy and by 0.006 (0.004 to
+    0.007) in AUC. No fold is below 0.961 or above 0.980.""",
     [rounded(x, 3) for x in found.loc["accuracy"]] == [0.970, 0.959, 0.976],
     [rounded(x, 3) for x in found.loc["auc"]] == [0.995, 0.991, 0.996],
     [rounded(x, 3) for x in ahead.loc["accuracy"][:3]] == [0.013, 0.009, 0.018],
@@ -179,9 +179,8 @@ claim(
 )
 claim(
     """On seed 42's test cells it leads the compact network by 0.006 (0.001 to 0.011), and the
-    fine-tuned VGG-19, which had three of its 25 epochs, by 0.011 (0.007 to 0.017). There the gain
-    is in sensitivity, and in AUC there is no detectable difference: 60 patients show less than
-    200.""",
+    fine-tuned VGG-19, which had three of its 25 epochs, by 0.011 (0.007 to 0.017). There the
+    gain is in sensitivity, and in AUC there is no detectable difference from either.""",
     [rounded(x, 3) for x in compact.loc["accuracy"][:3]] == [0.006, 0.001, 0.011],
     [rounded(x, 3) for x in tuned.loc["accuracy"][:3]] == [0.011, 0.007, 0.017],
     load("vgg19_finetuned").about["epochs"] | {"done": 3, "planned": 25}
