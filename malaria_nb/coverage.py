@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COVERED', 'Ends', 'Patients', 'summarise', 'weighted_values', 'values_without', 'influences', 'simulated_patients',
            'Draws', 'draw_patients', 'beta_binomial', 'course_interval', 'formula_intervals', 'resampled_intervals',
-           'tally', 'coverage', 'by_row', 'by_method', 'plot_intervals', 'kind_of', 'plot_coverage']
+           'tally', 'coverage', 'by_row', 'by_method', 'plot_intervals', 'kind_of', 'plot_coverage', 'plot_pulls']
 
 # %% ../nbs/82_coverage.ipynb #38978d00
 from collections.abc import Mapping
@@ -499,4 +499,27 @@ def plot_coverage(
     ax.set_ylim(len(methods) - 0.5, -0.5)
     ax.set_xlabel(f"samples whose interval holds the truth, % (promised: {promised:g})")
     fig.legend(loc="outside lower center", ncols=3)
+    return fig
+
+# %% ../nbs/82_coverage.ipynb #3e4ff286
+def plot_pulls(
+    found: pd.Series,  # from `pulls.pulls`: index patient, lowest first
+    title: str,
+    named: int = 1,  # how many of the furthest get their names
+) -> Any:  # matplotlib figure
+    "Draw one bar a patient, in the order of their pulls, and name the furthest."
+    with needs("plot"):
+        import matplotlib.pyplot as plt
+    fig, ax = plt.subplots(figsize=(7.6, 3.2), layout="constrained")
+    ax.bar(range(len(found)), found, color=np.where(found < 0, "#D55E00", "#0072B2"), width=1)
+    ax.axhline(0, color="black", lw=0.8)
+    for i in np.argsort(-found.abs().to_numpy())[:named]:
+        ax.annotate(
+            str(found.index[i]),
+            (i, found.iloc[i]),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="bottom" if found.iloc[i] < 0 else "top",
+        )
+    ax.set(title=title, xlabel="patients, by their pull", ylabel=f"pull on {found.name}")
     return fig

@@ -16,25 +16,27 @@ from .evaluation import metrics
 
 # %% ../nbs/10_leakage.ipynb #d651c2f8
 def stained_patients(
-    spread: float = 1.0,  # of patients' stains, in units of the scatter within a patient, 0 or more
-    lean: float = 1.0,  # how far patients differ in their proportion of parasitized cells, 0 to 1
+    spread: float = 1.0,  # of stains between patients, 1: as within a patient; 0 or more
+    lean: float = 1.0,  # how far proportions of parasitized cells differ, 0 to 1
     patients: int = 60,
     cells: int = 40,  # of each patient
     signal: float = 2.0,  # distance of the classes in `purple`, standard deviations
     seed: int = 0,
 ) -> pd.DataFrame:  # patient, label, three numbers of the stain, and purple
-    "Simulate cells of patients whose stains differ; raise `ValueError` for a dial out of range."
+    """Simulate cells of patients whose stains differ.
+
+    Raises `ValueError` for a spread or a lean out of range."""
     if spread < 0 or not 0 <= lean <= 1:
-        raise ValueError(f"spread={spread}, lean={lean}: spread is 0 or more, lean is 0 to 1")
+        raise ValueError(f"{spread=}, {lean=}: spread is 0 or more, lean is 0 to 1")
     rng = np.random.default_rng(seed)
-    share = 0.5 + lean * (rng.beta(0.5, 0.5, patients) - 0.5)
+    proportion = 0.5 + lean * (rng.beta(0.5, 0.5, patients) - 0.5)
     stain = spread * rng.normal(size=(patients, 3))
     who = np.repeat(np.arange(patients), cells)
-    label = (rng.random(len(who)) < share[who]).astype(int)
+    label = (rng.random(len(who)) < proportion[who]).astype(int)
     colours = stain[who] + rng.normal(size=(len(who), 3))
-    return pd.DataFrame(colours, columns=["stain_1", "stain_2", "stain_3"]).assign(
-        patient=who, label=label, purple=signal * label + rng.normal(size=len(who))
-    )
+    purple = signal * label + rng.normal(size=len(who))
+    table = pd.DataFrame(colours, columns=["stain_1", "stain_2", "stain_3"])
+    return table.assign(patient=who, label=label, purple=purple)
 
 # %% ../nbs/10_leakage.ipynb #9305d103
 def patient_alone(
@@ -46,7 +48,8 @@ def patient_alone(
     Raises `ValueError` for unequal lengths."""
     label, patient = np.asarray(label), np.asarray(patient)
     if len(label) != len(patient):
-        raise ValueError(f"{len(label)} labels but {len(patient)} patients: each cell needs both")
+        n, m = len(label), len(patient)
+        raise ValueError(f"{n} labels but {m} patients: each cell needs both")
     table = pd.DataFrame({"patient": patient, "label": label})
     others = table.groupby("patient")["label"].transform("size") - 1
     parasitized = table.groupby("patient")["label"].transform("sum") - table["label"]
@@ -63,7 +66,8 @@ def out_of_fold(
     table = pd.concat(tests).sort_values("file", ignore_index=True)
     twice = table["file"][table["file"].duplicated()]
     if len(twice):
-        raise ValueError(f"{twice.iloc[0]} is in two test sets: give each fold of one split once")
+        first = twice.iloc[0]
+        raise ValueError(f"{first} is in two test sets: give each fold of one split once")
     return table
 
 # %% ../nbs/10_leakage.ipynb #4b6ed69b

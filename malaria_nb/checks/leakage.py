@@ -32,8 +32,8 @@ def check_closing(
     )
     wrong = {
         "half and half": (
-            "a patient who was met in training brings a stain that was met, too, whatever share "
-            "of his cells is parasitized"
+            "a patient who was met in training brings a stain that was met, too, whatever "
+            "proportion of the patient's cells is parasitized"
         ),
         "more cells": "with more cells of a patient, is he recognised less, or better?",
         "by photograph": "whose other photographs are in training?",
@@ -49,7 +49,7 @@ def check_closing(
 
 # %% ../../nbs/checks/10_leakage.ipynb #72b45102
 def check_moved(
-    moved: Callable,  # (predictions table, predictions table) -> share of calls that differ
+    moved: Callable,  # (predictions table, predictions table) -> proportion that differs
 ):
     "Check a comparison of calls on made-up tables, with rows in any order."
     rng = np.random.default_rng(10)
@@ -82,18 +82,17 @@ def check_moved(
             ("in the same order", b),
             ("in another order", b.sample(frac=1, random_state=1, ignore_index=True)),
         ):
-            share = float(array_of(called(moved, a.copy(), table.copy()), (), "moved"))
-            case = (
-                f"of {n} cells {flips} are called otherwise, rows {kind}: moved gives {share:.3g}"
-            )
-            expect(0 <= share <= 1, f"{case}; give a share, from 0 to 1")
-            expect(share < 0.99 or flips == n, f"{case}; compare calls, not scores")
+            value = float(array_of(called(moved, a.copy(), table.copy()), (), "moved"))
+            case = f"of {n} cells {flips} are classified differently, rows {kind}: "
+            case += f"moved gives {value:.3g}"
+            expect(0 <= value <= 1, f"{case}; give a proportion, from 0 to 1")
+            expect(value < 0.99 or flips == n, f"{case}; compare predictions, not scores")
             expect(
-                kind == "in the same order" or abs(share - flips / n) < 1e-9,
+                kind == "in the same order" or abs(value - flips / n) < 1e-9,
                 f"{case}; match the rows by file",
             )
             expect(
-                abs(share - flips / n) < 1e-9,
+                abs(value - flips / n) < 1e-9,
                 f"{case}"
                 + (
                     "; losses and gains must not cancel"
@@ -107,7 +106,7 @@ def check_moved(
 def check_sibling_score(
     sibling_score: Callable,  # (group, label) -> (n,) scores
 ):
-    "Check a leave-one-out share, one cell at a time."
+    "Check a leave-one-out proportion, one cell at a time."
     rng = np.random.default_rng(3)
     for group, label in (
         (np.array(list("aab")), np.array([1, 0, 1])),
@@ -131,8 +130,8 @@ def check_sibling_score(
             truth = others.mean() if len(others) else 0.5
             expect(
                 np.isfinite(value) and 0 <= value <= 1,
-                f"{case} gets {value:g}, which is no share: who is counted above the line, and "
-                "who below?",
+                f"{case} gets {value:g}, which is no proportion: who is counted above the "
+                "line, and who below?",
             )
             expect(
                 not len(others)
@@ -147,7 +146,7 @@ def check_sibling_score(
                 + (
                     ", its own label included: it must not vote for itself"
                     if len(others) and abs(value - label[group == group[i]].mean()) < 1e-9
-                    else ", which is not the share among its siblings"
+                    else ", which is not the proportion among its siblings"
                 ),
             )
     say_right()

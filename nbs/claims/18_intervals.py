@@ -52,7 +52,7 @@ claim(
     "0.9553" in shown(library),
 )
 given(
-    "It is tempting to read this as: the truth lies in there with a probability of 95 %.",
+    "It does not mean that the truth lies in there with a probability of 95 %.",
     "the definition",
 )
 given("**95 of 100 of them get an interval that holds the truth**", "the definition")
@@ -218,7 +218,7 @@ claim(
     met.loc[("percentile", "not drawn"), "below"] == 24.4,
 )
 claim(
-    "much shorter, 0.028 instead of 0.106",
+    "the course's interval is also much shorter, 0.028 instead of 0.106",
     rounded(met.loc[("course", "not drawn"), "width"]) == 0.028,
     rounded(met.loc[("course", "drawn"), "width"]) == 0.106,
 )
