@@ -2,9 +2,9 @@
 
 python tools/fields.py --iml FOLDER --chula FOLDER [--out FOLDER]
 
-A folder of IML_Malaria holds `annotations.json` and `fields/`, one of Chula-RBC-12 `fields/` and
-`points/`. No picture is kept, only numbers. The first run of IML's camera is what finder and
-limits were chosen on; the second, and Chula, are for reporting.
+FOLDER is what `malaria_nb.laboratories` reads. No picture is kept, only numbers. The first run of
+IML's camera is what finder and limits were chosen on; the second, and Chula, are for reporting.
+Every field is counted, refused or not: what would have been counted is what the refusal is worth.
 
 A whole cell is one whose box keeps 3 pixels from the border, or whose point keeps half a cell's
 width; boxes named `difficult` are no cells to find, and what is found there is no error. A red
@@ -13,7 +13,6 @@ again at an IoU of at least .5 (`found_iou`); with points it is paired as `match
 """
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from malaria_nb.counting import LEFT_OUT, check_count, score_cells
+from malaria_nb.laboratories import read_chula, read_iml
 from malaria_nb.pictures import read_picture
 from malaria_nb.predict import CompactModel
 from malaria_nb.quality import check_field, measure_field
@@ -29,15 +29,13 @@ from malaria_nb.records import write_table
 from malaria_nb.settings import SCALES, Settings
 from malaria_nb.smear import find_cells, match_cells
 
-LAST_OF_FIRST = "PA171771"  # IML's first run of the camera, by gaps in time
 BORDER = 3  # pixels that a whole cell's box keeps from the border
 OVERLAP = 0.15  # of its own box in another's: a cell that lies on another
 
 
-def boxes(objects: list[dict], shape: tuple[int, ...]) -> pd.DataFrame:
-    "Read a field's boxes: x, y, w, h (pixels), type, whole, overlaps."
-    rows = [{k: int(o["bbox"][k]) for k in "xywh"} | {"type": o["type"]} for o in objects]
-    table = pd.DataFrame(rows, columns=["x", "y", "w", "h", "type"])
+def truth_of(boxes: pd.DataFrame, shape: tuple[int, ...]) -> pd.DataFrame:
+    "Give a field's boxes, `read_iml`'s, the columns w, h, whole, overlaps and sick; pixels."
+    table = boxes.rename(columns={"width": "w", "height": "h"}).reset_index(drop=True)
     height, width = shape[:2]
     right, low = table["x"] + table["w"], table["y"] + table["h"]
     inside = (table["x"] >= BORDER) & (table["y"] >= BORDER)
@@ -45,8 +43,11 @@ def boxes(objects: list[dict], shape: tuple[int, ...]) -> pd.DataFrame:
     shared = intersection(table, table)
     np.fill_diagonal(shared, 0)
     most = shared.max(1, initial=0) / (table["w"] * table["h"])
-    whole = inside & (table["type"] != "difficult")
-    return table.assign(whole=whole, overlaps=most >= OVERLAP)
+    return table.assign(
+        whole=inside & (table["kind"] != "difficult"),
+        overlaps=most >= OVERLAP,
+        sick=~table["kind"].isin(["red blood cell", "difficult"]),
+    )
 
 
 def intersection(a: pd.DataFrame, b: pd.DataFrame) -> np.ndarray:  # (len(a), len(b)), pixels
@@ -97,58 +98,68 @@ def counted(field: np.ndarray, model: CompactModel) -> tuple[pd.DataFrame, dict]
     return red, said
 
 
-def iml(folder: Path, model: CompactModel) -> Iterator[dict]:
-    "Yield a row for each field of IML_Malaria that is there."
-    objects = {
-        o["image_name"]: o["objects"]
-        for o in json.loads((folder / "annotations.json").read_text("utf-8"))
+def rates(row: dict) -> dict:
+    "Add recall and precision, and the parasitaemia that is true and that is counted."
+    return row | {
+        "recall": round(row["found"] / max(row["whole"], 1), 4),
+        "precision": round(row["right"] / max(row["red"], 1), 4),
+        "true": round(row.get("parasitized", 0) / max(row["whole"], 1), 5),
+        "counted": round(row["called"] / max(row["red"], 1), 5),
     }
-    for file in sorted((folder / "fields").iterdir()):
-        field = read_picture(file)
-        truth = boxes(objects[file.name], field.shape)
+
+
+def iml(folder: Path, model: CompactModel) -> Iterator[dict]:
+    "Yield a row for each known field of IML_Malaria."
+    for name, boxes in read_iml(folder).groupby("file"):
+        field = read_picture(folder / "fields" / name)
+        truth = truth_of(boxes, field.shape)
         red, said = counted(field, model)
         middle, iou = by_middle(truth, red), by_iou(truth, red)
         whole, alone = truth["whole"].to_numpy(), ~truth["overlaps"].to_numpy()
-        sick = ~truth["type"].isin(["red blood cell", "difficult"]).to_numpy()
+        sick = truth["sick"].to_numpy()
         # a call is right where a parasitized cell, whole or not, is paired with it
         score = np.append(red["score"].to_numpy(), np.nan)
         call = score[middle] >= 0.5
-        yield {
-            "field": file.stem,
-            "run": 1 if file.stem <= LAST_OF_FIRST else 2,
-            "whole": int(whole.sum()),
-            "found": int((middle[whole] >= 0).sum()),
-            "found_iou": int((iou[whole] >= 0).sum()),
-            "whole_alone": int((whole & alone).sum()),
-            "found_alone": int((middle[whole & alone] >= 0).sum()),
-            "right": int((middle >= 0).sum()),
-            "right_iou": int((iou >= 0).sum()),
-            "parasitized": int((whole & sick).sum()),
-            "parasitized_found": int((middle[whole & sick] >= 0).sum()),
-            "parasitized_called": int(call[whole & sick].sum()),
-            **said,
-        }
+        yield rates(
+            {
+                "field": Path(name).stem,
+                "run": int(boxes["run"].iloc[0]),
+                "whole": int(whole.sum()),
+                "found": int((middle[whole] >= 0).sum()),
+                "found_iou": int((iou[whole] >= 0).sum()),
+                "whole_alone": int((whole & alone).sum()),
+                "found_alone": int((middle[whole & alone] >= 0).sum()),
+                "right": int((middle >= 0).sum()),
+                "right_iou": int((iou >= 0).sum()),
+                "parasitized": int((whole & sick).sum()),
+                "parasitized_found": int((middle[whole & sick] >= 0).sum()),
+                "parasitized_called": int(call[whole & sick].sum()),
+                **said,
+            }
+        )
 
 
 def chula(folder: Path, model: CompactModel) -> Iterator[dict]:
-    "Yield a row for each field of Chula-RBC-12 that is there; nobody there has malaria."
-    for file in sorted((folder / "fields").iterdir()):
-        field = read_picture(file)
-        points = np.loadtxt(folder / "points" / f"{file.stem}.txt", int, ndmin=2)
+    "Yield a row for each known field of Chula-RBC-12; nobody there has malaria."
+    for name, points in read_chula(folder).groupby("file"):
+        field = read_picture(folder / "fields" / name)
         red, said = counted(field, model)
         radius = float(np.sqrt(red["area"].median() / np.pi))
-        truth = pd.DataFrame(points[:, :2], columns=["x", "y"]).assign(radius=radius)
+        x, y = points["x"] + points["width"] / 2, points["y"] + points["height"] / 2
+        truth = pd.DataFrame({"x": x, "y": y, "radius": radius}).reset_index(drop=True)
         match = match_cells(truth, red)
         height, width = field.shape[:2]
         whole = truth["x"].between(radius, width - radius)
         whole &= truth["y"].between(radius, height - radius)
-        yield {
-            "field": file.stem,
-            "whole": int(whole.sum()),
-            "found": int((match[whole] >= 0).sum()),
-            "right": int((match >= 0).sum()),
-            **said,
-        }
+        yield rates(
+            {
+                "field": Path(name).stem,
+                "whole": int(whole.sum()),
+                "found": int((match[whole] >= 0).sum()),
+                "right": int((match >= 0).sum()),
+                **said,
+            }
+        )
 
 
 def main():
@@ -163,7 +174,7 @@ def main():
         if folder is None:
             continue
         table = pd.DataFrame(rows(folder, model)).set_index("field")
-        about = "finder, limits and crowding chosen on run 1" if name == "iml" else "no malaria"
+        about = "finder and limits chosen on run 1" if name == "iml" else "no malaria"
         write_table(
             f"14_smear-{name}",
             table,
