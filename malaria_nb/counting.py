@@ -61,7 +61,7 @@ def check_count(
     if parasitized <= MANY * cells:
         return ""
     return (
-        f"doubtful: {parasitized / cells:.0%} of the cells are called parasitized; "
+        f"doubtful: {parasitized} of {cells} cells are called parasitized; "
         "a stain or a camera that the model does not know does that more often than malaria"
     )
 

@@ -189,7 +189,7 @@ def test_a_field_without_room_between_its_cells_is_refused():
 
 def test_a_count_that_can_hardly_be_is_said_to_be_so():
     assert check_count(int(100 * MANY), 100) == check_count(0, 0) == ""
-    assert check_count(21, 100).startswith("doubtful: 21% of the cells")
+    assert check_count(21, 100).startswith("doubtful: 21 of 100 cells")
     for wrong in ((3, 2), (-1, 5)):
         with pytest.raises(ValueError, match="no more calls than cells"):
             check_count(*wrong)
@@ -206,7 +206,7 @@ def test_a_count_counts_whole_red_cells_only():
     sick = [(x, y, 6, PURPLE) for x, y, *_ in ALONE[:2]]
     field = by_hand(*ALONE, *sick, (0, 200, 30, RED), (420, 180, 45, RED), (420, 180, 33, PURPLE))
     count = count_field(field, Redness())
-    assert count.pop("warning").startswith("doubtful: 40%")
+    assert count.pop("warning").startswith("doubtful: 2 of 5 cells")
     assert count == dict(reason="", cells=5, parasitized=2, white=1, small=0, edge=1, clump=0)
     scores = score_cells(field, Redness())
     assert (scores["score"].isna() == (scores["kind"] != "red")).all()

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from malaria_nb.counting import crop_cells
+from malaria_nb.counting import check_count, crop_cells
 from malaria_nb.images import decode_cell
 from malaria_nb.parasitaemia import parasitaemia
 from malaria_nb.predict import CompactModel
@@ -165,6 +165,7 @@ def test_a_file_that_is_no_picture_is_named_and_skipped(demo, tmp_path):
 FIELDS = {
     "plain": {},
     "crowded": dict(cells=140, parasitaemia=0.2, touching=0.5),
+    "heaps": dict(cells=160, touching=0.9),
     "blurred": dict(blur=3),
     "overexposed": dict(exposure=1.8),
     "empty": dict(cells=0, platelets=0, white=0),
@@ -199,6 +200,15 @@ def test_a_field_is_counted_as_in_python(demo, python, tmp_path, name):
         f"parasitaemia {p.value:.1%} (95% interval {p.low:.1%} to {p.high:.1%})"
         in demo.inner_text("#fields")
     )
+
+
+@from_disk
+def test_a_doubtful_count_is_said_to_be_so_as_in_python(demo):
+    counts = [(k, n) for n in (1, 5, 42, 200) for k in sorted({0, n // 5, n // 5 + 1, n})]
+    mine = demo.evaluate("c => c.map(([k, n]) => Smear.checkCount(k, n))", counts)
+    assert mine == [check_count(k, n) for k, n in counts]
+    said = demo.evaluate("summary([{kind: 'red', score: 1}, {kind: 'red', score: 0}])")
+    assert said.startswith("This count is doubtful: 1 of 2 cells")
 
 
 @from_disk
