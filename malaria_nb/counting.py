@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from .finder import find_cells
 from .pixels import check_picture
 from .quality import check_field
-from .smear import find_cells
 
 # %% ../nbs/84_counting.ipynb #e354cbb2
 def crop_cells(

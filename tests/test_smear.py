@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from malaria_nb.counting import MANY, check_count, count_field, crop_cells, score_cells
+from malaria_nb.finder import find_cells, match_cells
 from malaria_nb.images import decode_cell
 from malaria_nb.quality import check_field, measure_field
-from malaria_nb.smear import dark_regions, even_light, find_cells, match_cells, usual_area
+from malaria_nb.smear import dark_regions, even_light, usual_area
 from malaria_nb.synthetic import draw_field
 
 FIELD, RED, PURPLE = (222, 218, 205), (190, 130, 130), (130, 30, 150)

@@ -21,13 +21,13 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from malaria_nb.counting import LEFT_OUT, check_count, score_cells
+from malaria_nb.finder import find_cells, match_cells
 from malaria_nb.laboratories import read_chula, read_iml
 from malaria_nb.pictures import read_picture
 from malaria_nb.predict import CompactModel
 from malaria_nb.quality import check_field, measure_field
 from malaria_nb.records import write_table
 from malaria_nb.settings import SCALES, Settings
-from malaria_nb.smear import find_cells, match_cells
 
 BORDER = 3  # pixels that a whole cell's box keeps from the border
 OVERLAP = 0.15  # of its own box in another's: a cell that lies on another
@@ -183,8 +183,8 @@ def main():
             cells_of=f"fields of {name}; {about}",
             model="the compact model that comes with the package, int8, threshold .5",
         )
-        total = table.select_dtypes("number").groupby(table.get("run", 0)).sum()
-        print(total.T.round(2).to_string())
+        runs = table["run"] if "run" in table else pd.Series(1, table.index)
+        print(table.select_dtypes("number").groupby(runs).sum().T.round(2).to_string())
 
 
 if __name__ == "__main__":

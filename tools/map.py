@@ -79,7 +79,7 @@ LAYERS = {
             "article",
         ),
         *("pixels", "shortcuts", "dissect", "attribution", "explain"),
-        *("smear", "quality", "counting", "parasitaemia", "patients"),
+        *("smear", "finder", "quality", "counting", "parasitaemia", "patients"),
         *("shifts", "doses", "stains", "annotations", "laboratories", "recalibration", "external"),
     ),
     "experiments": (

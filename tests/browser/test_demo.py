@@ -16,12 +16,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from malaria_nb.counting import check_count, crop_cells
+from malaria_nb.finder import find_cells
 from malaria_nb.images import decode_cell
 from malaria_nb.parasitaemia import parasitaemia
 from malaria_nb.predict import CompactModel
 from malaria_nb.quality import check_field, measure_field
 from malaria_nb.settings import default_home
-from malaria_nb.smear import find_cells
 from malaria_nb.synthetic import draw_cell, draw_field
 
 ROOT = Path(__file__).resolve().parents[2]
