@@ -39,7 +39,7 @@ def usual_area(
     some = area[alone if alone.any() else cell]
     return float(np.median(some)) if len(some) else 0.0
 
-
+# %% ../nbs/14_smear.ipynb #a17a04ad
 def dark_regions(
     flat: np.ndarray,  # of `even_light`
 ) -> np.ndarray:  # 1 where something is stained, uint8, (height, width)
