@@ -25,6 +25,7 @@
 #   make outputs                   run the chapters on the real cells and store what they show
 #   make oldest                    the core's tests with the oldest versions that settings.ini allows
 #   make lock                      the locks and environment.yml from settings.ini (needs uv)
+#   make platforms                is there a wheel of everything for Windows, Macs and Linux? (needs uv and a registry)
 #   make clean                     remove .venv and everything built here; the user's cache stays
 
 PYTHON ?= python3
@@ -36,7 +37,7 @@ BIN := .venv/bin
 ENV := .venv/.made
 
 .DEFAULT_GOAL := course
-.PHONY: course lab test slow weekly lint format chapters records exercises docs demo slides browser walk map cards readme claims renew outputs oldest lock clean
+.PHONY: course lab test slow weekly lint format chapters records exercises docs demo slides browser walk map cards readme claims renew outputs oldest lock platforms clean
 
 DEV := .venv/.dev
 # pip says what it does, unless a machine reads it
@@ -148,6 +149,9 @@ oldest: $(DEV)
 
 lock:
 	$(PYTHON) tools/requirements.py
+
+platforms:
+	$(PYTHON) tools/platforms.py
 
 clean:
 	rm -rf .venv _course _docs build dist *.egg-info

@@ -24,18 +24,39 @@ def extra(name):
     return sum(brought, []) + lines(f"{name}_requirements")
 
 
-class WithSample(build_py):
-    "Put the sample of real cells, of which the repository has one copy, into what is built."
+# what only a maintainer needs of nbs, and the sample, which has its own place
+LEFT_OUT = {"claims", "checks", "_course", "__pycache__"}
+
+
+def course_files():
+    "List the files of the course that an installed library brings, below nbs."
+    for path in sorted((here / "nbs").rglob("*")):
+        name = path.relative_to(here / "nbs")
+        hidden = any(part[0] == "." for part in name.parts)
+        ours = not hidden and not LEFT_OUT & set(name.parts) and name.parts[0] != "sample"
+        if path.is_file() and (ours or name.parts[:2] == ("sample", "chula")):
+            yield name
+
+
+class WithCourse(build_py):
+    "Put the course and the sample, of which the repository has one copy, into what is built."
 
     def run(self):
         super().run()
-        if self.editable_mode:  # runs from the clone, which has it
+        if self.editable_mode:  # runs from the clone, which has them
             return
-        to = Path(self.build_lib, cfg["lib_name"], "data")
-        to.mkdir(parents=True, exist_ok=True)
+        package = Path(self.build_lib, cfg["lib_name"])
         for file in (here / "nbs" / "sample").iterdir():
-            if file.is_file():  # fields stay with the chapters that show them
-                shutil.copy(file, to)
+            if file.is_file():
+                self.put(file, package / "data" / file.name)
+        # what an earlier build left isn't part of this one
+        shutil.rmtree(package / "course", ignore_errors=True)
+        for name in course_files():
+            self.put(here / "nbs" / name, package / "course" / "nbs" / name)
+
+    def put(self, file, to):
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, to)
 
 
 setup(
@@ -60,7 +81,7 @@ setup(
     ],
     packages=find_packages(include=["malaria_nb", "malaria_nb.*"]),
     package_data={"malaria_nb": ["compact.tflite", "laboratories.csv", "py.typed"]},
-    cmdclass={"build_py": WithSample},
+    cmdclass={"build_py": WithCourse},
     python_requires=f">={cfg['min_python']},<{cfg['max_python']}",
     install_requires=lines("requirements"),
     extras_require={name: extra(name) for name in cfg["extras"].split()},

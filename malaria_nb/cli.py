@@ -28,10 +28,11 @@ from typing import Any
 
 from .course import read_variables
 from .doctor import Check, doctor
-from .files import own_stream, whole_file
+from .files import course_places, own_stream, whole_file
 from malaria_nb.notebooks import (
     ChapterRun,
     find_chapters,
+    has_chapters,
     one_line,
     plain_text,
     run_chapters,
@@ -48,6 +49,7 @@ from malaria_nb.settings import (
     read_settings,
 )
 from .terminal import Lines, on_one_line, open_streams, shown, written_out
+from .workbench import place_course
 
 # %% ../nbs/92_command_line.ipynb #21d4f100
 def _settings(
@@ -273,20 +275,60 @@ def _finish(runs: list[ChapterRun], out: Path, settings: str, table, planned: in
     print(shown(_index(runs, out, settings, table)))
 
 
+def _workbench(args) -> Path:
+    "Return the folder of chapters to work in: a clone's, or one that the library fills."
+    if args.chapters and args.folder:
+        raise argparse.ArgumentError(None, "name a folder, or --chapters, not both")
+    if args.chapters or not args.folder:
+        near = [Path("nbs"), course_places()[0]]
+        if args.chapters or any(map(has_chapters, near)):
+            return find_chapters(args.chapters)[0].parent
+    to = Path(args.folder or "malaria_nb-course")
+    print(f"The course is in {to.resolve()}: {place_course(to)}", flush=True)
+    return to / "nbs"
+
+
+def _offline(args) -> None:
+    "Take weights and cells from the folder of a stick, and fetch nothing."
+    here = Path.cwd()
+    archive, weights = here / "cell_images.zip", here / "vgg19.h5"
+    if args.weights is None:
+        args.weights = str(weights) if weights.is_file() else "random"
+    if args.cells == "nih" and archive.is_file():
+        from malaria_nb.archive import fetch_cells
+
+        fetch_cells(archive, home=_settings(args).home)
+
+
 def _lab(args) -> int:  # exit status
     "Open JupyterLab on the chapters."
     _needs("jupyterlab", "ipykernel")
+    if args.offline:
+        _offline(args)
     settings = _settings(args)
-    folder = find_chapters(args.chapters)[0].parent
-    command = [sys.executable, "-m", "jupyterlab", str(folder)]
+    folder = _workbench(args)
+    first = folder / "00_motivation.ipynb"
+    command = [sys.executable, "-m", "jupyterlab", str(first if first.exists() else folder)]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        command.append("--allow-root")  # a container's user is root
+        command.append("--allow-root")
+        print("Running as root: fine in a container, unwise on a computer that others use.")
     if args.dry_run:
         print(shlex.join(command))
         return 0
     # what a cell starts by its name, as %tensorboard does, is found beside this Python
     found = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     return subprocess.call(command, env={**os.environ, "PATH": found, **as_variables(settings)})
+
+
+def _bundle(args) -> int:  # exit status
+    "Make a folder for a USB stick."
+    from malaria_nb.bundle import bundle
+
+    parts = {"weights": args.weights, "archive": args.archive, "book": args.book}
+    to = bundle(args.folder, args.system, args.python, **parts)
+    size = sum(p.stat().st_size for p in to.rglob("*") if p.is_file())
+    print(f"{to}: {size / 1e9:.1f} GB; its READ ME FIRST.txt says what to type")
+    return 0
 
 # %% ../nbs/92_command_line.ipynb #a268a6d8
 def _list(args) -> int:  # exit status
@@ -495,8 +537,8 @@ def _official(
 
 def _exercises(folder: str | None) -> Path:
     "Find the folder of the course's exercises."
-    clone = Path(__file__).resolve().parents[1] / "nbs" / "exercises"
-    for tried in [Path(folder)] if folder else [Path("nbs/exercises"), clone]:
+    there = [Path("nbs"), *course_places()]
+    for tried in [Path(folder)] if folder else [nbs / "exercises" for nbs in there]:
         if tried.is_dir():
             return tried.resolve()
     raise FileNotFoundError(
@@ -943,12 +985,42 @@ def _add_course(commands):
 
 def _add_lab(commands):
     c = _command(commands, _lab, "open the chapters in JupyterLab")
+    c.add_argument(
+        "folder",
+        nargs="?",
+        metavar="FOLDER",
+        help="where to put the chapters first, never over what you have changed there "
+        "(default: in a clone its own; else ./malaria_nb-course)",
+    )
     _add_cells(c, Settings.cells)
     _add_scale(c)
     _add_weights(c, Settings.weights)
     _add_chapters(c)
     c.add_argument("--dry-run", action="store_true", help="print what would be started, and end")
+    c.add_argument(
+        "--offline",
+        action="store_true",
+        help="fetch nothing: weights and cells come from this folder, as malaria-nb bundle made it",
+    )
     _add_common(c)
+
+
+def _add_bundle(commands):
+    from malaria_nb.bundle import PYTHONS, SYSTEMS
+
+    c = _command(
+        commands,
+        _bundle,
+        "make a folder for a USB stick: the course without a network",
+        "Every wheel for a named system, and a page that says what to type. Needs pip.",
+    )
+    c.add_argument("folder", metavar="FOLDER", help="where to; what is there isn't fetched again")
+    c.add_argument("--system", choices=SYSTEMS, default="windows", help="(default: windows)")
+    c.add_argument("--python", choices=PYTHONS, default="3.13", help="(default: 3.13)")
+    c.add_argument("--weights", metavar="FILE", help="VGG-19's weights for chapter 05, put in")
+    c.add_argument("--archive", metavar="FILE", help="cell_images.zip, put in: all real cells")
+    c.add_argument("--book", metavar="FOLDER", help="the book that make docs made, put in")
+    _add_traceback(c)
 
 # %% ../nbs/92_command_line.ipynb #07127f42
 def _add_experiment(commands):
@@ -1213,6 +1285,7 @@ def parser() -> argparse.ArgumentParser:
         _add_data,
         _add_course,
         _add_lab,
+        _add_bundle,
         _add_experiment,
         _add_grade,
         _add_predict,

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['compact_cnn', 'one_cycle']
 
-# %% ../nbs/16_compact.ipynb #a1a34546
+# %% ../nbs/16_compact.ipynb #459aff01
 from collections.abc import Sequence
 
 from .process import needs
@@ -13,22 +13,31 @@ from .process import needs
 with needs("train"):
     import keras
 
+# %% ../nbs/16_compact.ipynb #16b00006
+def _centred(cells):
+    "Subtract from every pixel of a cell the cell's mean colour; black outside becomes 0."
+    ops = keras.ops
+    # a cell's ground is 0, so it adds nothing to a mean
+    inside = ops.minimum(ops.max(cells, axis=-1, keepdims=True), 1)
+    pixels = ops.maximum(ops.sum(inside, axis=(1, 2), keepdims=True), 1)
+    mean = ops.sum(cells, axis=(1, 2), keepdims=True) / pixels
+    return (cells - mean * inside) / 64
+
 # %% ../nbs/16_compact.ipynb #fdddd7ee
 def compact_cnn(
     size: int = 48,  # side of the square input, pixels
     widths: Sequence[int] = (16, 32, 64, 64),  # filters of each convolution
     strides: Sequence[int] = (2, 2, 1, 2),  # its step, pixels
-    pool: bool = False,  # make the steps by taking the largest of their pixels, as the article does
+    pool: bool = False,  # stride by max pooling, as the article does
     norm: bool = True,  # batch normalisation after each convolution
     centre: bool = False,  # subtract each cell's own mean colour first
-) -> keras.Model:  # RGB 0–255 (n, size, size, 3) → probability of parasitized (n, 1) float32
+) -> keras.Model:  # RGB 0–255 (n, size, size, 3) → P(parasitized) (n, 1), float32
     """Build a small network, uncompiled, whose logit is the mean of a map of evidence.
 
     Raises `ValueError` when widths and strides don't pair."""
     if len(widths) != len(strides):
-        raise ValueError(
-            f"{len(widths)} widths but {len(strides)} strides: give each convolution both"
-        )
+        counts = f"{len(widths)} widths but {len(strides)} strides"
+        raise ValueError(f"{counts}: give each convolution both")
     layers = keras.layers
     cells = keras.Input((size, size, 3), name="cells")
     x = _centred(cells) if centre else layers.Rescaling(1 / 127.5, -1, name="rescale")(cells)
@@ -45,21 +54,12 @@ def compact_cnn(
     score = layers.Activation("sigmoid", dtype="float32", name="score")(logit)
     return keras.Model(cells, score, name="compact_cnn")
 
-
-def _centred(cells):
-    "Subtract from every pixel of a cell the cell's mean colour; black outside becomes 0."
-    ops = keras.ops
-    inside = ops.cast(ops.max(cells, axis=-1, keepdims=True) > 0, "float32")
-    pixels = ops.maximum(ops.sum(inside, axis=(1, 2), keepdims=True), 1)
-    mean = ops.sum(cells * inside, axis=(1, 2), keepdims=True) / pixels
-    return (cells - mean) * inside / 64
-
 # %% ../nbs/16_compact.ipynb #da2a127f
 def one_cycle(
     peak: float,  # the highest learning rate
     steps: int,  # of the whole training
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Climb from a tenth of the peak for a fifth of all steps, then fall to 0 along half a cosine.
+    """Climb from a tenth of the peak for a fifth of all steps; fall as a cosine.
 
     After Smith (2018)."""
     climb = max(1, steps // 5)

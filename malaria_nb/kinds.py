@@ -86,6 +86,7 @@ class Kind:
     whole: Callable | None = _whole_as_fitted  # (fitted, setup) → reads images; None: it can't
     compile: Callable = _compile_plainly  # (model, recipe, steps, metrics)
     finish: Callable = _whole_as_fitted  # (fitted, setup) → what is kept of it, and predicts
+    teaches: Callable = _whole_as_fitted  # (what is kept, setup) → what scores cells for a student
     # (setup, what it reads, labels, rows, steps to do) → fitted Keras model, its history; None:
     # Keras trains what is built
     fit: Callable | None = None
@@ -273,10 +274,18 @@ def _finish_lite0(fitted, setup):
     return over_symmetries(fitted) if setup.options.get("symmetries") else fitted
 
 
+def _one_look(kept, setup):
+    "Return the network inside the mean of eight looks: on cells it knows, one look will do."
+    if not setup.options.get("symmetries"):
+        return kept
+    return next(layer for layer in kept.layers if hasattr(layer, "layers"))
+
+
 @kind(
     "lite0",
     compile=_compile_with_options,
     finish=_finish_lite0,
+    teaches=_one_look,
     starts_from=_lite0_starts_from,
     epochs="finetune",
     options=(

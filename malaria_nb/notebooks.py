@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['short_path', 'one_line', 'plain_text', 'write_whole', 'ChapterRun', 'kernel_home', 'kernel_variables', 'execute',
-           'wait_for', 'nbio', 'cleaned', 'processed', 'to_html', 'run_chapter', 'store_outputs', 'find_chapters',
-           'run_chapters']
+           'wait_for', 'nbio', 'cleaned', 'processed', 'to_html', 'run_chapter', 'store_outputs', 'has_chapters',
+           'find_chapters', 'run_chapters']
 
 # %% ../nbs/94_notebooks.ipynb #8744537c
 import asyncio
@@ -24,7 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .files import whole_file
+from .files import course_places, whole_file
 from .outputs import output_digests, sign_outputs
 from .settings import Settings, as_variables, default_home
 
@@ -557,6 +557,13 @@ def _chapters_in(folder: Path) -> list[Path]:
     return sorted(found, key=lambda p: (p.stem != "index", p.stem))
 
 
+def has_chapters(
+    folder: Path,  # any
+) -> bool:
+    "Tell whether there are notebooks in a folder."
+    return bool(_chapters_in(folder))
+
+
 def find_chapters(
     folder: str | Path | None = None,  # folder of notebooks; None: `./nbs`, else the clone's
     only: list[str] | None = None,  # chapters wanted: names, or how they begin; None: all
@@ -568,7 +575,7 @@ def find_chapters(
     if folder:
         tried = [Path(folder).expanduser()]
     else:
-        tried = [Path("nbs"), Path(__file__).resolve().parents[1] / "nbs"]
+        tried = [Path("nbs"), *course_places()]
     found = next(filter(None, map(_chapters_in, tried)), None)
     if not found:
         raise FileNotFoundError(

@@ -175,6 +175,7 @@ def _places():
     yield Path(malaria_nb.__file__).parents[1]
     yield from (here, *here.parents)
     yield from sorted(p for p in here.iterdir() if p.is_dir())
+    yield Path(malaria_nb.__file__).parent / "course"  # of an installed library: to read only
 
 # %% ../nbs/87_records.ipynb #8d66e9f3
 @dataclass

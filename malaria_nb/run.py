@@ -364,7 +364,8 @@ def _teacher_scores(
             discard(kept)
         size, cache = plan.settings.scale.size, plan.settings.home / "images"
         images = load_images(plan.cells, plan.root, size, cache)
-        score = predict_cells(teacher.model(), images, plan.cells, rows)["score"].to_numpy()
+        model = kind_named(plan.recipe.model).teaches(teacher.model(), _setup(plan))
+        score = predict_cells(model, images, plan.cells, rows)["score"].to_numpy()
         write_sealed(kept, score)
     every = np.full(len(plan.cells), np.nan)
     every[rows] = score
@@ -441,8 +442,10 @@ def fit_recipe(
 def _augmentation(name):  # None: none
     from malaria_nb.augment import affine, symmetries_and_gain
     from malaria_nb.images import eight_symmetries
+    from malaria_nb.stains import symmetries_and_stain
 
-    known = {one.__name__: one for one in (eight_symmetries, symmetries_and_gain, affine)}
+    ways = (eight_symmetries, symmetries_and_gain, symmetries_and_stain, affine)
+    known = {one.__name__: one for one in ways}
     if name is not None and name not in known:
         raise ValueError(f"augment={name!r}: use {', '.join(map(repr, known))} or None")
     return known.get(name)

@@ -1,6 +1,9 @@
 """The compact network: its shape, its schedule, its exports, and its own size and length."""
 
+import json
+import runpy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -8,10 +11,13 @@ import pytest
 
 from malaria_nb.batches import Batches
 from malaria_nb.compact import compact_cnn, one_cycle
+from malaria_nb.evaluation import metrics
 from malaria_nb.export import PRECISIONS, _with_evidence, export_litert, export_onnx
 from malaria_nb.fitting import compile_model, fit, set_seed
 from malaria_nb.golden import GOLDEN
 from malaria_nb.predict import CompactModel
+from malaria_nb.recipes import choices
+from malaria_nb.records import read_table
 from malaria_nb.run import run
 
 RNG = np.random.default_rng(16)
@@ -163,3 +169,28 @@ def test_the_recipe_has_its_own_size_and_its_learning_rate_comes_to_rest(tmp_pat
     assert r.model().input_shape[1:3] == (48, 48)
     assert len(r.history) == 2 and r.history["learning_rate"].iloc[-1] < 1e-6
     assert r.predictions["score"].between(0, 1).all()
+
+
+SMALL = runpy.run_path(str(Path(__file__).parents[1] / "tools" / "small.py"))
+
+
+@pytest.mark.parametrize("name", [*SMALL["STEPS"], *SMALL["LARGER"]])
+def test_kept_scores_belong_to_their_recipe(name):
+    recipe = SMALL["STEPS"][name][1] if name in SMALL["STEPS"] else SMALL["LARGER"][name][0]
+    about, _ = SMALL["read_step"](name)
+    assert about["recipe"] == json.loads(json.dumps(choices(recipe))), (
+        "its recipe has changed since its scores were made: run tools/small.py"
+    )
+
+
+@pytest.mark.parametrize(
+    "table, names", [("steps", SMALL["STEPS"]), ("larger", ["by cell, seed 42"])]
+)
+def test_tables_of_the_small_network_belong_to_the_kept_scores(table, names):
+    found = read_table(f"16_compact-{table}")
+    found = found.set_index(found.columns[0], append=True)["accuracy"].astype(float)
+    for name in names:
+        _, kept = SMALL["read_step"](name)
+        row = (name, "score") if table == "steps" else ("the recipe", 1)
+        accuracy = metrics(kept["label"], kept["score"])["accuracy"]
+        assert found.loc[row] == pytest.approx(accuracy, abs=1e-5), name

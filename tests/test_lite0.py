@@ -191,6 +191,18 @@ def test_a_score_over_symmetries_is_their_mean_and_does_not_turn():
     assert np.allclose(mean, turned, atol=1e-6)
 
 
+def test_a_teacher_looks_once():
+    from malaria_nb.kinds import Setup
+
+    kind, model = kind_named("lite0"), lite0(32)
+    cells = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3)).astype("uint8")
+    eight = Setup(32, None, options={"symmetries": True})
+    one_look = kind.teaches(kind.finish(model, eight), eight)
+    assert np.array_equal(one_look.predict(cells, verbose=0), model.predict(cells, verbose=0))
+    plain = Setup(32, None)
+    assert kind.teaches(kind.finish(model, plain), plain) is model
+
+
 def test_a_start_that_means_nothing_is_refused():
     from malaria_nb.kinds import Setup
 

@@ -15,6 +15,7 @@ from malaria_nb.stains import (
     normalise_macenko,
     normalise_reinhard,
     stain_jitter,
+    symmetries_and_stain,
 )
 from malaria_nb.stats import difference
 from malaria_nb.synthetic import draw_cell
@@ -275,3 +276,13 @@ def test_the_spread_to_give_a_group_is_that_within_groups():
     assert np.abs(colour_statistics(out, group)[1] - within[1]).max() < 0.6
     with pytest.raises(ValueError, match="give one an image"):
         colour_statistics(cells, group[:2])
+
+
+def test_symmetries_and_stain_turns_and_recolours_alike_for_a_seed():
+    cells = np.zeros((6, 16, 16, 3), np.uint8)
+    cells[:, 3:10, 4:12] = (200, 150, 170)
+    cells[:, 4, 5] = (90, 30, 120)
+    first, again = (symmetries_and_stain(cells, np.random.default_rng(1)) for _ in range(2))
+    assert (first == again).all() and first.dtype == np.uint8
+    assert (first != cells).any((1, 2, 3)).all()
+    assert ((first.max(-1) > 0).sum((1, 2)) == 56).all()  # the cell keeps its size

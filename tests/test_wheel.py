@@ -79,7 +79,18 @@ def test_wheel_brings_the_model_and_the_sample_byte_for_byte_with_its_notice(whe
         assert found == {"compact.tflite": SHA256, f"data/{ZIP}": SAMPLE_SHA256}
         notice = archive.read("malaria_nb/data/NOTICE.md").decode()
     assert "Courtesy of the U.S. National Library of Medicine" in notice
-    assert wheel.stat().st_size < 11_000_000
+
+
+def test_wheel_brings_the_course_that_the_clone_has(wheel):
+    listed = subprocess.run(
+        ["git", "ls-files", "nbs"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\n")
+    wanted = {n for n in filter(None, listed) if not re.match(r"nbs/(claims|checks|sample)/", n)}
+    wanted = {n for n in wanted if "/." not in n} | {n for n in listed if "sample/chula" in n}
+    there = {n.removeprefix("malaria_nb/course/") for n in names(wheel) if "/course/nbs/" in n}
+    assert wanted - there == set()
+    assert not [n for n in there if re.search(r"claims/|checks/|checkpoints|\.zip$", n)]
+    assert wheel.stat().st_size < 45_000_000
 
 
 def test_wheel_asks_for_the_core_alone(wheel):
@@ -196,6 +207,26 @@ def test_commands_work_in_the_core(core, malaria_nb):
     cell = next((core[1] / "home" / "sample").rglob("*.png"))
     predicted = malaria_nb("predict", cell, "--explain", core[1] / "seen")
     assert predicted.returncode == 0 and "1 cell scored" in predicted.stdout, predicted.stderr
+
+
+@pytest.mark.slow
+def test_a_reader_gets_the_chapters_and_the_records(core, python, malaria_nb):
+    said = python(
+        "import json\n"
+        "from malaria_nb.workbench import place_course\n"
+        "from malaria_nb.notebooks import find_chapters\n"
+        "from malaria_nb.records import load, records_folder\n"
+        "first = place_course('mine')\n"
+        "print(json.dumps([len(first.new), len(place_course('mine').new), "
+        "json.load(open('mine/nbs/00_motivation.ipynb'))['cells'][0]['source'][0], "
+        "len(find_chapters()), str(records_folder()), len(load('compact').predictions)]))"
+    )
+    new, again, title, chapters, where, predictions = json.loads(said)
+    assert new > 200 and again == 0 and title.startswith("# ")
+    assert chapters > 80 and "course" in where and predictions > 8000
+    assert (core[1] / "mine/nbs/records/compact-patient-s42/record.json").exists()
+    last = malaria_nb("lab", "--dry-run").stderr.strip().splitlines()[-1]
+    assert 'pip install "malaria_nb[course]"' in last
 
 
 @pytest.mark.slow

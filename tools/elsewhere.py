@@ -7,7 +7,7 @@
 
 FOLDER is what `malaria_nb.laboratories` reads. Models are `shipped`, the small network of the
 package, or recipes: at the quick scale (4,000 real cells, 64 pixels, seed 42, split by patient),
-lite0_finetuned at the full one. They must have been trained: nothing is trained here. A way is how
+those of `FULLY` at the full one. They must have been trained: nothing is trained here. A way is how
 a cell is prepared. `--every 4` takes every fourth uninfected cell, and all parasitized ones: a
 VGG-19 takes seconds a field. CACHE keeps scores, a file a model and way. No picture leaves
 FOLDER. `write` makes the tables that chapter 15 reads.
@@ -40,6 +40,7 @@ QUICK = read_settings(cells="nih", scale="quick", precision="float32")
 FULL = read_settings(cells="nih", scale="full", precision="float32")
 COLOURS = ["red", "green", "blue", "sharp", "filled"]
 SMALL = ["shipped", "basic_cnn", "purple_threshold"]
+FULLY = ["compact_student", "lite0_finetuned"]
 LARGE = ["vgg19_frozen", "vgg19_finetuned", "lite0_finetuned"]
 WAYS = ["cut", "box", "trim", "balance", "reinhard-field", "reinhard-run", "macenko-run"]
 
@@ -48,7 +49,7 @@ def load(name: str):
     "Return a model as a function of images, and the side it reads; it must have been trained."
     if name == "shipped":
         return CompactModel(), 48
-    settings = FULL if name.startswith("lite0") else QUICK
+    settings = FULL if name in FULLY else QUICK
     if not (plan_run(name, settings).folder / "run.json").exists():
         sys.exit(f"{name} hasn't been trained: malaria-nb experiment run {name}")
     found = run(name, settings)
@@ -206,7 +207,8 @@ def write(options):
     said = {
         "split": "patient",
         "seed": 42,
-        "models": "shipped: compact.tflite; others: recipes at the quick scale",
+        "models": "shipped: compact.tflite; compact_student: its recipe at the full scale; others: "
+        "recipes at the quick scale",
     }
     unit = "logits of parasitized; score .5 is 0"
     folder = options.chula
@@ -214,7 +216,8 @@ def write(options):
     part, _, _ = cells_of(argparse.Namespace(iml=options.iml, chula=None, every=4))
     key = ["file", "box", "kind", "run"]
     short = {"file": lambda t: t["file"].str[2:8].astype(int)}
-    whole = iml[key].assign(**columns(options, "iml", 1, SMALL, ["cut"]), **short)
+    small = [*SMALL, "compact_student"]
+    whole = iml[key].assign(**columns(options, "iml", 1, small, ["cut"]), **short)
     write_table("15_external-iml", whole.set_index("file"), QUICK, note=unit, **said)
     place = iml.reset_index().merge(part[["file", "box"]], on=["file", "box"])["index"].to_numpy()
     ways = columns(options, "iml", 1, SMALL, WAYS[1:])
@@ -226,7 +229,7 @@ def write(options):
     there, _, _ = cells_of(argparse.Namespace(iml=None, chula=folder, every=1))
     half = cells_of(argparse.Namespace(iml=None, chula=folder, every=2))[0]
     chula = there[["file", "box", "kind"]].assign(
-        **columns(options, "chula", 1, SMALL, ["cut", "box", "trim"])
+        **columns(options, "chula", 1, small, ["cut", "box", "trim"])
     )
     more = half[["file", "box"]].assign(**columns(options, "chula", 2, LARGE, ["cut"]))
     chula = chula.merge(more, how="left", on=["file", "box"])

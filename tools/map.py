@@ -101,7 +101,7 @@ LAYERS = {
         "grid",
     ),
     "course": (
-        *("course", "practice", "cards", "notebooks", "checks"),
+        *("course", "practice", "cards", "notebooks", "workbench", "bundle", "checks"),
         *("handover", "apart", "answers", "verdict", "exercises", "board", "doctor", "cli"),
     ),
 }

@@ -1,0 +1,82 @@
+"""A folder for a stick: what pip is asked for, what is put in, and what a learner is told."""
+
+from pathlib import Path
+
+import pytest
+
+from malaria_nb import bundle as made
+from malaria_nb import cli
+from malaria_nb.bundle import PYTHONS, SYSTEMS, bundle, instructions
+from malaria_nb.cli import main
+
+
+@pytest.fixture
+def pip(monkeypatch):
+    "What pip was asked for; a wheel of malaria_nb appears as it would."
+    asked = []
+
+    def run(*arguments):
+        asked.append([str(a) for a in arguments])
+        if arguments[0] == "wheel":
+            folder = Path(asked[-1][asked[-1].index("--wheel-dir") + 1])
+            (folder / "malaria_nb-0.1.0-py3-none-any.whl").write_bytes(b"new")
+
+    monkeypatch.setattr(made, "_pip", run)
+    return asked
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_wheels_alone_are_asked_for_and_for_that_system(pip, tmp_path, system):
+    bundle(tmp_path / "stick", system, "3.12", say=lambda text: None)
+    last = pip[-1]
+    assert last[last.index("--only-binary") + 1] == ":all:"
+    assert last[last.index("--python-version") + 1] == "3.12"
+    assert [b for a, b in zip(last, last[1:]) if a == "--platform"] == list(SYSTEMS[system])
+    assert last[-1].startswith("malaria_nb[course] @ file:")
+
+
+def test_an_older_wheel_of_ours_goes(pip, tmp_path):
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "wheels/malaria_nb-0.0.9-py3-none-any.whl").write_bytes(b"old")
+    bundle(tmp_path, say=lambda text: None)
+    assert [p.read_bytes() for p in tmp_path.glob("wheels/*.whl")] == [b"new"]
+
+
+def test_what_is_given_is_put_in(pip, tmp_path):
+    weights, book = tmp_path / "some.h5", tmp_path / "html"
+    weights.write_bytes(b"weights")
+    (book / "chapters").mkdir(parents=True)
+    (book / "chapters/00.html").write_text("a page")
+    to = bundle(tmp_path / "stick", weights=weights, book=book, say=lambda text: None)
+    assert (to / "vgg19.h5").read_bytes() == b"weights"
+    assert (to / "book/chapters/00.html").read_text() == "a page"
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("python", PYTHONS)
+def test_a_learner_is_told_each_line_to_type(system, python):
+    text = instructions(system, python)
+    typed = [line.strip() for line in text.splitlines() if line.startswith("    ")]
+    assert len(typed) == 4 and python in typed[0] and "activate" in typed[1]
+    assert typed[3] == "malaria-nb lab --offline"
+    assert max(map(len, text.splitlines())) < 100 and "not a medical device" in text
+
+
+def test_pip_that_fails_is_quoted(tmp_path):
+    with pytest.raises(RuntimeError, match="pip download failed: .*nowhere"):
+        made._pip("download", "--no-index", "--dest", tmp_path, "nowhere-to-be-found")
+
+
+def test_the_command_says_what_is_wrong(capsys):
+    assert main(["bundle", "stick", "--weights", "nowhere.h5"]) == 1
+    assert "nowhere.h5 isn't there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_lab_offline_takes_the_weights_of_the_stick(tmp_path, monkeypatch, there):
+    if there:
+        (tmp_path / "vgg19.h5").write_bytes(b"weights")
+    monkeypatch.chdir(tmp_path)
+    args = cli.parser().parse_args(["lab", "--offline"])
+    cli._offline(args)
+    assert args.weights == (str(tmp_path / "vgg19.h5") if there else "random")
