@@ -15,8 +15,8 @@ from .pixels import check_picture
 # %% ../nbs/14_smear.ipynb #64530ae3
 def even_light(
     field: np.ndarray,  # RGB, uint8, (height, width, 3)
-) -> np.ndarray:  # green as under an even lamp, uint8, (height, width); 255 is the empty field
-    "Divide green by the lamp, the brightest green nearby; raise `ValueError` for no picture."
+) -> np.ndarray:  # green, uint8, (height, width); 255 is the empty field
+    "Divide green by the brightest nearby, the lamp; raise `ValueError` for no picture."
     check_picture(field)
     green = field[..., 1]
     small = cv2.resize(green, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
@@ -32,10 +32,10 @@ def usual_area(
     "Return the area of a usual cell: the median of outlines as round as a cell alone."
     outlines = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
     area = np.array([cv2.contourArea(c) for c in outlines] or [0.0])
-    circle = np.array([np.pi * cv2.minEnclosingCircle(c)[1] ** 2 for c in outlines] or [1.0])
+    radius = np.array([cv2.minEnclosingCircle(c)[1] for c in outlines] or [1.0])
     cell = area > 100
     # a disc has 1, two that touch have a half
-    alone = cell & (area > 0.75 * circle)
+    alone = cell & (area > 0.75 * np.pi * radius**2)
     some = area[alone if alone.any() else cell]
     return float(np.median(some)) if len(some) else 0.0
 
@@ -43,7 +43,7 @@ def usual_area(
 def dark_regions(
     flat: np.ndarray,  # of `even_light`
 ) -> np.ndarray:  # 1 where something is stained, uint8, (height, width)
-    "Part stain from empty field (Otsu 1979), and fill holes smaller than a fifth of a cell."
+    "Separate stain from empty field (Otsu 1979); fill holes below a fifth of a cell."
     smooth = cv2.GaussianBlur(flat, (0, 0), 1)
     mask = cv2.threshold(smooth, 0, 1, cv2.THRESH_BINARY_INV + cv2.THRESH_OTSU)[1]
     _, piece, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=4)
