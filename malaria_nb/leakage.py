@@ -25,7 +25,9 @@ def stained_patients(
 ) -> pd.DataFrame:  # patient, label, three numbers of the stain, and purple
     "Simulate cells of patients whose stains differ; raise `ValueError` for a dial out of range."
     if spread < 0 or not 0 <= lean <= 1:
-        raise ValueError(f"spread={spread}, lean={lean}: spread is 0 or more, lean is 0 to 1")
+        raise ValueError(
+            f"spread={spread}, lean={lean}: spread is 0 or more, lean is 0 to 1"
+        )
     rng = np.random.default_rng(seed)
     share = 0.5 + lean * (rng.beta(0.5, 0.5, patients) - 0.5)
     stain = spread * rng.normal(size=(patients, 3))
@@ -46,7 +48,9 @@ def patient_alone(
     Raises `ValueError` for unequal lengths."""
     label, patient = np.asarray(label), np.asarray(patient)
     if len(label) != len(patient):
-        raise ValueError(f"{len(label)} labels but {len(patient)} patients: each cell needs both")
+        raise ValueError(
+            f"{len(label)} labels but {len(patient)} patients: each cell needs both"
+        )
     table = pd.DataFrame({"patient": patient, "label": label})
     others = table.groupby("patient")["label"].transform("size") - 1
     parasitized = table.groupby("patient")["label"].transform("sum") - table["label"]
@@ -63,7 +67,9 @@ def out_of_fold(
     table = pd.concat(tests).sort_values("file", ignore_index=True)
     twice = table["file"][table["file"].duplicated()]
     if len(twice):
-        raise ValueError(f"{twice.iloc[0]} is in two test sets: give each fold of one split once")
+        raise ValueError(
+            f"{twice.iloc[0]} is in two test sets: give each fold of one split once"
+        )
     return table
 
 # %% ../nbs/10_leakage.ipynb #4b6ed69b

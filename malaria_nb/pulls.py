@@ -42,7 +42,9 @@ def plot_pulls(
     with needs("plot"):
         import matplotlib.pyplot as plt
     fig, ax = plt.subplots(figsize=(7.6, 3.2), layout="constrained")
-    ax.bar(range(len(found)), found, color=np.where(found < 0, "#D55E00", "#0072B2"), width=1)
+    ax.bar(
+        range(len(found)), found, color=np.where(found < 0, "#D55E00", "#0072B2"), width=1
+    )
     ax.axhline(0, color="black", lw=0.8)
     for i in np.argsort(-found.abs().to_numpy())[:named]:
         ax.annotate(
