@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from .smear import dark_regions, even_light
+from .smear import dark_regions, even_light, usual_area
 
 # %% ../nbs/84_quality.ipynb #e0700e42
 def measure_field(
@@ -24,23 +24,27 @@ def measure_field(
     contrast = focus = 0.0
     if 0 < covered < 1:
         contrast = float(flat[mask == 0].mean() - flat[mask > 0].mean())
-    rim = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    rim = cv2.dilate(rim, np.ones((7, 7), np.uint8)) > 0
-    if rim.any():
-        smooth = cv2.GaussianBlur(flat, (0, 0), 1).astype(np.float32)
-        edges = cv2.Laplacian(smooth, cv2.CV_32F)
-        focus = 1000 * float(edges[rim].var()) / max(contrast, 1) ** 2
+    edge = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    if edge.any():
+        smooth = cv2.GaussianBlur(flat, (0, 0), 1)
+        reach = max(2, int((usual_area(mask) / np.pi) ** 0.5 / 4))
+        near = np.ones((2 * reach + 1,) * 2, np.uint8)
+        step = (cv2.dilate(smooth, near) - cv2.erode(smooth, near))[edge > 0].astype(float)
+        rim = cv2.dilate(edge, np.ones((7, 7), np.uint8)) > 0
+        bend = cv2.Laplacian(smooth.astype(np.float32), cv2.CV_32F)[rim]
+        focus = 1000 * float(bend.var()) / max(float((step**2).mean()), 1)
     saturated = float((field.min(-1) >= 254).mean())
     return {"saturated": saturated, "covered": covered, "contrast": contrast, "focus": focus}
 
 # %% ../nbs/84_quality.ipynb #42a5114a
-# chosen on trial fields; most saturated, and the least of the other three
-LIMITS = {"saturated": 0.05, "covered": 0.02, "contrast": 20.0, "focus": 2.9}
+# most saturated and crowded (covered), and the least of the others; focus and crowded were chosen
+# on 82 fields of one run of another laboratory and on drawn fields
+LIMITS = {"saturated": 0.05, "covered": 0.02, "crowded": 0.65, "contrast": 20.0, "focus": 1.0}
 
 
 def check_field(
     field: np.ndarray,  # RGB, uint8, (height, width, 3)
-    limits: Mapping[str, float] = LIMITS,  # most saturated, least covered, contrast and focus
+    limits: Mapping[str, float] = LIMITS,  # as those of `LIMITS`
 ) -> str:  # why it can't be read; "" if it can
     "Say why a field must not be counted; raise `ValueError` for what is no picture."
     m = measure_field(field)
@@ -53,6 +57,11 @@ def check_field(
     if faint or m["covered"] < limits["covered"]:
         covered = 0 if faint else m["covered"]
         return f"empty: stain covers {covered:.1%} of the field; move to where cells are"
+    if m["covered"] > limits["crowded"]:
+        return (
+            f"crowded: stain covers {m['covered']:.0%} of the field; "
+            "move to where cells lie side by side"
+        )
     if m["focus"] < limits["focus"]:
         return (
             f"blurred: focus {m['focus']:.1f}, at least {limits['focus']} is needed; "

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from malaria_nb.counting import count_field, crop_cells, score_cells
+from malaria_nb.counting import MANY, check_count, count_field, crop_cells, score_cells
+from malaria_nb.finder import find_cells, match_cells
 from malaria_nb.images import decode_cell
-from malaria_nb.quality import check_field
-from malaria_nb.smear import dark_regions, even_light, find_cells, match_cells
+from malaria_nb.quality import check_field, measure_field
+from malaria_nb.smear import dark_regions, even_light, usual_area
 from malaria_nb.synthetic import draw_field
 
 FIELD, RED, PURPLE = (222, 218, 205), (190, 130, 130), (130, 30, 150)
@@ -50,6 +51,37 @@ def test_cells_by_hand_are_found_where_they_are():
 def test_a_touching_pair_is_parted(apart, cells):
     pair = [(300, 200, 30, RED), (300 + apart, 200, 30, RED)]
     assert kinds(by_hand(*ALONE, *pair)) == {"red": cells}
+
+
+def heap(*middles, rim=(150, 95, 105)):
+    "Return a field with cells alone, and discs that lie on one another, each with a darker rim."
+    field = by_hand(*ALONE)
+    for x, y in middles:
+        cv2.circle(field, (x, y), 30, rim, -1, cv2.LINE_AA)
+        cv2.circle(field, (x, y), 27, RED, -1, cv2.LINE_AA)
+    return field
+
+
+def test_a_heap_without_a_gap_is_parted_along_the_rims_inside_it():
+    middles = [(320 + dx, 230 + dy) for dx in (0, 42) for dy in (0, 42)]
+    found = find_cells(heap(*middles))
+    red = found[found["kind"] == "red"]
+    apart = [np.hypot(red["cx"] - x, red["cy"] - y).min() for x, y in middles]
+    assert max(apart) < 15 and len(red) == len(ALONE) + 4
+
+
+def test_what_is_deep_in_a_heap_without_a_rim_is_left_out_as_a_clump():
+    field = by_hand(*ALONE)
+    cv2.rectangle(field, (290, 210), (430, 350), RED, -1)
+    found = find_cells(field)
+    assert (found["kind"] == "red").sum() == len(ALONE) and (found["kind"] == "clump").any()
+
+
+def test_the_usual_cell_is_one_alone_even_where_most_lie_in_heaps():
+    pairs = [(x + d, y, 30, RED) for x in (70, 250, 420) for y in (60, 340) for d in (0, 34)]
+    mask = dark_regions(even_light(by_hand(*pairs, *[(x, 200, 30, RED) for x in (80, 200, 320)])))
+    assert usual_area(mask) == pytest.approx(np.pi * 30**2, rel=0.1)
+    assert usual_area(np.zeros((200, 200), np.uint8)) == 0
 
 
 def test_a_gap_between_touching_cells_is_no_cell_and_a_hole_in_one_is_filled():
@@ -138,6 +170,32 @@ def test_a_field_is_read_or_refused_with_the_reason(reason, how):
         assert said.startswith(reason) and bool(said) == bool(reason), said
 
 
+def test_focus_does_not_measure_how_dark_the_middles_of_cells_are():
+    field = by_hand(*ALONE)
+    dark = np.zeros(field.shape[:2], np.float32)
+    for x, y, *_ in ALONE:
+        cv2.circle(dark, (x, y), 16, 90, -1)
+    dark = cv2.GaussianBlur(dark, (0, 0), 5)[..., None]
+    stained = (field - dark).clip(0, 255).astype(np.uint8)
+    focus = [measure_field(f)["focus"] for f in (field, stained)]
+    assert focus[1] == pytest.approx(focus[0], rel=0.25)
+
+
+def test_a_field_without_room_between_its_cells_is_refused():
+    field = by_hand()
+    for x in range(0, 500, 100):
+        cv2.rectangle(field, (x, 0), (x + 74, 400), RED, -1)
+    assert check_field(field).startswith("crowded: stain covers 7")
+
+
+def test_a_count_that_can_hardly_be_is_said_to_be_so():
+    assert check_count(int(100 * MANY), 100) == check_count(0, 0) == ""
+    assert check_count(21, 100).startswith("doubtful: 21 of 100 cells")
+    for wrong in ((3, 2), (-1, 5)):
+        with pytest.raises(ValueError, match="no more calls than cells"):
+            check_count(*wrong)
+
+
 class Redness:  # in place of a network: calls a cell parasitized when something in it is purple
     input_shape = (None, 64, 64, 3)
 
@@ -148,9 +206,9 @@ class Redness:  # in place of a network: calls a cell parasitized when something
 def test_a_count_counts_whole_red_cells_only():
     sick = [(x, y, 6, PURPLE) for x, y, *_ in ALONE[:2]]
     field = by_hand(*ALONE, *sick, (0, 200, 30, RED), (420, 180, 45, RED), (420, 180, 33, PURPLE))
-    assert count_field(field, Redness()) == dict(
-        reason="", cells=5, parasitized=2, white=1, small=0, edge=1, clump=0
-    )
+    count = count_field(field, Redness())
+    assert count.pop("warning").startswith("doubtful: 2 of 5 cells")
+    assert count == dict(reason="", cells=5, parasitized=2, white=1, small=0, edge=1, clump=0)
     scores = score_cells(field, Redness())
     assert (scores["score"].isna() == (scores["kind"] != "red")).all()
     refused = count_field(draw_field(3, blur=3)[0], Redness())

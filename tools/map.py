@@ -80,7 +80,7 @@ LAYERS = {
             "article",
         ),
         *("pixels", "shortcuts", "dissect", "attribution", "maps", "explain"),
-        *("smear", "quality", "counting", "parasitaemia", "patients", "spread"),
+        *("smear", "finder", "quality", "counting", "parasitaemia", "patients", "spread"),
         *("shifts", "doses", "stains", "annotations", "laboratories", "recalibration", "external"),
     ),
     "experiments": (

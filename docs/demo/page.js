@@ -140,10 +140,10 @@ const title = c => c.number ? `cell ${c.number} of ${c.name}` : c.name;
 function summary(found) { // of fields' cells
   const red = found.filter(c => c.kind === "red"), called = red.filter(c => call(c) === "parasitized").length;
   const left = ["edge", "clump", "small", "white"].map(k => [k, found.filter(c => c.kind === k).length]).filter(([, n]) => n);
-  const out = left.length ? ` Left out: ${left.map(([k, n]) => `${n} ${{edge: "cut by the border", clump: "in clumps", small: "small", white: "white"}[k]}`).join(", ")}.` : "";
+  const out = left.length ? ` Left out: ${left.map(([k, n]) => `${n} ${{edge: "cut by the border", clump: "crowded", small: "small", white: "white"}[k]}`).join(", ")}.` : "";
   if (!red.length) return `No red cell found.${out}`;
-  const p = Smear.parasitaemia(called, red.length);
-  return `${many(red.length, "red cell")}, ${called} called parasitized: parasitaemia ${percent(p.value)} (95% interval ${percent(p.low)} to ${percent(p.high)}).${out}`;
+  const p = Smear.parasitaemia(called, red.length), doubt = Smear.checkCount(called, red.length);
+  return `${doubt && `This count is ${doubt}. `}${many(red.length, "red cell")}, ${called} called parasitized: parasitaemia ${percent(p.value)} (95% interval ${percent(p.low)} to ${percent(p.high)}).${out}`;
 }
 
 function showFields() {

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from malaria_nb.counting import crop_cells
+from malaria_nb.counting import check_count, crop_cells
+from malaria_nb.finder import find_cells
 from malaria_nb.images import decode_cell
 from malaria_nb.parasitaemia import parasitaemia
+from malaria_nb.pictures import read_picture
 from malaria_nb.predict import CompactModel
 from malaria_nb.quality import check_field, measure_field
 from malaria_nb.settings import default_home
-from malaria_nb.smear import find_cells
 from malaria_nb.synthetic import draw_cell, draw_field
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -165,16 +166,19 @@ def test_a_file_that_is_no_picture_is_named_and_skipped(demo, tmp_path):
 FIELDS = {
     "plain": {},
     "crowded": dict(cells=140, parasitaemia=0.2, touching=0.5),
+    "heaps": dict(cells=160, touching=0.9),
     "blurred": dict(blur=3),
     "overexposed": dict(exposure=1.8),
     "empty": dict(cells=0, platelets=0, white=0),
 }
+CHULA = ROOT / "nbs" / "sample" / "chula" / "fields"
+REAL_FIELDS = ("100.jpg", "261.jpg")  # every cell of the first is called
 
 
 @from_disk
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", [*FIELDS, *REAL_FIELDS])
 def test_a_field_is_counted_as_in_python(demo, python, tmp_path, name):
-    field, _ = draw_field(3, **FIELDS[name])
+    field = read_picture(CHULA / name) if name in REAL_FIELDS else draw_field(3, **FIELDS[name])[0]
     read(demo, write(tmp_path / "field.png", field))
     measured = demo.evaluate("Smear.measureField(fields[0].picture)")
     assert measured == pytest.approx(measure_field(field), rel=1e-4, abs=1e-9)
@@ -194,11 +198,22 @@ def test_a_field_is_counted_as_in_python(demo, python, tmp_path, name):
     assert np.abs(np.array([float(mine[r]) for r in red]) - score).max() < CLOSE
     called, n = int((score >= 0.5).sum()), len(score)
     p = parasitaemia(called, n)
+    doubt = check_count(called, n)
+    said = demo.inner_text("#fields")
+    assert (f"This count is {doubt}." in said) == bool(doubt)
     assert (
         f"{n} red cells, {called} called parasitized: "
-        f"parasitaemia {p.value:.1%} (95% interval {p.low:.1%} to {p.high:.1%})"
-        in demo.inner_text("#fields")
+        f"parasitaemia {p.value:.1%} (95% interval {p.low:.1%} to {p.high:.1%})" in said
     )
+
+
+@from_disk
+def test_a_doubtful_count_is_said_to_be_so_as_in_python(demo):
+    counts = [(k, n) for n in (1, 5, 42, 200) for k in sorted({0, n // 5, n // 5 + 1, n})]
+    mine = demo.evaluate("c => c.map(([k, n]) => Smear.checkCount(k, n))", counts)
+    assert mine == [check_count(k, n) for k, n in counts]
+    said = demo.evaluate("summary([{kind: 'red', score: 1}, {kind: 'red', score: 0}])")
+    assert said.startswith("This count is doubtful: 1 of 2 cells")
 
 
 @from_disk
