@@ -143,14 +143,14 @@ claim(
 given("the shaded band is 93 to 97 %.", "the issue's aim")
 given("and by two where 500 studies were drawn.", "the binomial distribution")
 claim(
-    "**Bootstrap-t** is better, with 93.0 % in the middle, and **linearised** comes to 93.0 %.",
+    "**Bootstrap-t** is better, with a median of 93.0 %, and so is **linearised**, with 93.0 %.",
     rounded(medians["bootstrap-t"], 1) == 93.0,
     rounded(medians["linearised, log-odds, t"], 1) == 93.0,
     medians["percentile"] < medians["bootstrap-t"],
     medians["BCa"] < medians["bootstrap-t"],
 )
 claim(
-    "goes from 79.8 % to 100 %.",
+    "its points range from 79.8 % to 100 %.",
     enough.loc[enough["method"] == "beta-binomial", "coverage"].min() == 79.8,
     enough.loc[enough["method"] == "beta-binomial", "coverage"].max() == 100.0,
 )
@@ -160,7 +160,7 @@ claim(
     rounded(in_band("percentile"), 0) == 30,
 )
 claim(
-    "(3.7 % and 2.0 % in the middle), and its lowest point is 84.7 %.",
+    "(medians of 3.7 % and 2.0 %), and its lowest point is 84.7 %.",
     rounded(course.loc[course["kind"] == "recorded models", "below"].median(), 1) == 3.7,
     rounded(course.loc[course["kind"] == "recorded models", "above"].median(), 1) == 2.0,
     course["coverage"].min() == 84.7,
@@ -193,7 +193,8 @@ claim(
     == [100, 72, 26, 0],
 )
 claim(
-    "it holds the truth in 88 % with 60 and 100 patients, and the percentile in 80 % and 78 %.",
+    "where it gives an interval, it holds the truth in 88 % with 60 and 100 patients, and the "
+    "percentile in 80 % and 78 %.",
     rounded([one(near[0], n, near[1], "course") for n in (60, 100)], 0) == [88, 88],
     rounded([one(near[0], n, near[1], "percentile") for n in (60, 100)], 0) == [80, 78],
 )
@@ -235,8 +236,8 @@ claim(
     bool(both["survives"].all()),
 )
 claim(
-    "the course's interval holds the true difference in 94.8 % in the middle, the "
-    "percentile in 91.6 %.",
+    "the course's interval holds the true difference in 94.8 % of the studies (the median), "
+    "the percentile in 91.6 %.",
     pairs["population"].nunique() == 6,
     rounded(paired["course"], 1) == 94.8,
     rounded(paired["percentile"], 1) == 91.6,
