@@ -289,7 +289,7 @@ def _workbench(args) -> Path:
 
 
 def _offline(args) -> None:
-    "Take weights and cells from the folder of a stick, and fetch nothing."
+    "Take weights and cells from the folder of a stick; without weights, random ones."
     here = Path.cwd()
     archive, weights = here / "cell_images.zip", here / "vgg19.h5"
     if args.weights is None:
@@ -1000,7 +1000,8 @@ def _add_lab(commands):
     c.add_argument(
         "--offline",
         action="store_true",
-        help="fetch nothing: weights and cells come from this folder, as malaria-nb bundle made it",
+        help="take weights and cells from this folder, as malaria-nb bundle made it; without "
+        "weights, random ones",
     )
     _add_common(c)
 

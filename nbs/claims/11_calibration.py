@@ -83,6 +83,13 @@ claim(
     [round(1000 * (1 - surest[0][end])) for end in ("high", "low")] == [17, 75],
     all(r["high"] < r["score"] for r in surest),
 )
+curve = smooth_curve(*y_p(test[PURPLE]), test[PURPLE]["patient"])
+claim(
+    "the purple threshold is off from 0.67 on",
+    # its band is above the diagonal there, and includes it just below
+    (curve["low"] > curve.index)[(curve.index >= 0.67) & (curve.index < 0.99)].all(),
+    (curve["low"] < curve.index)[(curve.index > 0.5) & (curve.index < 0.66)].all(),
+)
 dent = cnn[cnn["score"].between(0.4, 0.5)]
 lower = cnn[cnn["score"].between(0.2, 0.3)]
 most = dent["patient"].value_counts()
