@@ -1,0 +1,69 @@
+// below each result: what kind of page it is, and the sentence that the words were found in
+const KINDS = {exercises: "Exercises", solutions: "Solutions", reference: "The library's reference"};
+const MOST = 220;  // letters of a snippet
+
+function kindOf(page) {
+  if (page.includes("/")) return KINDS[page.split("/")[0]] || "";
+  if (/^[01]\d_/.test(page)) return "Chapter";
+  return /^\d\d_/.test(page) ? "The library's notebook" : "";
+}
+
+function wordsOf(query) {
+  const words = query.toLowerCase().match(/[\p{L}\p{N}_]+/gu) || [];
+  // as the index does, roughly: metrics and metric are one word
+  return words.map(word => word.length > 5 ? word.slice(0, -2) : word);
+}
+
+function snippet(text, words) {
+  const low = text.toLowerCase();
+  const at = Math.min(...words.map(w => low.indexOf(w)).filter(i => i >= 0));
+  if (!Number.isFinite(at)) return null;
+  // from the sentence's beginning, if it is near
+  let from = Math.max(0, low.lastIndexOf(". ", at) + 2);
+  if (low.lastIndexOf(". ", at) < 0) from = 0;
+  if (at - from > MOST / 2) from = low.indexOf(" ", at - MOST / 3) + 1;
+  let to = Math.min(text.length, from + MOST);
+  if (to < text.length) to = text.lastIndexOf(" ", to);
+  return (from && text[from - 2] !== "." ? "… " : "") + text.slice(from, to) + (to < text.length ? " …" : "");
+}
+
+function marked(text, words) {
+  const p = document.createElement("p");
+  p.className = "context";
+  const any = new RegExp(`((?:${words.join("|")})[\\p{L}\\p{N}_]*)`, "giu");
+  text.split(any).forEach((piece, i) => {
+    if (i % 2) p.appendChild(document.createElement("mark")).textContent = piece;
+    else p.append(piece);
+  });
+  return p;
+}
+
+function dress(item, words) {
+  const link = item.querySelector("a");
+  const [file, anchor] = link.getAttribute("href").split("#");
+  const page = decodeURIComponent(file).replace(/\.html$/, "");
+  const sections = window.PROSE[page] || [];
+  const here = sections.filter(([id]) => id === anchor);
+  const texts = (here.length ? here : sections).map(([, text]) => text);
+  const text = texts.map(t => snippet(t, words)).find(Boolean)
+    || (texts.length ? snippet(texts[0], [texts[0].slice(0, 9).toLowerCase()]) : "");
+  const kind = kindOf(page);
+  if (kind) {
+    const label = item.appendChild(document.createElement("span"));
+    label.className = "kind";
+    label.textContent = kind;
+  }
+  if (text) item.appendChild(marked(text, words));
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  const words = wordsOf(new URLSearchParams(location.search).get("q") || "");
+  const results = document.getElementById("search-results");
+  if (!words.length || !results) return;
+  const look = () => results.querySelectorAll("li:not([data-dressed])").forEach(item => {
+    item.dataset.dressed = "";
+    dress(item, words);
+  });
+  new MutationObserver(look).observe(results, {childList: true, subtree: true});
+  look();
+});
