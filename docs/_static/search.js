@@ -14,10 +14,27 @@ function wordsOf(query) {
   return words.map(word => word.length > 5 ? word.slice(0, -2) : word);
 }
 
-function snippet(text, words) {
+function places(text, words) {
+  const found = [];
+  for (const word of words) {
+    for (let i = text.indexOf(word); i >= 0; i = text.indexOf(word, i + 1)) found.push([i, word]);
+  }
+  return found.sort(([a], [b]) => a - b);
+}
+
+// where most of the words stand together, and how many of them
+function best(text, words) {
+  const found = places(text.toLowerCase(), words);
+  let most = {at: -1, words: 0};
+  found.forEach(([at], k) => {
+    const near = new Set(found.slice(k, k + 20).filter(([i]) => i < at + MOST / 2).map(([, w]) => w));
+    if (near.size > most.words) most = {at, words: near.size};
+  });
+  return most;
+}
+
+function snippet(text, at) {
   const low = text.toLowerCase();
-  const at = Math.min(...words.map(w => low.indexOf(w)).filter(i => i >= 0));
-  if (!Number.isFinite(at)) return null;
   // from the sentence's beginning, if it is near
   let from = Math.max(0, low.lastIndexOf(". ", at) + 2);
   if (low.lastIndexOf(". ", at) < 0) from = 0;
@@ -45,15 +62,15 @@ function dress(item, words) {
   const sections = window.PROSE[page] || [];
   const here = sections.filter(([id]) => id === anchor);
   const texts = (here.length ? here : sections).map(([, text]) => text);
-  const text = texts.map(t => snippet(t, words)).find(Boolean)
-    || (texts.length ? snippet(texts[0], [texts[0].slice(0, 9).toLowerCase()]) : "");
+  const finds = texts.map(text => ({text, ...best(text, words)}));
+  const {text, at} = finds.reduce((a, b) => b.words > a.words ? b : a, {text: texts[0], words: 0});
   const kind = kindOf(page);
   if (kind) {
     const label = item.appendChild(document.createElement("span"));
     label.className = "kind";
     label.textContent = kind;
   }
-  if (text) item.appendChild(marked(text, words));
+  if (text) item.appendChild(marked(snippet(text, Math.max(at ?? 0, 0)), words));
 }
 
 document.addEventListener("DOMContentLoaded", () => {
