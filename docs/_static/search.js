@@ -34,14 +34,14 @@ function best(text, words) {
 }
 
 function snippet(text, at) {
-  const low = text.toLowerCase();
   // from the sentence's beginning, if it is near
-  let from = Math.max(0, low.lastIndexOf(". ", at) + 2);
-  if (low.lastIndexOf(". ", at) < 0) from = 0;
-  if (at - from > MOST / 2) from = low.indexOf(" ", at - MOST / 3) + 1;
+  let from = Math.max(...[". ", "? ", "! "].map(end => text.lastIndexOf(end, at) + 2));
+  if (from === 1) from = 0;  // no sentence ends before
+  const whole = at - from <= MOST / 2;
+  if (!whole) from = text.indexOf(" ", at - MOST / 3) + 1;
   let to = Math.min(text.length, from + MOST);
   if (to < text.length) to = text.lastIndexOf(" ", to);
-  return (from && text[from - 2] !== "." ? "… " : "") + text.slice(from, to) + (to < text.length ? " …" : "");
+  return (whole ? "" : "… ") + text.slice(from, to) + (to < text.length ? " …" : "");
 }
 
 function marked(text, words) {
