@@ -6,6 +6,7 @@ tools/book.py asks for the rest: the book's front page is docs/front.html, fille
 nbs/index.ipynb, the chapters, their measured costs and the records say.
 """
 
+import ast
 import html
 import json
 import math
@@ -45,8 +46,6 @@ MODEL = "compact"
 THRESHOLD = 0.5
 # what the reader's slider can be set to
 THRESHOLDS = [round(0.05 + 0.01 * i, 2) for i in range(91)]
-# the cells of the index's first figure: patient, and which of that patient's parasitized cells
-CHOSEN = {"C103": 0, "C117": 0, "C141": 0, "C168": 0, "C156": 1, "C184": 1}
 # sections of the index that docs/front.html shows in another form
 FRAMED = (
     "Read, run, teach",
@@ -98,10 +97,10 @@ def read_field() -> pd.DataFrame:  # score (0–1), x, y (middle), outline: a ro
     return cells.sort_values("score").reset_index(drop=True)
 
 
-def found_at(threshold: float) -> float:  # 0–1
+def found_at(thresholds: list[float]) -> list[int]:  # parasitized cells in 100
     "Return the recorded sensitivity on test patients of the network that scored the field."
     cells = load(MODEL, "patient").predictions.query("split == 'test' and label == 1")
-    return float((cells["score"] >= threshold).mean())
+    return [round(100 * float((cells["score"] >= t).mean())) for t in thresholds]
 
 
 def draw_field() -> bytes:  # JPEG, 1280 × 960
@@ -137,41 +136,26 @@ def draw_field() -> bytes:  # JPEG, 1280 × 960
 
 
 @cache
-def false_alarms() -> pd.DataFrame:  # where, detail, value, low, high (0–1), cells, groups
+def false_alarms() -> pd.DataFrame:  # where, detail; value, low, high (0–1)
     "Measure the network's false alarms among uninfected cells, in the places it has been to."
-    home = load(MODEL, "patient").predictions.query("split == 'test' and label == 0")
-    iml, chula = (read_table(f"15_external-{name}").reset_index() for name in ("iml", "chula"))
-    own = load(MODEL, "patient").metrics.loc["specificity"]
-    rows = [
-        ("Bangladesh", "the hospital it learned from", own, len(home), home["patient"].nunique())
-    ]
-    label = (iml["kind"] != "red blood cell").astype(int)
-    minutes = {1: "another laboratory", 2: "the same laboratory, 40 minutes later"}
-    for run, detail in minutes.items():
-        at = iml["run"] == run
-        score, files = expit(iml["shipped cut"][at]), iml["file"][at]
-        rate = evaluate(label[at], score, files, THRESHOLD).loc["specificity"]
-        healthy = files[label[at] == 0]
-        rows.append(("Pakistan", detail, rate, len(healthy), healthy.nunique()))
-    thai = chula[chula["shipped cut"].notna()]
-    none = np.zeros(len(thai), int)
-    rate = evaluate_external(none, expit(thai["shipped cut"]), thai["file"], THRESHOLD)
-    rate = rate.loc["specificity"]
-    rows.append(
-        ("Thailand", "where the photograph comes from", rate, len(thai), thai["file"].nunique())
+    iml, thai = (read_table(f"15_external-{name}").reset_index() for name in ("iml", "chula"))
+    rows = {
+        ("Bangladesh", "the hospital it learned from"): load(MODEL, "patient").metrics,
+    }
+    details = {1: "another laboratory", 2: "the same laboratory, within 40 minutes"}
+    for run, detail in details.items():
+        cells = iml[iml["run"] == run]
+        label = (cells["kind"] != "red blood cell").astype(int)
+        found = evaluate(label, expit(cells["shipped cut"]), cells["file"], THRESHOLD)
+        rows["Pakistan", detail] = found
+    thai = thai[thai["shipped cut"].notna()]
+    none, score = np.zeros(len(thai), int), expit(thai["shipped cut"])
+    rows["Thailand", "where the photograph above was taken"] = evaluate_external(
+        none, score, thai["file"], THRESHOLD
     )
-    return pd.DataFrame(
-        {
-            "where": where,
-            "detail": detail,
-            "value": 1 - rate["value"],
-            "low": 1 - rate["high"],
-            "high": 1 - rate["low"],
-            "cells": cells,
-            "groups": groups,
-        }
-        for where, detail, rate, cells, groups in rows
-    )
+    rates = 1 - pd.DataFrame({place: found.loc["specificity"] for place, found in rows.items()}).T
+    rates = rates.rename(columns={"low": "high", "high": "low"}).astype(float)
+    return rates.rename_axis(["where", "detail"]).reset_index()
 
 
 def draw_alarms() -> bytes:  # SVG
@@ -295,10 +279,11 @@ def overlay() -> str:  # SVG over the photograph
     for cell in read_field().itertuples():
         points = "L".join(f"{x:.1f} {y:.1f}" for x, y in cell.outline)
         called = ' class="called"' if cell.score >= THRESHOLD else ""
-        y = min(cell.outline[:, 1].max() + 9, 474)
+        x, y = np.ptp(cell.outline[:, 0]) / 2 + cell.outline[:, 0].min(), cell.outline[:, 1].max()
         drawn.append(
             f'<g data-score="{cell.score:.4f}"{called}><path d="M{points}Z"/>'
-            f'<text x="{cell.x:.0f}" y="{y:.0f}">{f"{cell.score:.2f}".lstrip("0")}</text></g>'
+            f'<text x="{x:.0f}" y="{min(y + 9, 474):.0f}">'
+            f"{f'{cell.score:.2f}'.lstrip('0')}</text></g>"
         )
     return "".join(drawn)
 
@@ -321,7 +306,7 @@ def bars() -> str:
 
 def fields(nb) -> dict[str, str]:
     "Return what docs/front.html has a place for."
-    parts, known, table = sections(nb), chapters(), false_alarms()
+    parts, known = sections(nb), chapters()
     doors = {
         name.lower(): inline(text)
         for name, text in re.findall(
@@ -353,10 +338,9 @@ def fields(nb) -> dict[str, str]:
         "threshold": f"{THRESHOLD:.2f}",
         "lowest": f"{THRESHOLDS[0]:.2f}",
         "highest": f"{THRESHOLDS[-1]:.2f}",
-        "found": f"{100 * found_at(THRESHOLD):.0f}",
-        "found_at": json.dumps([round(100 * found_at(t)) for t in THRESHOLDS]),
+        "found": str(found_at([THRESHOLD])[0]),
+        "found_at": json.dumps(found_at(THRESHOLDS)),
         "credit": CREDIT,
-        "places": str(len(table)),
     }
     for name, first, last in (("one", "00", "06"), ("two", "07", "69")):
         some = part([c for c in known if first <= c["number"] <= last])
@@ -399,13 +383,15 @@ def cut_out(cell: np.ndarray, side: int = 176) -> np.ndarray:  # RGBA, uint8, (s
 
 def cut_outs() -> dict[str, bytes]:  # name -> WebP, six cells side by side on nothing
     "Cut the index's twelve cells out of the sample: parasitized, uninfected."
-    made = {}
+    made, drawn = {}, (NBS / "index.ipynb").read_text("utf-8")
+    # patient, and which of that patient's parasitized cells
+    chosen = ast.literal_eval(re.search(r"chosen = (\{.+?\})", drawn.replace("\\", ""))[1])
     with tempfile.TemporaryDirectory() as folder:
         root = unpack_sample(Path(folder) / "sample")
         cells = index_cells(root)
         for name, label in (("parasitized", 1), ("uninfected", 0)):
             strip = []
-            for patient, place in CHOSEN.items():
+            for patient, place in chosen.items():
                 own = cells.query("patient == @patient and label == @label").file.to_list()
                 strip.append(cut_out(read_picture(root / own[place * label])))
             image = cv2.cvtColor(np.hstack(strip), cv2.COLOR_RGBA2BGRA)
