@@ -33,6 +33,13 @@ claim(
 )
 claim("A network says that 12 of these 57 cells are infected.", (called, len(field)) == (12, 57))
 given("The truth: none of them.", "Naruenatthanaset et al. (2021): nobody there has malaria")
+given("(Chula-RBC-12, field 312,", "the names of the set and of the file in nbs/sample/chula")
+given("Then you ask what the 96 % is worth:", "the article's accuracy, in the sentence before")
+given("Nothing in the 96 % warned of this.", "the article's accuracy, above")
+given(
+    "1,179 real ones come with the course.",
+    "nbs/sample/NOTICE.md; tests/test_sample.py counts them",
+)
 claim(
     "In the hospital it learned from, it classifies 96.1 % of the cells correctly.",
     percent("compact") == 96.1,
