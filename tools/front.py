@@ -257,7 +257,7 @@ def chapters() -> list[dict]:  # number, title, subtitle, page, reads, runs (min
 def card(chapter: dict) -> str:
     "Return a chapter's card."
     runs = chapter["runs"]
-    takes = "under a minute" if runs < 1 else f"{runs:.0f} min"
+    takes = "&lt; 1 min" if runs < 1 else f"{runs:.0f} min"
     title, subtitle = (html.escape(chapter[key], quote=False) for key in ("title", "subtitle"))
     return (
         f'<li class="front-card"><span class="front-number">{chapter["number"]}</span>'
