@@ -3,14 +3,13 @@
 tools/book.py and tools/slides.py lay out their source and call Sphinx.
 """
 
-import json
 import re
+import sys
 from configparser import ConfigParser
-from html import escape, unescape
 from pathlib import Path
 from urllib.parse import unquote
 
-from docutils.nodes import SkipNode, block_quote, paragraph, section
+from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
 from PIL import Image
 
@@ -25,12 +24,8 @@ release = settings["version"]
 language = "en"
 smartquotes = False  # it would turn the two dashes of an option into one
 
-# what the front page asks: its subtitle
-_index = Path(__file__).resolve().parents[1] / "nbs" / "index.ipynb"
-_head = "".join(json.loads(_index.read_text("utf-8"))["cells"][0]["source"])
-QUESTION = re.search(r"^> (.+)$", _head, re.M)[1]
-
-extensions = ["myst_nb"]
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # for preview.py
+extensions = ["myst_nb", "preview"]
 nb_execution_mode = "off"  # the stored outputs are of real cells, which are not in the repository
 nb_code_prompt_show = "Show the {type}"
 nb_code_prompt_hide = "Hide the {type}"
@@ -135,51 +130,12 @@ def _keys_reach_what_scrolls(app, pagename, templatename, context, doctree):
         context["body"] = re.sub(r'<img\b[^>]*\bsrc="[^"]*_images/([^"]+)"[^>]*>', picture, body)
 
 
-def _described(doctree) -> str:  # at most 200 characters
-    "Return a page's subtitle, or its first paragraph: what a search engine and a preview show."
-    kinds = (block_quote, paragraph)
-    found = (n for kind in kinds for n in doctree.findall(kind) if isinstance(n.parent, section))
-    words = " ".join(next(found, paragraph()).astext().split())
-    return words if len(words) <= 200 else words[:199].rsplit(" ", 1)[0] + "…"
-
-
-def _preview(app, pagename, templatename, context, doctree):
-    "Say in a page's head what it is, for search engines and for previews of a link to it."
-    if app.builder.name != "html":
-        return
-    site = settings["doc_host"] + settings["doc_baseurl"]
-    about = _described(doctree) if doctree else ""
-    if pagename == "index":
-        about, context["docstitle"] = QUESTION, settings["title"]
-        app.add_css_file("front.css")
-        app.add_js_file("front.js", loading_method="defer")
-    about = about or settings["description"]
-    title = re.sub(r"<[^>]+>", "", context.get("title", html_title))
-    page = "" if pagename == "index" else f"{pagename}.html"
-    tags = [
-        ("name", "description", about),
-        ("property", "og:title", unescape(title)),
-        ("property", "og:description", about),
-        ("property", "og:type", "website" if pagename == "index" else "article"),
-        ("property", "og:site_name", html_title),
-        ("property", "og:url", f"{site}/{page}"),
-        ("property", "og:image", f"{site}/_static/front/preview.jpg"),
-        ("property", "og:image:width", "1200"),
-        ("property", "og:image:height", "630"),
-        ("property", "og:image:alt", "Red blood cells, some outlined by a network"),
-        ("name", "twitter:card", "summary_large_image"),
-    ]
-    lines = [f'<meta {kind}="{name}" content="{escape(text)}">' for kind, name, text in tags]
-    context["metatags"] = context.get("metatags", "") + "\n".join(lines)
-
-
 def setup(app):
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     app.connect(
         "html-page-context", _print_button, priority=600
     )  # after the theme has made its own
     app.connect("html-page-context", _keys_reach_what_scrolls)
-    app.connect("html-page-context", _preview)
 
 
 html_math_renderer = "mathml"
