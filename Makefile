@@ -19,7 +19,7 @@
 #   make walk                      take the whole course in JupyterLab, exercises and all (half an hour)
 #   make map                       nbs/map.md: what depends on what
 #   make cards                     model card, data sheet and checklists from the records
-#   make readme                    README.md from nbs/index.ipynb
+#   make readme                    README.md from nbs/index.ipynb, and the pictures that both show
 #   make claims                    after a new record: store what the chapters now show of it (a minute, no cells)
 #   make renew                     the records' metrics as the code gives them now, and the lists of digests
 #   make outputs                   run the chapters on the real cells and store what they show
@@ -129,6 +129,7 @@ cards: $(ENV)
 	$(BIN)/python tools/cards.py
 
 readme: $(ENV)
+	$(BIN)/python tools/front.py
 	$(BIN)/python tools/readme.py
 
 claims: $(ENV)

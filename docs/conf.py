@@ -3,6 +3,7 @@
 tools/book.py and tools/slides.py lay out their source and call Sphinx.
 """
 
+import re
 import sys
 from configparser import ConfigParser
 from pathlib import Path
@@ -21,8 +22,8 @@ release = settings["version"]
 language = "en"
 smartquotes = False  # it would turn the two dashes of an option into one
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # for pages.py
-extensions = ["myst_nb", "pages"]
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # for pages.py and preview.py
+extensions = ["myst_nb", "pages", "preview"]
 nb_execution_mode = "off"  # the stored outputs are of real cells, which are not in the repository
 nb_code_prompt_show = "Show the {type}"
 nb_code_prompt_hide = "Hide the {type}"
@@ -35,8 +36,15 @@ suppress_warnings = [
 ]  # the second form of an output, beside the one that is shown
 
 html_theme = "sphinx_book_theme"
-html_title = "malaria_nb: medical image classification, honestly"
+html_title = "Medical image classification, honestly"
+html_favicon = "_static/favicon.svg"
 html_theme_options = {
+    "logo": {
+        "image_light": "_static/logo-light.svg",
+        "image_dark": "_static/logo-dark.svg",
+        "text": settings["title"],
+        "alt_text": "To the front page",
+    },
     "repository_url": settings["git_url"],
     "repository_branch": settings["branch"],
     "path_to_docs": "nbs",
@@ -56,7 +64,7 @@ html_theme_options = {
 html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 templates_path = ["_templates"]
-html_css_files = ["book.css"]
+html_css_files = ["book.css", "brand.css"]
 html_js_files = ["print.js", "pages.js"]
 html_show_search_summary = False  # search.js shows prose instead, from a disk as well
 html_search_scorer = str(Path(__file__).with_name("_static") / "scorer.js")

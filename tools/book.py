@@ -27,6 +27,7 @@ settings = ConfigParser(delimiters=["="])
 settings.read(ROOT / "settings.ini", encoding="utf-8")
 house = runpy.run_path(str(ROOT / "tools" / "map.py"))
 LAYERS, MODULES = house["LAYERS"], house["modules"]()
+FRONT = runpy.run_path(str(ROOT / "tools" / "front.py"))
 MARKS = re.compile(
     r"^[ \t]*### (?:BEGIN|END) SOLUTION\n?|  # solution$", re.M
 )  # for the machine that makes the exercises
@@ -216,6 +217,7 @@ def lay_out(out: Path):
         if inside.parent != Path():
             nb.cells[0].source += neighbours(inside)
         if path.stem == "index":
+            FRONT["front"](nb)
             nb.cells.append(nbformat.v4.new_markdown_cell(contents(chapters, sets, texts, modules)))
         (out / inside).parent.mkdir(exist_ok=True)
         nbformat.write(nb, out / inside)
@@ -288,6 +290,7 @@ def main(out: Path):
 
     lay_out(out / "source")
     status = sphinx("html", out / "source", out / "html", "-j", "auto")
+    FRONT["add_pictures"](out / "html" / "_static" / "front")
     try:
         build(out / "html" / "demo")
     except CantBuild as e:
