@@ -160,10 +160,11 @@ function start() {
   if (root.dataset.ready) return;
   root.dataset.ready = "yes";
   for (const node of root.querySelectorAll(".mnb-static")) node.hidden = true;
-  // JupyterLab would take the arrow keys for itself
-  root.setAttribute("data-lm-suppress-shortcuts", "true");
   put(root, { role: "group", "aria-labelledby": heading.id });
   root.append(make("div", { class: "mnb-live" }, [heading, controls, panels, said, spoken, about]));
+  // JupyterLab would take the arrow keys, to go from cell to cell: it asks what has the focus
+  for (const node of root.querySelectorAll("input, button"))
+    node.setAttribute("data-lm-suppress-shortcuts", "true");
   update();
   if (window.ResizeObserver) {
     let width = 0;
