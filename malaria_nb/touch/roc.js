@@ -68,9 +68,9 @@ const heads = (names) => make("tr", {}, [make("td", {}),
 const row = (name, two) => make("tr", {}, [make("th", { scope: "row" }, name), ...two]);
 const matrix = make("table", {}, [make("caption", {}, "The confusion matrix: all test cells"),
   make("tbody", {}, [heads(["called uninfected", "called parasitized"]),
-    row("uninfected", [cell("tn", "true negatives", "mnb-right"),
+    row("labelled uninfected", [cell("tn", "true negatives", "mnb-right"),
       cell("fp", "false positives", "mnb-amiss")]),
-    row("parasitized", [cell("fn", "false negatives: missed", "mnb-amiss"),
+    row("labelled parasitized", [cell("fn", "false negatives: missed", "mnb-amiss"),
       cell("tp", "true positives: found", "mnb-right")])])]);
 panels.append(make("div", { class: "mnb-panel" }, matrix));
 drawings.push(() => {
