@@ -149,6 +149,30 @@ def fold_wrong(cell):
     cell.metadata.pop("jupyter", None)  # text is folded already
 
 
+def name_folds(cells):
+    "Say on each fold what is inside: an answer to the question above it, a table, code."
+    asked = False
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            asked = "Predict" in cell.source
+            continue
+        kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
+        result = "figure" if "text/markdown" in kinds else "table" if "text/html" in kinds else ""
+        tags = cell.metadata.get("tags", [])
+        if "hide-input" in tags:
+            inside = f"the code of this {result}" if result else "the code"
+        elif asked:
+            inside = "the answer"
+        elif "hide-output" in tags:
+            inside = f"the {result or 'output'}"
+        else:
+            inside = f"the code and its {result or 'output'}" if cell.outputs else "the code"
+        cell.metadata["mystnb"] = {
+            "code_prompt_show": f"Show {inside}",
+            "code_prompt_hide": f"Hide {inside}",
+        }
+
+
 def neighbours(inside: Path) -> str:
     "Return links from an exercise to its solution, or back, and to their chapter."
     other = {"exercises": "solutions", "solutions": "exercises"}[inside.parent.name]
@@ -188,6 +212,7 @@ def lay_out(out: Path):
             }
             if any(hides.values()):
                 cell.metadata["tags"] = [tag for tag, on in hides.items() if on]
+        name_folds(nb.cells)
         if inside.parent != Path():
             nb.cells[0].source += neighbours(inside)
         if path.stem == "index":
