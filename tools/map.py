@@ -94,6 +94,7 @@ LAYERS = {
             "signed",
             "records",
             "report",
+            "widgets",
             "claims",
             "consistency",
             "outputs",
