@@ -172,6 +172,7 @@ def lay_out(out: Path, is_wanted: Callable[[Path], bool] = lambda path: True):
     sets = list(filter(is_wanted, sets))
     texts = list(filter(is_wanted, sorted(NBS.glob("*.md"))))
     modules = [m for names in LAYERS.values() for m in names if m in MODULES]
+    modules = [m for m in modules if is_wanted(ROOT / "malaria_nb" / f"{m}.py")]
     pages = {p.relative_to(ROOT).as_posix() for p in (*chapters, *sets, *texts)}
     lessons = {lesson.name: lesson for lesson in read_lessons(NBS)}
     for path in (*chapters, *sets):

@@ -4,6 +4,7 @@
 """
 
 import html
+import json
 import os
 import re
 from configparser import ConfigParser
@@ -52,34 +53,48 @@ def book(page):
     assert [u for u in page.asked if not u.startswith((page.at, "data:"))] == []
 
 
+SOON = 300  # ms: a page on disk may be opened in another process, which knows it a moment later
+
+
+def again(page):
+    page.wait_for_timeout(SOON)
+    page.reload()
+
+
 def tick_all(page, chapters):
     done = {chapter: "2026-11-29" for chapter in chapters}
     page.evaluate(f"done => localStorage.setItem('{KEY}', JSON.stringify(done))", done)
+    again(page)
+
+
+def ticked(page):
+    "Tick chapter 01 at its end, by keys, and follow the link; whether its page knows of it."
+    page.open("01_dataset")
+    button = page.locator(".chapter-end button")
+    assert button.get_attribute("aria-pressed") == "false"
+    button.focus()
+    page.keyboard.press("Enter")
+    assert button.get_attribute("aria-pressed") == "true" and "done" in button.inner_text()
+    assert f"Since {TODAY}" in page.inner_text(".progress-said")
+    assert page.locator(".bd-sidebar-primary .ticked").count() == 1
+    page.wait_for_timeout(SOON)
+    with page.expect_navigation():
+        page.click(".chapter-end a[href='progress.html']")
+    return page.is_checked("#box-01_dataset")
 
 
 @pytest.mark.parametrize("way", ["disk", "served"])
 def test_a_tick_at_a_chapters_end_is_on_the_page_and_can_be_taken_back(book, served, way):
     book.at = served if way == "served" else book.at
-    book.open("01_dataset")
-    button = book.locator(".chapter-end button")
-    assert button.get_attribute("aria-pressed") == "false"
-    button.focus()
-    book.keyboard.press("Enter")
-    assert button.get_attribute("aria-pressed") == "true" and "done" in button.inner_text()
-    assert f"Since {TODAY}" in book.inner_text(".progress-said")
-    assert book.locator(".bd-sidebar-primary .ticked").count() == 1
-    with book.expect_navigation():
-        book.click(".chapter-end a[href='progress.html']")
-    assert book.is_checked("#box-01_dataset") and book.locator("input:checked").count() == 1
+    # Chromium gives each page on disk a process, and on a busy machine one in forty starts too soon
+    assert any(ticked(book) for _ in range(3 if way == "disk" else 1))
+    assert book.locator("input:checked").count() == 1
     assert book.locator("li[data-chapter='01_dataset'] .day").inner_text() == TODAY
     said = book.inner_text("#progress-next")
     assert said.startswith("1 of 20 chapters done. Next: 00 ") and "19 hours of reading" in said
-    book.reload()
-    assert book.is_checked("#box-01_dataset")
     book.uncheck("#box-01_dataset")
-    book.open("01_dataset")
-    assert book.get_attribute(".chapter-end button", "aria-pressed") == "false"
-    assert book.locator(".ticked").count() == 0
+    assert book.evaluate(f"localStorage.getItem('{KEY}')") == "{}"
+    assert book.locator(".ticked, .day:not(:empty)").count() == 0
 
 
 def test_another_tabs_tick_is_not_lost(book):
@@ -96,7 +111,6 @@ def test_another_tabs_tick_is_not_lost(book):
 def test_a_part_that_is_done_has_a_sheet_that_prints_on_one_page(book):
     book.open("progress")
     tick_all(book, CHAPTERS[:6])
-    book.reload()
     assert book.locator(".sheet:visible").count() == 0
     book.check(f"#box-{CHAPTERS[6]}")
     assert book.locator(".sheet:visible").count() == 1
@@ -120,7 +134,6 @@ def test_a_part_that_is_done_has_a_sheet_that_prints_on_one_page(book):
 def test_all_done_and_then_forgotten(book):
     book.open("progress")
     tick_all(book, CHAPTERS)
-    book.reload()
     assert "All 20 chapters are done" in book.inner_text("#progress-next")
     assert book.locator(".sheet:visible").count() == 2
     answers = iter(["dismiss", "accept"])
@@ -139,11 +152,11 @@ def test_all_done_and_then_forgotten(book):
 def test_what_is_damaged_counts_as_nothing(book, kept):
     book.open("progress")
     book.evaluate(f"kept => localStorage.setItem('{KEY}', kept)", kept)
-    book.reload()
+    again(book)
     assert book.locator("input:checked").count() == 0
     book.check("#box-00_motivation")
-    book.reload()
-    assert book.is_checked("#box-00_motivation")
+    kept = json.loads(book.evaluate(f"localStorage.getItem('{KEY}')"))
+    assert kept == {"00_motivation": date.today().isoformat()}
 
 
 def test_a_browser_that_keeps_nothing_says_so(book):
@@ -191,7 +204,6 @@ def test_anyone_can_use_it(book, scheme):
     book.emulate_media(color_scheme=scheme)
     book.open("progress")
     tick_all(book, CHAPTERS[:8])
-    book.reload()
     for name, where in (("progress", "article"), ("00_motivation", ".chapter-end")):
         book.open(name)
         book.wait_for_timeout(300)  # the theme sets its colours late
