@@ -493,6 +493,8 @@ def _check_accelerator() -> Check | list[Check]:
         mend = f"install {backend} with CUDA"
         if backend == "tensorflow":
             mend = 'pip install "tensorflow[and-cuda]"'
+            if _version("tensorflow-cpu")[1]:  # as the lock has it on Linux
+                mend = f"pip uninstall -y tensorflow-cpu && {mend}"
         return say("WARN", f"{', '.join(unseen)} is here, but {backend} can't use it", mend)
     return say("OK", f"none ({backend} on the CPU; the quick scale is made for that)")
 

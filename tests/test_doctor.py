@@ -433,6 +433,14 @@ def test_accelerator(printed, driver, status, says, monkeypatch):
     assert check.status == status and says in str(check)
 
 
+def test_the_lock_s_tensorflow_goes_before_the_one_for_gpus_comes(monkeypatch):
+    monkeypatch.setattr(module, "_DEVICES", "say('tensorflow', [])")
+    monkeypatch.setattr(module, "_TENSORFLOW", ())
+    monkeypatch.setattr(module, "_driver", lambda: ["A GPU"])
+    monkeypatch.setattr(module, "_version", lambda package: (package, "2.21.0"))
+    assert "uninstall -y tensorflow-cpu && pip install" in check_accelerator().mend
+
+
 @pytest.mark.parametrize(
     "last", ["raise ImportError('libdevice.so is missing')", "import os; os.abort()"]
 )

@@ -2,13 +2,13 @@
 
 import ast
 import json
-import os
 import re
 import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -145,7 +145,9 @@ def test_checklists_answer_where_they_say():  # an answered item links to a page
 def test_notebook_gets_the_course_on_colab(notebook, monkeypatch):
     first = "".join(cells(notebook, "code")[0]["source"])
     ran = []
-    monkeypatch.setattr(os, "system", ran.append)
+    monkeypatch.setattr(
+        subprocess, "run", lambda line, **k: ran.append(line) or SimpleNamespace(returncode=0)
+    )
     monkeypatch.setattr(sys, "path", list(sys.path))
     exec(first, {})
     assert not ran, "outside of Colab nothing is installed"
@@ -195,6 +197,16 @@ def test_lock_names_files_by_their_hashes_and_no_registry(name):
     for line in locked(name):
         assert re.search(r" --hash=sha256:[0-9a-f]{64}\b", line), line[:80]
     assert "://" not in (ROOT / name).read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("system", ["linux", "win32", "darwin"])
+def test_a_system_gets_one_tensorflow_and_linux_the_smaller_one(name, system):
+    here = {"sys_platform": system, "platform_machine": "x86_64" if system != "darwin" else "arm64"}
+    found = [Requirement(line.partition(" --hash")[0]) for line in locked(name)]
+    found = [r for r in found if r.name in ("tensorflow", "tensorflow-cpu")]
+    (chosen,) = (r.name for r in found if r.marker.evaluate(here))
+    assert chosen == ("tensorflow-cpu" if system == "linux" else "tensorflow")
 
 
 def test_course_and_maintainers_have_the_same_versions():

@@ -9,6 +9,7 @@ python tools/requirements.py --upgrade    # the newest versions that settings.in
 Needs uv on the path. Run the tests with the new lock afterwards.
 """
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -23,6 +24,10 @@ parser.read(ROOT / "settings.ini", encoding="utf-8")
 SETTINGS = parser["DEFAULT"]
 # ai-edge-litert's; newer ones want Python below 3.11, which uv doesn't look at
 HELD = ("backports.strenum<1.3",)
+# Linux's TensorFlow carries 0.65 GB for NVIDIA GPUs, which few learners have: the locks take the
+# one for processors. Not so settings.ini: Colab and other machines with a GPU keep theirs.
+PROCESSOR = "sys_platform == 'linux' and platform_machine == 'x86_64'"
+INSTEAD = {"tensorflow": "tensorflow-cpu"}
 LOCK_HEAD = """\
 # The exact versions that the tests passed with, for every system and Python that settings.ini
 # allows, and the hash of each file; `make` installs these and nothing else:
@@ -57,6 +62,20 @@ def requirements(
     return [line for line in lines if line and not line.startswith("#")]
 
 
+def for_processors(
+    wanted: Iterable[str],  # requirements
+) -> list[str]:
+    "Put in place of each requirement of INSTEAD two: one for Linux, and one for other systems."
+    found = []
+    for line in wanted:
+        name, bounds = re.match(r"([\w.-]+)(.*)", line).groups()
+        if name in INSTEAD:
+            found.append(f"{INSTEAD[name]}{bounds}; {PROCESSOR}")
+            line += "; " + PROCESSOR.replace("==", "!=").replace(" and ", " or ")
+        found.append(line)
+    return found
+
+
 def environment() -> str:
     "Return what environment.yml must hold: Python from conda-forge, the rest as pip installs it."
     pip = "\n".join(f'      - "{r}"' for r in requirements(*COURSE))
@@ -82,7 +101,10 @@ def resolve(
     flags = "--universal --generate-hashes --no-emit-index-url --no-header --no-annotate -q".split()
     command = ["uv", "pip", "compile", "--python-version", SETTINGS["min_python"], *flags, *options]
     subprocess.run(
-        [*command, "--output-file", str(lock), "-"], input="\n".join(wanted), text=True, check=True
+        [*command, "--output-file", str(lock), "-"],
+        input="\n".join(for_processors(wanted)),
+        text=True,
+        check=True,
     )
     text = LOCK_HEAD.format(name=lock.name) + lock.read_text("utf-8")
     lock.write_text(text, encoding="utf-8")
