@@ -54,11 +54,14 @@ html_theme_options = {
 }
 html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
-html_css_files = ["book.css", "progress.css"]
-html_js_files = ["print.js", "progress.js"]
+html_css_files = ["book.css"]
+html_js_files = ["print.js"]
 html_show_sourcelink = False
 html_copy_source = False
 html_last_updated_fmt = None
+# the tick at a chapter's end, and the page of ticks
+html_css_files += ["progress.css"]
+html_js_files += ["progress.js"]
 
 # of the slides only
 revealjs_style_theme = "white"
