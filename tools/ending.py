@@ -111,8 +111,8 @@ server to send them to. Another browser, or a private window, knows nothing of t
 
 Whether your exercises are right, only Python knows: `malaria-nb progress` shows which checks have \
 passed, and `--html` makes a page of it that prints ([Getting unstuck](troubleshooting.md) says \
-where that is kept). Firefox may give each page of a book that was opened from a folder a \
-store of its own, so that ticks don't reach this page; on a web server, or in another browser, they do.
+where that is kept). Firefox may give each page of a book that was opened from a folder a store \
+of its own, so that ticks don't reach this page; on a web server, or in another browser, they do.
 
 <p class="no-print"><button type="button" id="forget" hidden>Forget all my ticks</button></p>
 """
