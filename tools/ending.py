@@ -97,7 +97,7 @@ def progress_page() -> str:  # Markdown with HTML
     body = "\n".join(_part(n, name, lessons) for n, (name, lessons) in enumerate(parts.items(), 1))
     return f"""# Your progress
 
-<div id="progress">
+<div id="ticks-next">
 <p id="progress-next" role="status">Tick a chapter when you are done with it, here or at its end. \
 On paper, this page is a list to tick with a pen.</p>
 <noscript><p>This browser runs no JavaScript, so nothing is kept: print the page.</p></noscript>

@@ -80,7 +80,7 @@
     const done = read();
     document.querySelectorAll(".chapter-end").forEach(end => showEnd(end, done));
     showSidebar(done);
-    if (document.getElementById("progress")) showPage(done);
+    if (document.getElementById("ticks-next")) showPage(done);
   }
 
   function printSheet(sheet) { // it alone

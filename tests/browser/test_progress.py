@@ -145,7 +145,7 @@ def test_all_done_and_then_forgotten(book):
     assert book.evaluate("localStorage.length") == 0 or not book.evaluate(
         f"localStorage.getItem('{KEY}')"
     )
-    assert not book.is_visible("#forget") and "Nothing is ticked" in book.inner_text("#progress")
+    assert not book.is_visible("#forget") and "Nothing is ticked" in book.inner_text("#ticks-next")
 
 
 @pytest.mark.parametrize("kept", ["{", "null", "[1]", '{"00_motivation": "<b>"}', '"x"'])
