@@ -12,6 +12,8 @@
 #   make records                   check that prose, code and recorded experiments agree
 #   make exercises                 the learners' notebooks from nbs/solutions
 #   make docs                      the book, in _docs/html
+#   make pdf                       the book as a PDF, _docs/malaria_nb.pdf (needs Debian's chromium)
+#   make links                     ask whether the addresses that pages link to are still there (needs a network)
 #   make demo                      the page that reads cells in the browser, served on this machine (needs npm)
 #   make slides                    slides from the chapters' marked cells, in _docs/slides
 #   make browser                   open the book and JupyterLab in a real browser (needs Debian's chromium); with
@@ -37,7 +39,7 @@ BIN := .venv/bin
 ENV := .venv/.made
 
 .DEFAULT_GOAL := course
-.PHONY: course lab test slow weekly lint format chapters records exercises docs demo slides browser walk map cards readme claims renew outputs oldest lock platforms clean
+.PHONY: course lab test slow weekly lint format chapters records exercises docs pdf links demo slides browser walk map cards readme claims renew outputs oldest lock platforms clean
 
 DEV := .venv/.dev
 # pip says what it does, unless a machine reads it
@@ -109,6 +111,12 @@ exercises: $(ENV)
 
 docs: $(DEV)
 	$(BIN)/python tools/book.py
+
+pdf: $(DEV)
+	$(BIN)/python tools/paper.py
+
+links: $(ENV)
+	$(BIN)/python tools/links.py
 
 demo: $(DEV)
 	$(BIN)/python tools/demo.py --serve

@@ -71,6 +71,9 @@ html_search_scorer = str(Path(__file__).with_name("_static") / "scorer.js")
 html_show_sourcelink = False
 html_copy_source = False
 html_last_updated_fmt = None
+# the tick at a chapter's end, and the page of ticks
+html_css_files += ["progress.css"]
+html_js_files += ["progress.js"]
 
 # of the slides only
 revealjs_style_theme = "white"
