@@ -3,7 +3,6 @@
 tools/book.py and tools/slides.py lay out their source and call Sphinx.
 """
 
-import re
 import sys
 from configparser import ConfigParser
 from pathlib import Path
