@@ -92,8 +92,8 @@ def read_field() -> pd.DataFrame:  # score (0–1), x, y (middle), outline: a ro
     middle = points[["x", "y"]] + points[["width", "height"]].to_numpy() / 2
     cells = points[["file", "box"]].assign(x=middle["x"], y=middle["y"])
     cells["outline"] = outlines(read_picture(FIELD), middle.to_numpy(), reach=30)
-    cells = cells.merge(scores[["file", "box", "shipped cut"]], on=["file", "box"])
-    cells["score"] = expit(cells["shipped cut"])
+    cells = cells.merge(scores[["file", "box", "compact cut"]], on=["file", "box"])
+    cells["score"] = expit(cells["compact cut"])
     return cells.sort_values("score").reset_index(drop=True)
 
 
@@ -146,10 +146,10 @@ def false_alarms() -> pd.DataFrame:  # where, detail; value, low, high (0–1)
     for run, detail in details.items():
         cells = iml[iml["run"] == run]
         label = (cells["kind"] != "red blood cell").astype(int)
-        found = evaluate(label, expit(cells["shipped cut"]), cells["file"], THRESHOLD)
+        found = evaluate(label, expit(cells["compact cut"]), cells["file"], THRESHOLD)
         rows["Pakistan", detail] = found
-    thai = thai[thai["shipped cut"].notna()]
-    none, score = np.zeros(len(thai), int), expit(thai["shipped cut"])
+    thai = thai[thai["compact cut"].notna()]
+    none, score = np.zeros(len(thai), int), expit(thai["compact cut"])
     rows["Thailand", "where the photograph above was taken"] = evaluate_external(
         none, score, thai["file"], THRESHOLD
     )

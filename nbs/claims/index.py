@@ -25,7 +25,7 @@ given(
     "Sarkar (2019), at the address in the sentence",
 )
 thai = read_table("15_external-chula").reset_index()
-field = thai[thai["file"] == "312.jpg"]["shipped cut"]
+field = thai[thai["file"] == "312.jpg"]["compact cut"]
 called = int((field >= 0).sum())
 claim(
     "45 have a thin blue outline, and 12 a thick orange one with a score.",
@@ -46,7 +46,7 @@ claim(
 )
 iml = read_table("15_external-iml").reset_index()
 well = iml[iml["kind"] == "red blood cell"]
-alarms = (well["shipped cut"] >= 0).groupby(well["run"]).mean()
+alarms = (well["compact cut"] >= 0).groupby(well["run"]).mean()
 home = 1 - load("compact").metrics.loc["specificity", "value"]
 claim(
     """Where it learned, 2 of 100 uninfected cells raise a false alarm. In a laboratory in Pakistan
@@ -59,7 +59,7 @@ claim(
     Pakistan: 5, and in the second run 98. Thailand: 29.""",
     rounded(100 * home, 0) == 2,
     [rounded(100 * alarms[run], 0) for run in (1, 2)] == [5, 98],
-    rounded(100 * (thai["shipped cut"].dropna() >= 0).mean(), 0) == 29,
+    rounded(100 * (thai["compact cut"].dropna() >= 0).mean(), 0) == 29,
 )
 tuned = ahead("vgg19_finetuned", "purple_threshold")
 claim(
