@@ -299,7 +299,7 @@ def plot_reliability(
         below.bar(r["start"], r["cells"], width, align="edge", **grey)
         ax.set_title(name)
         below.set(xlabel="score (mean of the bin, above)", yscale="log")
-    axes[0][0].set_ylabel("share parasitized,\nwith 95 % interval by patient")
+    axes[0][0].set_ylabel("proportion parasitized,\nwith 95 % interval by patient")
     axes[1][0].set_ylabel("cells")
     fig.suptitle(title)
     return fig
