@@ -85,8 +85,8 @@ def smooth_curve(
     A natural cubic spline of four knots on the logit (Harrell 2015; a "flexible
     calibration curve" of Van Calster et al. 2019). The interval is that of
     `intervals.patient_interval`, on the log-odds; in 600 simulated studies of 60 patients
-    it contained the true value in 95 to 99 %. Raises `ValueError` for bad input, one class,
-    one patient, and fewer than three knots."""
+    it contained the true value in 95 to 99 %. Raises `ValueError` for bad input, one
+    class, one patient, and fewer than three knots."""
     label, score, code = check_by_patient(label, score, patient, "a calibration curve")
     at = np.linspace(0.01, 0.99, 99) if at is None else check_scores(at)
     z = clipped_logit(score)
