@@ -113,7 +113,7 @@ def plot_maps(
     for i in range(n):
         axes[0][i].imshow(images[i])
         if titles is not None:
-            axes[0][i].set_title(titles[i], fontsize=8)
+            axes[0][i].set_title(titles[i], fontsize=9)
         for ax, m in zip(axes[1:, i], maps.values()):
             positive = np.maximum(m[i], 0)
             drawn = ax.imshow(positive / (positive.max() or 1), cmap="cividis", vmin=0, vmax=1)
@@ -124,7 +124,7 @@ def plot_maps(
     for ax, name in zip(axes[:, 0], ["cell", *maps]):
         ax.set_ylabel(name, fontsize=9)
     if maps:
-        label = "attribution, share of the map's largest"
+        label = "attribution, relative to the map's maximum"
         fig.colorbar(drawn, ax=axes[1:], label=label, shrink=0.8)
     fig.suptitle(title)
     return fig

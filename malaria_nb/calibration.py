@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 # %% ../nbs/11_calibration.ipynb #128f2966
-from .brier import score_bins
+from .brier import score_bins, sum_bins
 from .intervals import ratio_interval
 from malaria_nb.logistic import (
     check_by_patient,
@@ -23,12 +23,6 @@ from malaria_nb.logistic import (
 )
 from .stats import check_labels_scores, check_patients, check_scores
 from .temperature import clipped_logit
-
-
-def _sums(code, b, edges, weight=None):
-    "Add up cells, or their weights, by patient and bin: (patients, bins)."
-    bins, patients = len(edges) - 1, code.max() + 1
-    return np.bincount(bins * code + b, weight, bins * patients).reshape(patients, bins)
 
 # %% ../nbs/11_calibration.ipynb #940118fb
 def reliability(
@@ -46,10 +40,10 @@ def reliability(
     label, score, code = check_labels_scores(label, score, patient)
     check_patients(code)
     b, edges = score_bins(score, bins, strategy)
-    cells, positive = _sums(code, b, edges), _sums(code, b, edges, label)
+    cells, positive = sum_bins(code, b, edges), sum_bins(code, b, edges, label)
     total = cells.sum(0)
     columns = {"start": edges[:-1], "end": edges[1:], "cells": total}
-    said = _sums(code, b, edges, score).sum(0) / np.maximum(total, 1)
+    said = sum_bins(code, b, edges, score).sum(0) / np.maximum(total, 1)
     columns |= {"patients": (cells > 0).sum(0), "score": said}
     share = ratio_interval(positive, cells, level).rename(columns={"value": "share"})
     table = pd.DataFrame(columns).join(share)
@@ -65,10 +59,10 @@ def calibration_line(
     """Measure calibration by intercept and slope (Cox 1958; Van Calster et al. 2019).
 
     The intercept belongs to a line of slope 1: "calibration in the large". Intervals are
-    `intervals.patient_interval`'s; in 600 simulated studies of 60 patients they held the
-    truth in 96 % (intercept) and 97 % (slope), with 14 patients in 93 and 95 %. NaN where
-    no line is best, as in separated classes. Raises `ValueError` for bad input, one class
-    or one patient only."""
+    `intervals.patient_interval`'s; in 600 simulated studies of 60 patients they
+    contained the true value in 96 % (intercept) and 97 % (slope), with 14 patients in 93
+    and 95 %. NaN where no line is best, as in separated classes. Raises `ValueError` for
+    bad input, one class or one patient only."""
     label, score, code = check_by_patient(label, score, patient, "a calibration line")
     z = clipped_logit(score)
     ones = np.ones((len(z), 1))
@@ -91,8 +85,8 @@ def smooth_curve(
     A natural cubic spline of four knots on the logit (Harrell 2015; a "flexible
     calibration curve" of Van Calster et al. 2019). The interval is that of
     `intervals.patient_interval`, on the log-odds; in 600 simulated studies of 60 patients
-    it held the truth in 95 to 99 %. Raises `ValueError` for bad input, one class, one
-    patient, and fewer than three knots."""
+    it contained the true value in 95 to 99 %. Raises `ValueError` for bad input, one
+    class, one patient, and fewer than three knots."""
     label, score, code = check_by_patient(label, score, patient, "a calibration curve")
     at = np.linspace(0.01, 0.99, 99) if at is None else check_scores(at)
     z = clipped_logit(score)
@@ -141,7 +135,7 @@ def null_errors(
 def patient_null_errors(
     label: ArrayLike,  # (n,) 0 uninfected, 1 parasitized
     score: ArrayLike,  # (n,) probability of parasitized, 0–1
-    patient: ArrayLike,  # (n,) whose cell; each keeps its excess or turns its sign
+    patient: ArrayLike,  # (n,) whose cell; each keeps its excess or reverses its sign
     bins: int = 15,  # at most
     strategy: str = "count",  # "width" or "count", see `reliability`
     n: int = 1000,  # simulations
@@ -156,7 +150,7 @@ def patient_null_errors(
     label, score, code = check_labels_scores(label, score, patient)
     check_patients(code)
     b, edges = score_bins(score, bins, strategy)
-    excess = _sums(code, b, edges, label - score)
+    excess = sum_bins(code, b, edges, label - score)
     signs = np.random.default_rng(seed).choice([-1, 1], (n, len(excess)))
     return np.abs(signs @ excess).sum(1) / len(label)
 

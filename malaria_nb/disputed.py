@@ -264,7 +264,7 @@ def show_suspects(
     "Show the least plausible labels of each class, with patient, score, and whether it is named."
     top = pd.concat([ranked[ranked["label"] == k].head(number) for k in (1, 0)])
     titles = [
-        f"{t.patient}, score {t.score:.2f}\n{'named' if t.named else 'not named'}"
+        f"{t.patient}, score {t.score:.2f}\n{'on the list' if t.named else 'not on the list'}"
         for t in top.itertuples()
     ]
     pictures = [decode_cell(Path(folder) / file, 125) for file in top["file"]]

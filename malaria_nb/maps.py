@@ -163,8 +163,9 @@ def plot_cascade(
 
     layers = list(dict.fromkeys(found["random down to"]))
     fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
-    for (seed, rows), marker in zip(found.groupby("seed"), "o^s"):
-        at = rows["random down to"].map(layers.index)
+    # side by side, or one would hide the other
+    for (seed, rows), marker, aside in zip(found.groupby("seed"), "o^s", (-0.12, 0, 0.12)):
+        at = rows["random down to"].map(layers.index) + aside
         full = rows["blank maps"] <= images / 10
         look = {"color": "0.35", "ms": 6, "ls": "none", "marker": marker}
         ax.plot(at[full], rows["correlation"][full], **look, label=f"random weights, seed {seed}")

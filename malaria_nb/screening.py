@@ -25,13 +25,13 @@ def chance_of_none(
 def ppv(
     sensitivity: ArrayLike,  # proportion of parasitized cells classified as such, 0–1
     specificity: ArrayLike,  # proportion of uninfected cells classified as such, 0–1
-    prevalence: ArrayLike,  # proportion of cells that are parasitized, 0–1
-) -> ArrayLike:  # proportion, 0–1; NaN where nothing is called parasitized
-    """Return the proportion of cells called parasitized that are parasitized.
+    parasitaemia: ArrayLike,  # proportion of cells that are parasitized, 0–1
+) -> ArrayLike:  # proportion, 0–1; NaN where nothing is classified so
+    """Return the proportion of cells classified as parasitized that are parasitized.
 
     The positive predictive value. Raises `ValueError` for what is not 0–1."""
     sens, spec, p = as_proportions(
-        sensitivity=sensitivity, specificity=specificity, prevalence=prevalence
+        sensitivity=sensitivity, specificity=specificity, parasitaemia=parasitaemia
     )
     return divided(p * sens, p * sens + (1 - p) * (1 - spec))
 
@@ -39,13 +39,13 @@ def ppv(
 def npv(
     sensitivity: ArrayLike,  # proportion of parasitized cells classified as such, 0–1
     specificity: ArrayLike,  # proportion of uninfected cells classified as such, 0–1
-    prevalence: ArrayLike,  # proportion of cells that are parasitized, 0–1
-) -> ArrayLike:  # proportion, 0–1; NaN where nothing is called uninfected
-    """Return the proportion of cells called uninfected that are uninfected.
+    parasitaemia: ArrayLike,  # proportion of cells that are parasitized, 0–1
+) -> ArrayLike:  # proportion, 0–1; NaN where nothing is classified so
+    """Return the proportion of cells classified as uninfected that are uninfected.
 
     The negative predictive value. Raises `ValueError` for what is not 0–1."""
     sens, spec, p = as_proportions(
-        sensitivity=sensitivity, specificity=specificity, prevalence=prevalence
+        sensitivity=sensitivity, specificity=specificity, parasitaemia=parasitaemia
     )
     return divided((1 - p) * spec, (1 - p) * spec + p * (1 - sens))
 
@@ -54,7 +54,7 @@ def apparent_parasitaemia(
     parasitaemia: ArrayLike,  # true proportion of cells with a parasite, 0–1
     sensitivity: ArrayLike,  # proportion of parasitized cells classified as such, 0–1
     specificity: ArrayLike,  # proportion of uninfected cells classified as such, 0–1
-) -> ArrayLike:  # proportion of cells called parasitized, 0–1
+) -> ArrayLike:  # proportion of cells classified as parasitized, 0–1
     "Return the parasitaemia that a reader with these error rates reports on average."
     p, sens, spec = as_proportions(
         parasitaemia=parasitaemia, sensitivity=sensitivity, specificity=specificity
@@ -67,7 +67,7 @@ def expected_false_parasites(
     cells: ArrayLike = 5000,  # cells read
     parasitaemia: ArrayLike = 0,  # true proportion of cells with a parasite, 0–1
 ) -> ArrayLike:  # number of cells
-    "Return the expected number of uninfected cells called parasitized."
+    "Return the expected number of uninfected cells classified as parasitized."
     spec, p = as_proportions(specificity=specificity, parasitaemia=parasitaemia)
     return ((1 - spec) * (1 - p) * as_count(cells))[()]
 
@@ -76,7 +76,7 @@ def critical_count(
     specificity: ArrayLike,  # proportion of uninfected cells classified as such, 0–1
     cells: ArrayLike = 5000,  # cells read
     level: ArrayLike = 0.95,  # chance that a healthy slide stays within it, 0–1
-) -> ArrayLike:  # number of cells called parasitized
+) -> ArrayLike:  # number of cells classified as parasitized
     "Return the largest count that a healthy slide may show by chance (Currie 1968)."
     from scipy.stats import binom  # half a second to import
 

@@ -36,7 +36,7 @@ CHANCES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 
 
 def _flagged_rates(flagged, rows, code):
-    "Return which proportion of some cells is flagged, (k,), and without each patient."
+    "Return the proportion flagged, (k,), and the same without each patient."
     hits = np.zeros((code.max() + 1, flagged.shape[1]))
     np.add.at(hits, code[rows], flagged[rows])
     cells = np.bincount(code[rows], minlength=len(hits))[:, None]
@@ -62,17 +62,17 @@ def net_benefit(
     """Compute the net benefit of flagging cells (Vickers and Elkin 2006).
 
     Sensitivity and specificity are weighted by the parasitaemia, as for a case-control
-    sample. Intervals are `intervals.patient_interval`'s; they held the truth in 96 % of
-    600 simulated studies of 60 patients. Raises `ValueError` for bad input, one class or
-    one patient only, and a parasitaemia or a chance that is not between 0 and 1."""
+    sample. Intervals are `intervals.patient_interval`'s; they contained the true value in
+    96 % of 600 simulated studies of 60 patients. Raises `ValueError` for bad input, one
+    class or patient only, and a parasitaemia or a chance that is not between 0 and 1."""
     label, score, code = check_by_patient(label, score, patient, "a net benefit")
     chances = np.atleast_1d(np.asarray(chances, float))
     _check_chances(parasitaemia=np.asarray(parasitaemia), chances=chances)
     cut = chances if threshold is None else np.full(len(chances), threshold)
-    found, founds = _flagged_rates(score[:, None] >= cut, label == 1, code)
-    false, falses = _flagged_rates(score[:, None] >= cut, label == 0, code)
+    found, found_without = _flagged_rates(score[:, None] >= cut, label == 1, code)
+    false, false_without = _flagged_rates(score[:, None] >= cut, label == 0, code)
     price = (1 - parasitaemia) * chances / (1 - chances)
     value = pd.Series(parasitaemia * found - price * false)
-    without = pd.DataFrame(parasitaemia * founds - price * falses)
+    without = pd.DataFrame(parasitaemia * found_without - price * false_without)
     table = with_interval(value, without, level).assign(all=parasitaemia - price)
     return table.set_axis(pd.Index(chances, name="chance"))

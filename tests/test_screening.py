@@ -104,7 +104,7 @@ def test_what_is_no_share_is_named(bad):
     for call, name in [
         (lambda: ppv(bad, 0.9, 0.1), "sensitivity"),
         (lambda: npv(0.9, bad, 0.1), "specificity"),
-        (lambda: ppv(0.9, 0.9, bad), "prevalence"),
+        (lambda: ppv(0.9, 0.9, bad), "parasitaemia"),
         (lambda: apparent_parasitaemia(bad, 0.9, 0.9), "parasitaemia"),
         (lambda: expected_false_parasites(bad), "specificity"),
         (lambda: chance_of_none(bad), "parasitaemia"),

@@ -126,6 +126,12 @@ def test_map_is_made_from_chapters_and_imports():
         assert (ROOT / "nbs" / path).read_text("utf-8") == text, "run make map"
 
 
+def test_no_chapter_of_the_map_asks_for_a_later_one():  # VGG-19 is no chapter
+    chapters = the_map["lessons"](the_map["notebooks"]())
+    asked = [(c["number"], before) for c in chapters for before in c["before"] if before < "20"]
+    assert [(number, before) for number, before in asked if before >= number] == []
+
+
 def test_cards_are_made_from_the_records():
     for path, text in runpy.run_path(str(ROOT / "tools" / "cards.py"))["made"]().items():
         assert (ROOT / "nbs" / path).read_text("utf-8") == text, "run make cards"

@@ -52,20 +52,20 @@ claim(
 )
 found, false = 33 * sensitivity[BASIC], 967 * (1 - specificity[BASIC])
 claim(
-    """the network calls a parasitized cell parasitized twenty times as often as an uninfected
-    one.""",
+    """the network classifies a parasitized cell as parasitized twenty times as often as an
+    uninfected one.""",
     19.5 < sensitivity[BASIC] / (1 - specificity[BASIC]) < 20.5,
 )
 claim(
-    "The network finds 31 of the 33 and makes 45 false calls: 41 % of its calls are right.",
+    "The network finds 31 of the 33 and raises 45 false alarms: 41 % of its alarms are right.",
     (round(found), round(false)) == (31, 45),
     rounded(100 * found / (found + false), 0) == 41,
 )
 rare = ppv(sensitivity, specificity, 0.001)
 claim(
-    """At 0.1 %, even the best model is right in only one of twenty calls. The NPV says little here:
-    at 0.1 % it is above 0.9999 for all three, but calling *every* cell uninfected would reach
-    0.999.""",
+    """At 0.1 %, only one in twenty of even the best model's alarms is right. The NPV says little
+    here: at 0.1 % it is above 0.9999 for all three, but calling *every* cell uninfected would
+    reach 0.999.""",
     0.04 < rare.max() < 0.06,
     (npv(sensitivity, specificity, 0.001) > 0.9999).all(),
 )
@@ -170,7 +170,7 @@ claim(
 )
 claim("$e^{-3}$ is 5 %", rounded(np.exp(-3), 2) == 0.05)
 claim(
-    "Finding 0.1 % takes 250× fewer errors",
+    "On 5,000 cells, finding 0.1 % takes 250× fewer false positives",
     240 < (1 / allowed[5_000]) * f < 255,
 )
 claim("and on 95 % of the uninfected ones", rounded(specificity[BASIC], 2) == 0.95)
@@ -217,11 +217,11 @@ given(
 )
 given("It reads 1,000 cells; 33 are parasitized.", "3.3 % of 1,000")
 given("<details><summary>about 95 of 100</summary>", "an answer to choose")
-given("95 of 100 *parasitized* cells are called parasitized.", "the basic CNN's sensitivity")
+given("95 of 100 *parasitized* cells are classified as parasitized.", "the basic CNN's sensitivity")
 given("<details><summary>about 40 of 100</summary>", "an answer to choose")
 given(
-    """Nearly all of the 33 are found; of the 967 others, one in twenty is called parasitized as
-    well, and that is more than 33.""",
+    """Nearly all of the 33 are found; of the 967 others, one in twenty raises an alarm as well,
+    and that is more than 33.""",
     "the claim on 31 and 45",
 )
 given("<details><summary>about 3 of 100, as in the smear</summary>", "an answer to choose")
@@ -235,11 +235,7 @@ given(
 )
 given("Suppose that it finds 95 % of the parasitized cells", "the chapter's setting")
 given("- 5,000 cells are a nanolitre of blood", "five million cells to a microlitre, Dhorda 2020")
-given("| NIH's phone application, as planned | patients, Sudan | 74.1 % (63.5–83.0)", "Yu 2023")
-given("chosen afterwards | patients | 91.8 % (83.8–96.6)", "Yu 2023, abstract")
-given("| a newer algorithm, afterwards | patients | 83.1 % (77.0–88.1)", "Yu 2023, abstract")
 given("and the model reads 5,000 cells", "the chapter's setting")
 given("And what does it report for a true 1 %?", "the chapter's setting")
 given("it agreed with expert microscopy on 74 to 92 % of patients", "Yu 2023, abstract")
 given("A model that is right on 96 % of *cells*", "the article")
-given("| the article's accuracy | cells | 96 % | its notebook |", "the article")

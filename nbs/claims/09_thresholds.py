@@ -98,9 +98,11 @@ def searched(proportion, price):
 rare_cost, dear, even = searched(0.033, 1), searched(0.01, 1000), searched(0.5, 1)
 claim(
     """The threshold moves from 0.97, where parasites are rare and a miss costs no more than an
-    alarm, to 0.04, where a miss costs 1,000 alarms. There the test cost falls from 0.046
-    (flagging none: 0.033) to 0.018, and from 0.064 to 0.041. With balanced classes and equal
-    costs the search gains nothing: 0.059, against 0.056 at a threshold of 0.5.""",
+    alarm, to 0.04, where a miss costs 1,000 alarms. Where parasites are rare and costs equal,
+    the test cost falls from 0.046 to 0.018 (flagging nothing costs 0.033, so 0.5 was worse
+    than no model); where a miss costs 1,000 alarms, from 0.064 to 0.041. With balanced
+    classes and equal costs the search gains nothing: 0.059, against 0.056 at a threshold of
+    0.5.""",
     rounded([rare_cost[0], dear[0]], 2) == [0.97, 0.04],
     rounded(rare_cost[1:]) == [0.018, 0.046],
     rounded(0.033 / (0.033 + 0.967)) == 0.033,
@@ -159,9 +161,9 @@ claim(
 )
 claim(
     """At 1 % and $p_t=0.2$ the basic CNN with its threshold of 0.5 has a net benefit of −2.0
-    parasites in 1,000 cells (95 % interval by patient −10.1 to 3.5): nothing that we could
-    detect. The frozen VGG-19 is worse than no model (−9.0, interval −18.5 to −2.8). With
-    shifted scores the CNN gains 5.0 (3.7 to 6.1) of at most 10.""",
+    parasites in 1,000 cells (95 % interval by patient −10.1 to 3.5): no detectable benefit.
+    The frozen VGG-19 is worse than no model (−9.0, interval −18.5 to −2.8). With shifted
+    scores the CNN gains 5.0 (3.7 to 6.1) of at most 10.""",
     rounded(benefit(CNN, 0.01, 0.2, 0.5), 1) == [-2.0, -10.1, 3.5],
     rounded(benefit(VGG, 0.01, 0.2, 0.5), 1) == [-9.0, -18.5, -2.8],
     rounded(benefit(CNN, 0.01, 0.2), 1) == [5.0, 3.7, 6.1],
@@ -175,9 +177,31 @@ claim(
 )
 claim(
     """One who will look at only two ($p_t=0.5$) gains nothing detectable at 1 % from the CNN or
-    the purple threshold, and loses with the VGG-19.""",
+    the purple threshold, and loses with the VGG-19. At 3.3 % no curve reaches zero; at 1 %
+    all three fall below it, at threshold probabilities between 0.35 and 0.45.""",
     all(benefit(n, 0.01, 0.5)["low"] < 0 < benefit(n, 0.01, 0.5)["high"] for n in (CNN, PURPLE)),
     benefit(VGG, 0.01, 0.5)["high"] < 0,
+)
+
+
+def curve(name, parasitaemia):
+    "Net benefit at the figure's threshold probabilities."
+    t, chances = test[name], np.geomspace(0.005, 0.5, 40)
+    score = shift_prior(t["score"], parasitaemia)
+    return net_benefit(t["label"], score, t["patient"], parasitaemia, chances)["value"]
+
+
+below = {name: curve(name, 0.01) <= 0 for name in FIRST}
+claim(
+    """At 3.3 % no curve reaches zero; at 1 % all three fall below it, at threshold probabilities
+    between 0.35 and 0.45.""",
+    all(curve(name, 0.033).min() > 0 for name in FIRST),
+    all(0.35 < found.idxmax() < 0.45 for found in below.values()),
+    all(found.iloc[-1] for found in below.values()),
+)
+claim(
+    "At 3.3 % no curve reaches zero; at 1 % all three fall below it",
+    all(found.iloc[-1] for found in below.values()),
 )
 
 
@@ -262,11 +286,12 @@ given(
     "If the answer is 20, then 19 false alarms are worth one parasite", "a setting, or arithmetic"
 )
 given(
+    """for a reader who looks at 20 cells per parasite, in parasites per 1,000 cells""",
+    "a setting, or arithmetic",
+)
+given(
     "At a parasitaemia of 1 %, a reader looks at 5 flagged cells for one parasite",
     "a setting, or arithmetic",
 )
 given("Here 99 cells in 100 are uninfected", "a setting, or arithmetic")
 given("the ones with scores nearest to 0.5, to a person.", "a setting, or arithmetic")
-given('"97 % of what is kept is right" is an observation.', "a setting, or arithmetic")
-given("that contains the true one for, say, 90 % of the cells.", "a setting, or arithmetic")
-given("exercise 3 makes one that 14 patients can keep.", "a setting, or arithmetic")

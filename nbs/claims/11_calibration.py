@@ -85,7 +85,7 @@ claim(
 )
 curve = smooth_curve(*y_p(test[PURPLE]), test[PURPLE]["patient"])
 claim(
-    "the purple threshold is off from 0.67 on",
+    "the threshold is too low from 0.67 on",
     # its band is above the diagonal there, and includes it just below
     (curve["low"] > curve.index)[(curve.index >= 0.67) & (curve.index < 0.99)].all(),
     (curve["low"] < curve.index)[(curve.index > 0.5) & (curve.index < 0.66)].all(),
@@ -295,7 +295,7 @@ given(
     "A model that is right over all patients would still meet some C13 among any 60.",
     "a setting, or arithmetic",
 )
-given("so pull all its scores towards 0.5.", "a setting, or arithmetic")
+given("so move all its scores towards 0.5.", "a setting, or arithmetic")
 given("What becomes of the accuracy at 0.5", "a setting, or arithmetic")
 given("But no cell overtakes another, and none crosses 0.5.", "a setting, or arithmetic")
 given("But the logit of 0.5 is 0, and 0 divided by anything stays 0.", "a setting, or arithmetic")
