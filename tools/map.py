@@ -191,7 +191,7 @@ def notebooks() -> list[dict]:  # file, number, title, subtitle, module, before
                 "title": re.match(r"# (.+)", first)[1],
                 "subtitle": (re.search(r"^> (.+)", first, re.M) or ["", ""])[1],
                 "module": module[1].removesuffix(".__init__") if module else "",
-                "before": sorted(set(re.findall(r"\b\d\d\b", before[1]))) if before else [],
+                "before": sorted(set(re.findall(r"\[(\d\d)\]\(", before[1]))) if before else [],
             }
         )
     return found
