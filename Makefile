@@ -12,6 +12,8 @@
 #   make records                   check that prose, code and recorded experiments agree
 #   make exercises                 the learners' notebooks from nbs/solutions
 #   make docs                      the book, in _docs/html
+#   make pdf                       the book as a PDF, _docs/malaria_nb.pdf (needs Debian's chromium)
+#   make links                     ask whether the addresses that pages link to are still there (needs a network)
 #   make demo                      the page that reads cells in the browser, served on this machine (needs npm)
 #   make slides                    slides from the chapters' marked cells, in _docs/slides
 #   make browser                   open the book and JupyterLab in a real browser (needs Debian's chromium); with
@@ -19,7 +21,7 @@
 #   make walk                      take the whole course in JupyterLab, exercises and all (half an hour)
 #   make map                       nbs/map.md: what depends on what
 #   make cards                     model card, data sheet and checklists from the records
-#   make readme                    README.md from nbs/index.ipynb
+#   make readme                    README.md from nbs/index.ipynb, and the pictures that both show
 #   make claims                    after a new record: store what the chapters now show of it (a minute, no cells)
 #   make renew                     the records' metrics as the code gives them now, and the lists of digests
 #   make outputs                   run the chapters on the real cells and store what they show
@@ -37,7 +39,7 @@ BIN := .venv/bin
 ENV := .venv/.made
 
 .DEFAULT_GOAL := course
-.PHONY: course lab test slow weekly lint format chapters records exercises docs demo slides browser walk map cards readme claims renew outputs oldest lock platforms clean
+.PHONY: course lab test slow weekly lint format chapters records exercises docs pdf links demo slides browser walk map cards readme claims renew outputs oldest lock platforms clean
 
 DEV := .venv/.dev
 # pip says what it does, unless a machine reads it
@@ -110,6 +112,12 @@ exercises: $(ENV)
 docs: $(DEV)
 	$(BIN)/python tools/book.py
 
+pdf: $(DEV)
+	$(BIN)/python tools/paper.py
+
+links: $(ENV)
+	$(BIN)/python tools/links.py
+
 demo: $(DEV)
 	$(BIN)/python tools/demo.py --serve
 
@@ -129,6 +137,7 @@ cards: $(ENV)
 	$(BIN)/python tools/cards.py
 
 readme: $(ENV)
+	$(BIN)/python tools/front.py
 	$(BIN)/python tools/readme.py
 
 claims: $(ENV)

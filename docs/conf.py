@@ -3,14 +3,12 @@
 tools/book.py and tools/slides.py lay out their source and call Sphinx.
 """
 
-import re
+import sys
 from configparser import ConfigParser
 from pathlib import Path
-from urllib.parse import unquote
 
 from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
-from PIL import Image
 
 settings = ConfigParser(delimiters=["="])
 settings.read(Path(__file__).resolve().parents[1] / "settings.ini", encoding="utf-8")
@@ -23,7 +21,8 @@ release = settings["version"]
 language = "en"
 smartquotes = False  # it would turn the two dashes of an option into one
 
-extensions = ["myst_nb"]
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # for pages.py and preview.py
+extensions = ["myst_nb", "pages", "preview"]
 nb_execution_mode = "off"  # the stored outputs are of real cells, which are not in the repository
 nb_code_prompt_show = "Show the {type}"
 nb_code_prompt_hide = "Hide the {type}"
@@ -36,14 +35,23 @@ suppress_warnings = [
 ]  # the second form of an output, beside the one that is shown
 
 html_theme = "sphinx_book_theme"
-html_title = "malaria_nb: medical image classification, honestly"
+html_title = "Medical image classification, honestly"
+html_favicon = "_static/favicon.svg"
 html_theme_options = {
+    "logo": {
+        "image_light": "_static/logo-light.svg",
+        "image_dark": "_static/logo-dark.svg",
+        "text": settings["title"],
+        "alt_text": "To the front page",
+    },
     "repository_url": settings["git_url"],
     "repository_branch": settings["branch"],
     "path_to_docs": "nbs",
     "use_repository_button": True,
     "use_issues_button": True,
     "use_download_button": False,
+    "use_fullscreen_button": False,
+    "toc_title": "On this page",
     "show_toc_level": 2,
     "navbar_persistent": [],
     "launch_buttons": {
@@ -54,11 +62,17 @@ html_theme_options = {
 }
 html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
-html_css_files = ["book.css"]
-html_js_files = ["print.js"]
+templates_path = ["_templates"]
+html_css_files = ["book.css", "brand.css"]
+html_js_files = ["print.js", "pages.js"]
+html_show_search_summary = False  # search.js shows prose instead, from a disk as well
+html_search_scorer = str(Path(__file__).with_name("_static") / "scorer.js")
 html_show_sourcelink = False
 html_copy_source = False
 html_last_updated_fmt = None
+# the tick at a chapter's end, and the page of ticks
+html_css_files += ["progress.css"]
+html_js_files += ["progress.js"]
 
 # of the slides only
 revealjs_style_theme = "white"
@@ -85,12 +99,18 @@ def _block(translator, node):
     raise SkipNode
 
 
-def _print_button(app, pagename, templatename, context, doctree):
-    context.get("header_buttons", []).append(
+WORDS = {"launch-buttons": "Run", "source-buttons": "Source"}  # beside the theme's icons
+
+
+def _name_buttons(app, pagename, templatename, context, doctree):
+    buttons = context.get("header_buttons", [])
+    for button in buttons:
+        button["text"] = WORDS[button["label"]]
+    buttons.append(
         {
             "type": "javascript",
             "javascript": "window.print()",
-            "text": "",
+            "text": "Print",
             "icon": "fas fa-print",
             "tooltip": "Print this page, all folds open",
             "label": "print-button",
@@ -98,35 +118,11 @@ def _print_button(app, pagename, templatename, context, doctree):
     )
 
 
-def _width(app, name: str) -> int | None:  # pixels; None for a drawing without pixels
-    source = next((s for s, (_, to) in app.env.images.items() if to == name), "")
-    if not source.endswith(".png"):
-        return None
-    with Image.open(Path(app.srcdir) / source) as image:
-        return image.width
-
-
-def _keys_reach_what_scrolls(app, pagename, templatename, context, doctree):
-    "A wide table or picture scrolls sideways: let keys reach it, whatever made it."
-
-    def picture(m):
-        width = _width(app, unquote(m[1]))
-        # on a phone a picture shrinks to eight tenths at most: its text stays readable (book.css)
-        style = f' style="--width: {width}px"' if width else ""
-        return f'<span class="picture" tabindex="0"{style}>{m[0]}</span>'
-
-    if "body" in context:
-        without = re.compile(r"<table(?![^>]*\btabindex=)")
-        body = without.sub('<table tabindex="0"', context["body"])
-        context["body"] = re.sub(r'<img\b[^>]*\bsrc="[^"]*_images/([^"]+)"[^>]*>', picture, body)
-
-
 def setup(app):
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     app.connect(
-        "html-page-context", _print_button, priority=600
+        "html-page-context", _name_buttons, priority=600
     )  # after the theme has made its own
-    app.connect("html-page-context", _keys_reach_what_scrolls)
 
 
 html_math_renderer = "mathml"

@@ -677,6 +677,39 @@ def _apart_line(reports: list[dict]) -> str:
         "files and programs excepted): grade notebooks of people you don't know in a container."
     )
 
+
+def _progress(args) -> int:  # exit status
+    "Print what is passed and what is next, and write a page of it."
+    from malaria_nb.progress import (
+        Progress,
+        passed_in_report,
+        progress_file,
+        progress_page,
+        read_lessons,
+        read_passed,
+    )
+
+    file = progress_file(args.home)
+    if args.forget:
+        file.unlink(missing_ok=True)
+        print(f"forgotten: there is no {shown(short_path(file))} any more")
+        return 0
+    _refuse(args.html, "--html")
+    nbs = Path(args.chapters) if args.chapters else _exercises(None).parent
+    lessons = read_lessons(nbs)
+    passed = read_passed(file)
+    if args.report:
+        report = json.loads(Path(args.report).read_text("utf-8"))
+        passed = passed_in_report(report, lessons) | passed
+    progress = Progress(lessons, passed)
+    print(progress)
+    kept = shown(short_path(file))
+    print(f"\nKept in {kept}, on this computer alone; MALARIA_NB_PROGRESS=off keeps nothing.")
+    if args.html:
+        write_whole(args.html, progress_page(progress, args.name))
+        print(f"{shown(short_path(Path(args.html)))}: open it in a browser, and print it there")
+    return 0
+
 # %% ../nbs/92_command_line.ipynb #0998c4bc
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")  # how a spreadsheet's formula begins
 _LONGEST = 255  # bytes of a name that file systems take
@@ -1265,6 +1298,34 @@ def _doctor(args) -> int:  # exit status
         print(*checks, sep="\n")
     return int(not ok)
 
+
+def _add_progress(commands):
+    c = _command(
+        commands,
+        _progress,
+        "say which exercises you have passed, what is next, and how long the rest takes",
+        "A check that says Right. in a notebook is noted in progress.json, on this computer\n"
+        "alone: the check's name and the day. MALARIA_NB_PROGRESS=off keeps nothing, and\n"
+        "--forget deletes what was kept. It is your own record, and no certificate.",
+    )
+    c.add_argument(
+        "--html", metavar="FILE", help="write a page there that prints well, a sheet a part"
+    )
+    c.add_argument("--name", default="", help="your name, for the sheets (default: a line)")
+    c.add_argument(
+        "--report",
+        metavar="FILE",
+        help="count what this report says is passed, too: malaria-nb grade --json wrote it",
+    )
+    c.add_argument("--forget", action="store_true", help="delete what was kept")
+    _add_chapters(c)
+    c.add_argument(
+        "--home",
+        metavar="FOLDER",
+        help="where progress.json is (default: $MALARIA_NB_HOME, else your data folder)",
+    )
+    _add_traceback(c)
+
 # %% ../nbs/92_command_line.ipynb #45de45ed
 def parser() -> argparse.ArgumentParser:
     "Say which commands and options there are."
@@ -1289,6 +1350,7 @@ def parser() -> argparse.ArgumentParser:
         _add_bundle,
         _add_experiment,
         _add_grade,
+        _add_progress,
         _add_predict,
         _add_doctor,
     ):

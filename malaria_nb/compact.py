@@ -17,9 +17,11 @@ with needs("train"):
 def _centred(cells):
     "Subtract from every pixel of a cell the cell's mean colour; black outside becomes 0."
     ops = keras.ops
-    # a cell's ground is 0, so it adds nothing to a mean
-    inside = ops.minimum(ops.max(cells, axis=-1, keepdims=True), 1)
-    pixels = ops.maximum(ops.sum(inside, axis=(1, 2), keepdims=True), 1)
+    # a cell's ground is 0, so it adds nothing to a mean; in int8 a minimum has one scale with
+    # what goes into it, so without `* 255` the cells themselves would be cut off at 1
+    inside = ops.minimum(ops.max(cells, axis=-1, keepdims=True) * 255, 1)
+    # 32: in int8 a sum is a multiple of some 9, and must not become 0 in a black picture
+    pixels = ops.maximum(ops.sum(inside, axis=(1, 2), keepdims=True), 32)
     mean = ops.sum(cells, axis=(1, 2), keepdims=True) / pixels
     return (cells - mean * inside) / 64
 

@@ -84,7 +84,7 @@ def _unlike(picture):
 
 # %% ../nbs/79_predict.ipynb #9bfd57cb
 MODEL = Path(malaria_nb.__file__).with_name("compact.tflite")
-SHA256 = "74f88da44b3870cfd5b8186798e53c3253aa1c70eefe8c1d84a8bbac731d5b7a"
+SHA256 = "4f2465aba768853c389bb75b2f4e3961c088597b7f7d3cd4916b50038bf226eb"
 _MODEL_BYTES = 1 << 28  # of a model's file; this one has 23,000
 _BATCH = 64  # cells at a time
 _REINSTALL = "reinstall malaria_nb (in a clone: git checkout malaria_nb/compact.tflite)"

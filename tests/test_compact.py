@@ -87,6 +87,19 @@ def test_exported_network_says_the_same(precision, close, tmp_path):
     np.testing.assert_allclose(CompactModel(file, sha256=None)(CELLS), score, atol=close)
 
 
+def test_a_cell_less_its_own_mean_says_the_same_in_int8(tmp_path):
+    # a minimum shares its scale with what goes into it, and once cut every pixel off at 1
+    cells = CELLS.copy()
+    cells[:, :3] = 0  # ground
+    cells[-1] = 0  # all of it
+    model = compact_cnn(24, centre=True)
+    file = export_litert(model, tmp_path / "a.tflite", "int8", cells)
+    score = model.predict(cells, verbose=0)[:, 0]
+    np.testing.assert_allclose(CompactModel(file, sha256=None)(cells), score, atol=0.05)
+    logits = CompactModel(file, sha256=None).evidence(cells)[1].mean((1, 2))
+    assert np.corrcoef(logits, np.log(score / (1 - score)))[0, 1] > 0.95
+
+
 def test_int8_is_smaller_and_int8_inside(tmp_path):
     model = compact_cnn(24)
     sizes = [

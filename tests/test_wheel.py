@@ -68,6 +68,8 @@ def test_wheel_holds_the_library_whole_and_nothing_else(wheel):
     assert not missing, "a folder of modules needs an __init__.py"
     assert any(n.endswith("licenses/LICENSE") for n in names(wheel))
     assert "malaria_nb/py.typed" in inside
+    touch = {f"malaria_nb/touch/{p.name}" for p in (ROOT / "malaria_nb" / "touch").iterdir()}
+    assert touch and touch <= set(inside), "the scripts of the pictures to touch"
 
 
 def test_wheel_brings_the_model_and_the_sample_byte_for_byte_with_its_notice(wheel):

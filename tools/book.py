@@ -13,13 +13,19 @@ import runpy
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from configparser import ConfigParser
 from pathlib import Path
 
 import nbformat
 from nbdev.showdoc import BasicMarkdownRenderer
 
+# whoever runs this file, a test too, finds its neighbour
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from ending import ending, progress_page
+
 from malaria_nb.notebooks import find_chapters, processed
+from malaria_nb.progress import read_lessons
 
 ROOT = Path(__file__).resolve().parents[1]
 NBS, DOCS = ROOT / "nbs", ROOT / "docs"
@@ -27,6 +33,7 @@ settings = ConfigParser(delimiters=["="])
 settings.read(ROOT / "settings.ini", encoding="utf-8")
 house = runpy.run_path(str(ROOT / "tools" / "map.py"))
 LAYERS, MODULES = house["LAYERS"], house["modules"]()
+FRONT = runpy.run_path(str(ROOT / "tools" / "front.py"))
 MARKS = re.compile(
     r"^[ \t]*### (?:BEGIN|END) SOLUTION\n?|  # solution$", re.M
 )  # for the machine that makes the exercises
@@ -149,23 +156,50 @@ def fold_wrong(cell):
     cell.metadata.pop("jupyter", None)  # text is folded already
 
 
+def name_folds(cells):
+    "Say on each fold what is inside: an answer to the question above it, a table, code."
+    asked = False
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            asked = "Predict" in cell.source
+            continue
+        kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
+        result = "figure" if "text/markdown" in kinds else "table" if "text/html" in kinds else ""
+        tags = cell.metadata.get("tags", [])
+        if "hide-input" in tags:
+            inside = f"the code of this {result}" if result else "the code"
+        elif asked:
+            inside = "the answer"
+        elif "hide-output" in tags:
+            inside = f"the {result or 'output'}"
+        else:
+            inside = f"the code and its {result or 'output'}" if cell.outputs else "the code"
+        cell.metadata["mystnb"] = {
+            "code_prompt_show": f"Show {inside}",
+            "code_prompt_hide": f"Hide {inside}",
+        }
+
+
 def neighbours(inside: Path) -> str:
     "Return links from an exercise to its solution, or back, and to their chapter."
     other = {"exercises": "solutions", "solutions": "exercises"}[inside.parent.name]
     return f"\n\n[The chapter](../{inside.name}) · [{other}](../{other}/{inside.name})"
 
 
-def lay_out(out: Path):
-    "Write the source of the book into `out`."
+def lay_out(out: Path, is_wanted: Callable[[Path], bool] = lambda path: True):
+    "Write the source of the book, or of the notebooks and texts of it that are wanted."
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    chapters = find_chapters(NBS)
+    chapters = list(filter(is_wanted, find_chapters(NBS)))
     sets = [
         p for folder in ("exercises", "solutions") for p in sorted((NBS / folder).glob("*.ipynb"))
     ]
-    texts = sorted(NBS.glob("*.md"))
+    sets = list(filter(is_wanted, sets))
+    texts = list(filter(is_wanted, sorted(NBS.glob("*.md"))))
     modules = [m for names in LAYERS.values() for m in names if m in MODULES]
+    modules = [m for m in modules if is_wanted(ROOT / "malaria_nb" / f"{m}.py")]
     pages = {p.relative_to(ROOT).as_posix() for p in (*chapters, *sets, *texts)}
+    lessons = {lesson.name: lesson for lesson in read_lessons(NBS)}
     for path in (*chapters, *sets):
         nb, inside = processed(path), path.relative_to(NBS)
         nb.metadata = {
@@ -188,9 +222,13 @@ def lay_out(out: Path):
             }
             if any(hides.values()):
                 cell.metadata["tags"] = [tag for tag, on in hides.items() if on]
+        name_folds(nb.cells)
         if inside.parent != Path():
             nb.cells[0].source += neighbours(inside)
+        if inside.parent == Path() and path.stem in lessons:
+            nb.cells.append(nbformat.v4.new_markdown_cell(ending(lessons[path.stem])))
         if path.stem == "index":
+            FRONT["front"](nb)
             nb.cells.append(nbformat.v4.new_markdown_cell(contents(chapters, sets, texts, modules)))
         (out / inside).parent.mkdir(exist_ok=True)
         nbformat.write(nb, out / inside)
@@ -201,6 +239,7 @@ def lay_out(out: Path):
     )
     use = (DOCS / "use.md").read_text("utf-8").replace("](../nbs/", "](")
     (out / "use.md").write_text(use, encoding="utf-8")
+    (out / "progress.md").write_text(progress_page(), encoding="utf-8")
     (out / "demo").mkdir()
     shutil.copy(
         DOCS / "demo.md", out / "demo" / "index.md"
@@ -227,7 +266,7 @@ def contents(chapters, sets, texts, modules) -> str:
         "The library's notebooks": part("70", "99"),
         "Exercises": folder("exercises"),
         "Solutions": folder("solutions"),
-        "For everyone": ["demo/index", "troubleshooting", *(p.stem for p in texts)],
+        "For everyone": ["demo/index", "progress", "troubleshooting", *(p.stem for p in texts)],
         "The library": ["use", *(f"reference/{m}" for m in modules)],
     }
     return "\n\n".join(
@@ -235,7 +274,9 @@ def contents(chapters, sets, texts, modules) -> str:
     )
 
 
-def sphinx(builder: str, source: Path, to: Path, *options: str) -> int:  # exit status
+def sphinx(
+    builder: str, source: Path, to: Path, *options: str, conf: Path = DOCS
+) -> int:  # exit status
     "Let Sphinx make `to`; every warning is an error."
     return subprocess.run(
         [
@@ -249,7 +290,7 @@ def sphinx(builder: str, source: Path, to: Path, *options: str) -> int:  # exit 
             "-q",
             *options,
             "-c",
-            str(DOCS),
+            str(conf),
             "-d",
             f"{source}-doctrees",
             str(source),
@@ -263,6 +304,7 @@ def main(out: Path):
 
     lay_out(out / "source")
     status = sphinx("html", out / "source", out / "html", "-j", "auto")
+    FRONT["add_pictures"](out / "html" / "_static" / "front")
     try:
         build(out / "html" / "demo")
     except CantBuild as e:

@@ -7,6 +7,7 @@ python tools/demo.py --serve    # build, and serve the book with it on this mach
 import base64
 import gzip
 import hashlib
+import html
 import json
 import os
 import shutil
@@ -22,16 +23,24 @@ from tempfile import TemporaryDirectory
 import cv2
 import matplotlib
 import numpy as np
+import pandas as pd
 import requests
 from filelock import FileLock
 
+from malaria_nb.counting import check_count, crop_cells
 from malaria_nb.files import whole_file
+from malaria_nb.finder import find_cells
+from malaria_nb.parasitaemia import parasitaemia
+from malaria_nb.pictures import read_picture
+from malaria_nb.predict import CompactModel
 from malaria_nb.settings import read_settings
 from malaria_nb.synthetic import draw_cell, draw_field
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, OUT = ROOT / "docs" / "demo", ROOT / "_docs" / "html" / "demo"
 MODEL = ROOT / "malaria_nb" / "compact.tflite"
+CHULA = ROOT / "nbs" / "sample" / "chula"  # real fields, with their licence
+FIELDS = ("17", "100")  # of Chula-RBC-12; the page opens with the first
 # exact versions, with the registry's SHA-512; the wasm is too large for the repository
 PACKAGES = {
     "@litertjs/core@2.5.3": "PlGmbMOq9WitX7FO0jhbdJw9GthatsyuCQXjTt/wJZo0FLaw48q4tz8IwqgqCIkviYGr"
@@ -134,17 +143,100 @@ def png(image: np.ndarray) -> str:
     return encoded(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
-def samples() -> dict[str, str]:  # file name: PNG, base64
-    "Draw what a reader without cells of their own can try."
-    cells = {
-        f"synthetic cell {i + 1}, drawn {'with' if i % 2 else 'without'} parasites.png": png(
-            draw_cell(i, bool(i % 2))[0]
+def pictures() -> tuple[dict[str, np.ndarray], dict[str, str]]:  # by name: RGB; what is known of it
+    "Return what a reader without pictures of their own can try, and the truth about fields."
+    shown, truth = {}, {}
+    for i in range(8):
+        kind = "with" if i % 2 else "without"
+        shown[f"synthetic cell {i + 1}, drawn {kind} parasites.png"] = draw_cell(i, bool(i % 2))[0]
+    for number in FIELDS:
+        shown[f"field {number} of Chula-RBC-12.png"] = read_picture(
+            CHULA / "fields" / f"{number}.jpg"
         )
-        for i in range(8)
-    }
-    return cells | {
-        "synthetic field.png": png(draw_field(5, cells=60, parasitaemia=0.1, shape=(700, 900))[0])
-    }
+    truth["field 17 of Chula-RBC-12.png"] = (
+        "What is known: nobody in this collection has malaria, so every call is a false alarm. "
+        "At 0.50 there are two, both in a single white cell that was taken for red ones. Two in 87 "
+        "would be an infection of 2.3 % of the cells."
+    )
+    truth["field 100 of Chula-RBC-12.png"] = (
+        "What is known: nobody here has malaria either. The stain and the light differ from those "
+        "the model has learned, and it is wrong about every cell, and sure of it."
+    )
+    field, things = draw_field(5, cells=60, parasitaemia=0.1, shape=(700, 900))
+    red = find_cells(field)
+    red = red[red["kind"] == "red"]
+    apart = np.hypot(
+        *(red[[f"c{k}"]].to_numpy() - things[k].to_numpy() for k in "xy")
+    )  # a row a cell found, a column a thing drawn
+    drawn = int(things["label"].to_numpy()[apart.argmin(axis=1)].sum())
+    shown["synthetic field.png"] = field
+    truth["synthetic field.png"] = (
+        f"What is known: {drawn} of the {len(red)} red cells found here were drawn with parasites. "
+        "The model never saw a drawn cell in training."
+    )
+    return shown, truth
+
+
+# page.js says the same
+RINGS = (
+    "Thick ring and number: called parasitized. Thin ring: called uninfected. "
+    "Dashed ring: left out."
+)
+COLOURS = {"parasitized": "#D55E00", "uninfected": "#0072B2", "left out": "#333"}
+LEFT_OUT = {"edge": "cut by the border", "clump": "crowded", "small": "small", "white": "white"}
+
+
+def summary(found: pd.DataFrame, called: int) -> str:
+    "Say what was counted in a field, as page.js does at the same threshold."
+    kinds = found["kind"].value_counts()
+    n = int(kinds["red"])
+    p, doubt = parasitaemia(called, n), check_count(called, n)
+    left = ", ".join(f"{kinds[k]} {words}" for k, words in LEFT_OUT.items() if k in kinds)
+    return (
+        f"{f'This count is {doubt}. ' if doubt else ''}{n} red cells, {called} called parasitized: "
+        f"parasitaemia {p.value:.1%} (95% interval {p.low:.1%} to {p.high:.1%})."
+        f"{f' Left out: {left}.' if left else ''}"
+    )
+
+
+def ring(cell, called: bool) -> str:  # SVG
+    "Draw a ring around a cell that was found, as page.js does."
+    kind = ("parasitized" if called else "uninfected") if cell.kind == "red" else "left out"
+    place = f'cx="{cell.cx:.1f}" cy="{cell.cy:.1f}"'
+    radius, width = 1.15 * np.sqrt(cell.area / np.pi) + 2, 5 if called else 2
+    dashes = "" if cell.kind == "red" else ' stroke-dasharray="6 5"'
+    drawn = "".join(
+        f'<circle {place} r="{radius:.1f}" stroke="{colour}" stroke-width="{w}"{dashes}/>'
+        for colour, w in (("#fff", width + 3), (COLOURS[kind], width))
+    )
+    if called:
+        drawn += f'<text x="{cell.cx:.1f}" y="{cell.cy:.1f}">{cell.Index + 1}</text>'
+    return drawn
+
+
+def opening(name: str, field: np.ndarray, truth: str) -> str:  # HTML
+    "Show a field as Python reads it, until the browser has read it too."
+    found = find_cells(field).reset_index(drop=True)
+    red = found["kind"] == "red"
+    model = CompactModel()
+    scores, _ = model.evidence(crop_cells(field, found[red], model.size))
+    calls = red.to_numpy(copy=True)
+    calls[red] = np.asarray(scores) >= 0.5
+    said = summary(found, int(calls.sum()))
+    rings = "".join(ring(cell, call) for cell, call in zip(found.itertuples(), calls))
+    height, width = field.shape[:2]
+    label = html.escape(f"{name} with a ring around each cell found. {said}", quote=True)
+    return f"""<div id="opening">
+<h2>Result</h2>
+<h3>{html.escape(name)}</h3>
+<div class="field">
+<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}">
+<image href="opening.jpg" width="{width}" height="{height}"/>{rings}</svg>
+<div><p>{html.escape(said)}</p>
+<p class="truth">{html.escape(truth)}</p>
+<p class="small">{RINGS}</p></div>
+</div>
+</div>"""
 
 
 def build(out: Path):
@@ -156,6 +248,14 @@ def build(out: Path):
     out.mkdir(parents=True, exist_ok=True)
     for file in PAGE.iterdir():
         shutil.copy(file, out)
+    shown, truth = pictures()
+    first = f"field {FIELDS[0]} of Chula-RBC-12.png"
+    page = (PAGE / "index.html").read_text("utf-8")
+    assert page.count("<!-- opening -->") == 1, "index.html has no place for the first field"
+    page = page.replace("<!-- opening -->", opening(first, shown[first], truth[first]))
+    (out / "index.html").write_text(page, encoding="utf-8")
+    shutil.copy(CHULA / "fields" / f"{FIELDS[0]}.jpg", out / "opening.jpg")
+    shutil.copy(CHULA / "LICENSE", out / "LICENSE-chula.txt")
     (out / "litert.js").write_text(
         litert[f"{WASM}.js"].decode() + classic(litert["package/dist/index.js"]), encoding="utf-8"
     )
@@ -170,10 +270,14 @@ def build(out: Path):
         "about": f"{MODEL.name}, {MODEL.stat().st_size / 1000:.0f} kB, SHA-256 {digest}; "
         + " and ".join(PACKAGES),
     }
-    for name, value in {"PARTS": parts, "SAMPLES": samples()}.items():
-        (out / f"{name.lower()}.js").write_text(
-            f"const {name} = {json.dumps(value)};\n", encoding="utf-8"
-        )
+    constants = {
+        "parts.js": {"PARTS": parts},
+        "samples.js": {"SAMPLES": {name: png(image) for name, image in shown.items()}},
+    }
+    constants["samples.js"]["TRUTH"] = truth
+    for file, values in constants.items():
+        lines = [f"const {name} = {json.dumps(value)};\n" for name, value in values.items()]
+        (out / file).write_text("".join(lines), encoding="utf-8")
 
 
 def serve(book: Path):

@@ -5,8 +5,8 @@
     python tools/elsewhere.py shifts --iml FOLDER --cache CACHE
     python tools/elsewhere.py write --iml FOLDER --chula FOLDER --cache CACHE
 
-FOLDER is what `malaria_nb.laboratories` reads. Models are `shipped`, the small network of the
-package, or recipes: at the quick scale (4,000 real cells, 64 pixels, seed 42, split by patient),
+FOLDER is what `malaria_nb.laboratories` reads. Models are `compact`, the first small
+network in int8, or recipes: at the quick scale (4,000 real cells, 64 pixels, seed 42, by patient),
 those of `FULLY` at the full one. They must have been trained: nothing is trained here. A way is how
 a cell is prepared. `--every 4` takes every fourth uninfected cell, and all parasitized ones: a
 VGG-19 takes seconds a field. CACHE keeps scores, a file a model and way. No picture leaves
@@ -30,7 +30,7 @@ from malaria_nb.pictures import read_picture
 from malaria_nb.pixels import densities, inside, paint_densities
 from malaria_nb.plan import plan_run
 from malaria_nb.predict import CompactModel, black_outside
-from malaria_nb.records import write_table
+from malaria_nb.records import records_folder, write_table
 from malaria_nb.run import run
 from malaria_nb.settings import read_settings
 from malaria_nb.shifts import shift
@@ -38,8 +38,9 @@ from malaria_nb.stains import colour_statistics, find_stains, normalise_macenko,
 
 QUICK = read_settings(cells="nih", scale="quick", precision="float32")
 FULL = read_settings(cells="nih", scale="full", precision="float32")
+FIRST = records_folder() / "models" / "compact.tflite"
 COLOURS = ["red", "green", "blue", "sharp", "filled"]
-SMALL = ["shipped", "basic_cnn", "purple_threshold"]
+SMALL = ["compact", "basic_cnn", "purple_threshold"]
 FULLY = ["compact_student", "compact_wide", "lite0_finetuned"]
 LARGE = ["vgg19_frozen", "vgg19_finetuned", "lite0_finetuned"]
 WAYS = ["cut", "box", "trim", "balance", "reinhard-field", "reinhard-run", "macenko-run"]
@@ -47,8 +48,8 @@ WAYS = ["cut", "box", "trim", "balance", "reinhard-field", "reinhard-run", "mace
 
 def load(name: str):
     "Return a model as a function of images, and the side it reads; it must have been trained."
-    if name == "shipped":
-        return CompactModel(), 48
+    if name == "compact":
+        return CompactModel(FIRST, sha256=None), 48
     settings = FULL if name in FULLY else QUICK
     if not (plan_run(name, settings).folder / "run.json").exists():
         sys.exit(f"{name} hasn't been trained: malaria-nb experiment run {name}")
@@ -207,8 +208,8 @@ def write(options):
     said = {
         "split": "patient",
         "seed": 42,
-        "models": "shipped: compact.tflite; compact_student, compact_wide: at the full scale; "
-        "others: recipes at the quick scale",
+        "models": "compact: chapter 16's first network, int8; compact_student, compact_wide: at "
+        "the full scale; others: recipes at the quick scale",
     }
     unit = "logits of parasitized; score .5 is 0"
     folder = options.chula

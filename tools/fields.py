@@ -1,10 +1,12 @@
-"""Find, cut out, classify and count on real fields; writes chapter 14's tables, a row a field.
+"""Find, cut out, classify and count on real fields; writes a table, a row a field.
 
-python tools/fields.py --iml FOLDER --chula FOLDER [--out FOLDER]
+python tools/fields.py --iml FOLDER --chula FOLDER [--network student] [--out FOLDER]
 
-FOLDER is what `malaria_nb.laboratories` reads. No picture is kept, only numbers. The first run of
-IML's camera is what finder and limits were chosen on; the second, and Chula, are for reporting.
-Every field is counted, refused or not: what would have been counted is what the refusal is worth.
+The network is `compact`, chapter 16's first, for chapter 14's tables, or `student`, which comes
+with the package, for chapter 15's. FOLDER is what `malaria_nb.laboratories` reads. No picture is
+kept, only numbers. The first run of IML's camera is what finder and limits were chosen on; the
+second, and Chula, are for reporting. Every field is counted, refused or not: what would have been
+counted is what the refusal is worth.
 
 A whole cell is one whose box keeps 3 pixels from the border, or whose point keeps half a cell's
 width; boxes named `difficult` are no cells to find, and what is found there is no error. A red
@@ -24,11 +26,23 @@ from malaria_nb.counting import LEFT_OUT, check_count, score_cells
 from malaria_nb.finder import find_cells, match_cells
 from malaria_nb.laboratories import read_chula, read_iml
 from malaria_nb.pictures import read_picture
-from malaria_nb.predict import CompactModel
+from malaria_nb.predict import MODEL, CompactModel
 from malaria_nb.quality import check_field, measure_field
-from malaria_nb.records import write_table
+from malaria_nb.records import records_folder, write_table
 from malaria_nb.settings import SCALES, Settings
 
+NETWORKS = {
+    "compact": {
+        "file": records_folder() / "models" / "compact.tflite",
+        "table": "14_smear-{}",
+        "model": "compact, chapter 16's first network",
+    },
+    "student": {
+        "file": MODEL,
+        "table": "15_external-{}-counts",
+        "model": "compact_student, which comes with the package",
+    },
+}
 BORDER = 3  # pixels that a whole cell's box keeps from the border
 OVERLAP = 0.15  # of its own box in another's: a cell that lies on another
 
@@ -166,9 +180,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--iml", type=Path, help="folder with annotations.json and fields/")
     parser.add_argument("--chula", type=Path, help="folder with fields/ and points/")
+    parser.add_argument("--network", choices=NETWORKS, default="compact")
     parser.add_argument("--out", type=Path, help="folder of records (default: the repository's)")
     given = parser.parse_args()
-    model = CompactModel()
+    network = NETWORKS[given.network]
+    model = CompactModel(network["file"], sha256=None)
     sets = {"iml": (given.iml, iml), "chula": (given.chula, chula)}
     for name, (folder, rows) in sets.items():
         if folder is None:
@@ -176,12 +192,12 @@ def main():
         table = pd.DataFrame(rows(folder, model)).set_index("field")
         about = "finder and limits chosen on run 1" if name == "iml" else "no malaria"
         write_table(
-            f"14_smear-{name}",
+            network["table"].format(name),
             table,
             Settings(cells="nih", scale=SCALES["full"]),
             given.out,
             cells_of=f"fields of {name}; {about}",
-            model="the compact model that comes with the package, int8, threshold .5",
+            model=f"{network['model']}, int8, threshold .5",
         )
         runs = table["run"] if "run" in table else pd.Series(1, table.index)
         print(table.select_dtypes("number").groupby(runs).sum().T.round(2).to_string())

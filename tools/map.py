@@ -94,6 +94,7 @@ LAYERS = {
             "signed",
             "records",
             "report",
+            "widgets",
             "claims",
             "consistency",
             "outputs",
@@ -102,7 +103,7 @@ LAYERS = {
         "grid",
     ),
     "course": (
-        *("course", "practice", "cards", "notebooks", "workbench", "bundle", "checks"),
+        *("course", "practice", "cards", "notebooks", "workbench", "bundle", "progress", "checks"),
         *("handover", "apart", "answers", "verdict", "exercises", "board", "doctor", "cli"),
     ),
 }

@@ -7,7 +7,9 @@ nbdev's own command for this needs Quarto; nbdev's processors and nbconvert do t
 
 import base64
 import re
+from configparser import ConfigParser
 from pathlib import Path
+from urllib.parse import quote
 
 import nbformat
 from nbconvert import MarkdownExporter
@@ -15,7 +17,10 @@ from nbconvert import MarkdownExporter
 from malaria_nb.notebooks import processed
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAD = "<!-- Made from nbs/index.ipynb by `make readme`: do not edit. -->\n\n"
+HEAD = "<!-- Made from nbs/index.ipynb by `make readme`: do not edit. -->"
+settings = ConfigParser(delimiters=["="])
+settings.read(ROOT / "settings.ini", encoding="utf-8")
+settings = settings["DEFAULT"]
 
 
 def links(
@@ -30,6 +35,25 @@ def links(
         return f"]({target[3:] if target.startswith('../') else 'nbs/' + target})"
 
     return re.sub(r"\]\(([^)\s]+)\)", away, text)
+
+
+def badges() -> str:  # a line of Markdown; the book and JupyterLab, which work offline, have none
+    "Return what GitHub shows below the title: tests, Pythons, licences and where the book is."
+    first, end = (int(settings[key].split(".")[1]) for key in ("min_python", "max_python"))
+    pythons = " | ".join(f"3.{minor}" for minor in range(first, end))
+    made = {
+        "Python": (pythons, "settings.ini"),
+        "code": ("Apache-2.0", "LICENSE"),
+        "prose": ("CC BY 4.0", "LICENSE-prose"),
+        "book": ("read online", settings["doc_host"] + settings["doc_baseurl"] + "/"),
+    }
+    tests = f"{settings['git_url']}/actions/workflows/test.yml"
+    found = [f"[![tests]({tests}/badge.svg)]({tests})"]
+    for name, (text, target) in made.items():
+        shown = quote(f"{name}-{text.replace('-', '--')}-8b2f3d")
+        image = f"https://img.shields.io/badge/{shown}"
+        found.append(f"[![{name}: {text}]({image})]({target})")
+    return "\n".join(found)
 
 
 def readme() -> dict[str, bytes]:  # path below the repository -> content
@@ -48,7 +72,9 @@ def readme() -> dict[str, bytes]:  # path below the repository -> content
             files[path] = base64.b64decode(output.data["image/png"])
             output.data = {"text/markdown": f"![{output.metadata['image/png']['alt']}]({path})"}
     text, _ = MarkdownExporter().from_notebook_node(notebook)
-    files["README.md"] = (HEAD + links(text).strip() + "\n").encode()
+    title, subtitle, rest = links(text).strip().split("\n\n", 2)
+    parts = [HEAD, title, subtitle, badges(), rest.strip()]
+    files["README.md"] = ("\n\n".join(parts) + "\n").encode()
     return files
 
 

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from malaria_nb.cells import course_cells
+from malaria_nb.compact import compact_cnn
 from malaria_nb.corrections import read_corrections, relabel
 from malaria_nb.dataset import group_folds, split_cells
 from malaria_nb.device import environment
@@ -279,7 +280,10 @@ def export_all(trained: Run, to: Path):
     images = load_images(cells, root, trained.recipe.size, trained.settings.home / "images")
     train = np.flatnonzero(cells["split"] == "train")
     shown = np.asarray(images[train[:: max(1, len(train) // 300)]])
-    model, files = trained.model(), {}
+    # built anew, since the saved one holds the steps of the day on which it was trained
+    model = compact_cnn(trained.recipe.size, **trained.recipe.options.get("network", {}))
+    model.set_weights(trained.model().get_weights())
+    files = {}
     for precision in PRECISIONS:
         files[precision] = export_litert(model, to / f"{precision}.tflite", precision, shown)
     files["ONNX"] = export_onnx(model, to / "compact.onnx")

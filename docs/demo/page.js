@@ -2,6 +2,7 @@
 "use strict";
 const $ = id => document.getElementById(id);
 const FIELD = 500, LEAST = 100, MOST = 50e6, ROWS = 50; // pixels a side of a field; of a readable one; pixels at most; rows shown at a time
+const RINGS = "Thick ring and number: called parasitized. Thin ring: called uninfected. Dashed ring: left out."; // tools/demo.py says the same
 const RING = {parasitized: "#D55E00", uninfected: "#0072B2"}; // course.COLORS
 const signed = x => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(1);
 const percent = x => `${(100*x).toFixed(1)}%`;
@@ -13,6 +14,8 @@ const make = (tag, props={}, ...inside) => {
 };
 
 let files = [], fields = [], cells = [], problems = [], shown = ROWS, queue, turn = 0;
+let asked = false; // the reader has begun
+let ours = false; // what is shown is the page's own: it makes room for whatever comes next
 const threshold = () => +$("threshold").value;
 const call = c => c.score >= threshold() ? "parasitized" : "uninfected";
 const chosenKind = () => document.querySelector("[name=kind]:checked").value;
@@ -62,23 +65,34 @@ async function readAll(added, mine) {
   }
   $("progress").hidden = true;
   const skipped = problems.length - before;
-  $("status").textContent = `Done: ${many(added.length - skipped, "picture")} read, ${skipped} skipped.`;
+  $("opening")?.remove();
+  $("status").textContent = ours && !asked ? "Ready. Your browser has just found and scored these cells." : `Done: ${many(added.length - skipped, "picture")} read, ${skipped} skipped.`;
   show();
 }
 
-function add(more) {
-  const added = [...more], mine = turn; // a copy: the input's own list is emptied
+function add(more, own = false) {
+  const added = [...more]; // a copy: the input's own list is emptied
+  if (!added.length) return;
+  if (ours || own) empty();
+  ours = own;
+  const mine = turn;
   files.push(...added);
+  $("status").textContent = `Reading ${many(added.length, "picture")} …`;
   $("clear").disabled = !files.length;
   queue = queue.then(() => readAll(added, mine));
 }
 
-function restart(kept) {
+function empty() {
   turn++;
   [files, fields, cells, problems, shown] = [[], [], [], [], ROWS];
   $("progress").hidden = true;
+  if (asked) $("opening")?.remove();
   show();
-  if (kept.length) add(kept);
+}
+
+function restart(kept, own = false) {
+  empty();
+  if (kept.length) add(kept, own);
 }
 
 // -- pictures
@@ -148,12 +162,12 @@ function summary(found) { // of fields' cells
 
 function showFields() {
   $("fields").replaceChildren(...fields.flatMap(f => {
-    const head = make("h3", {textContent: f.name});
+    const head = make("h3", {textContent: f.name}), truth = ours ? [make("p", {className: "truth", textContent: TRUTH[f.name]})] : [];
     if (f.reason) return [head, make("p", {textContent: `Not counted: it is ${f.reason}.`})];
     const canvas = canvasOf(f.picture, `${f.name} with a ring around each cell found. ${summary(f.found)}`), pen = canvas.getContext("2d");
     f.found.forEach(c => ring(pen, c, c.number));
-    return [head, make("p", {textContent: summary(f.found)}), canvas,
-            make("p", {className: "small", textContent: "Thick ring and number: called parasitized. Thin ring: called uninfected. Dashed ring: left out."})];
+    const said = make("div", {}, make("p", {textContent: summary(f.found)}), ...truth, make("p", {className: "small", textContent: RINGS}));
+    return [head, make("div", {className: "field"}, canvas, said)];
   }));
 }
 
@@ -171,7 +185,8 @@ async function row(c) { // drawn once: the threshold changes the call alone
 function counts() {
   const alone = cells.filter(c => !c.number), called = alone.filter(c => call(c) === "parasitized").length, read = fields.filter(f => !f.reason), parts = [];
   if (alone.length) parts.push(`${many(alone.length, "cell picture")}: ${called} called parasitized, ${alone.length - called} uninfected.`);
-  if (read.length) parts.push(`${many(read.length, "field")} counted: ${summary(read.flatMap(f => f.found))}`);
+  if (read.length === 1 && !alone.length) parts.push(`${read[0].found.filter(c => c.kind === "red" && call(c) === "parasitized").length} of ${many(read[0].found.filter(c => c.kind === "red").length, "red cell")} called parasitized.`);
+  else if (read.length) parts.push(`${many(read.length, "field")} counted: ${summary(read.flatMap(f => f.found))}`);
   if (fields.length > read.length) parts.push(`${many(fields.length - read.length, "field")} not counted.`);
   return parts.join(" ");
 }
@@ -205,16 +220,19 @@ function table() { // CSV of every cell found
 
 // -- what the reader does
 
+const OURS = {"sample-real": "field 17", "sample-stain": "field 100", "sample-field": "synthetic field", "sample-cells": "synthetic cell"}; // button: how its pictures' names begin
+
 function samples(wanted) {
-  add(Object.entries(SAMPLES).filter(([name]) => name.startsWith(`synthetic ${wanted}`)).map(([name, png]) => new File([Model.bytes(png)], name, {type: "image/png"})));
+  const chosen = Object.entries(SAMPLES).filter(([name]) => name.startsWith(wanted));
+  add(chosen.map(([name, png]) => new File([Model.bytes(png)], name, {type: "image/png"})), true);
 }
 
 function listen() {
-  $("files").onchange = e => { add(e.target.files); e.target.value = ""; };
-  $("sample-cells").onclick = () => samples("cell");
-  $("sample-field").onclick = () => samples("field");
-  $("clear").onclick = () => { restart([]); $("status").textContent = "All pictures removed."; $("files").focus(); };
-  $("kinds").onchange = () => restart(files);
+  $("own").onclick = () => $("files").click();
+  $("files").onchange = e => { asked = true; add(e.target.files); e.target.value = ""; };
+  for (const [id, wanted] of Object.entries(OURS)) $(id).onclick = () => { asked = true; samples(wanted); };
+  $("clear").onclick = () => { asked = true; restart([]); $("status").textContent = "All pictures removed."; $("own").focus(); };
+  $("kinds").onchange = () => { asked = true; restart(files, ours); };
   $("threshold").oninput = show;
   $("more").onclick = () => { shown += ROWS; showRows(); };
   $("save").onclick = () => {
@@ -222,15 +240,16 @@ function listen() {
     make("a", {href: url, download: "cells.csv"}).click();
     setTimeout(() => URL.revokeObjectURL(url), 1000);
   };
-  const over = on => e => { e.preventDefault(); $("drop").classList.toggle("over", on); };
+  const over = on => e => { e.preventDefault(); document.body.classList.toggle("over", on); };
   document.ondragover = over(true);
   document.ondragleave = over(false);
-  document.ondrop = e => { over(false)(e); add(e.dataTransfer.files); };
+  document.ondrop = e => { over(false)(e); asked = true; add(e.dataTransfer.files); };
 }
 
 $("about").textContent = `Model and programs: ${PARTS.about}.`;
-queue = Model.load().then(() => {
+queue = Model.load();
+queue.then(() => {
   listen();
-  for (const id of ["files", "sample-cells", "sample-field"]) $(id).disabled = false;
-  $("status").textContent = "Ready.";
-}).catch(e => { $("status").textContent = `The model can't start in this browser: ${e.message ?? e}. Try a newer one.`; throw e; });
+  for (const id of ["files", "own", ...Object.keys(OURS)]) $(id).disabled = false;
+  samples(OURS["sample-real"]);
+}, e => { $("status").textContent = `The model can't start in this browser: ${e.message ?? e}. Try a newer one.`; throw e; });

@@ -6,6 +6,7 @@
 __all__ = ['Wrong', 'expect', 'given', 'called', 'array_of', 'say_right', 'check_double']
 
 # %% ../../nbs/96_checks.ipynb #ab6592a3
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -58,8 +59,12 @@ def array_of(value: Any, shape: tuple, name: str = "your function") -> np.ndarra
 
 
 def say_right() -> None:
-    "Tell a learner that the answer is right."
+    "Tell a learner that the answer is right; in a notebook, note it for `malaria-nb progress`."
     print("Right.")
+    if "ipykernel" in sys.modules:
+        from malaria_nb.progress import note_right  # nothing that a grader needs
+
+        note_right()
 
 # %% ../../nbs/96_checks.ipynb #3458a75b
 def check_double(

@@ -5,6 +5,8 @@ import pandas as pd
 from scipy.stats import binom
 
 from malaria_nb.claims import claim, given, rounded
+from malaria_nb.evaluation import metrics
+from malaria_nb.records import load
 from malaria_nb.screening import (
     apparent_parasitaemia,
     critical_count,
@@ -74,6 +76,17 @@ claim(
     [round(healthy[name]) for name in (TUNED, BASIC)] == [87, 234],
     [rounded(100 * healthy[name] / CELLS, 1) for name in (TUNED, BASIC)] == [1.7, 4.7],
 )
+recorded = load("basic_cnn").predictions
+test = recorded[recorded["split"] == "test"]
+high = {t: metrics(test["label"], test["score"], t) for t in (0.5, 0.9, 0.99, 0.999, 0.9999)}
+right = {t: ppv(m["sensitivity"], m["specificity"], 0.001) for t, m in high.items()}
+claim(
+    """There is none: even at 0.9999, fewer than one alarm in ten is right, and more than eight in
+    ten parasites are missed.""",
+    max(right.values()) == right[0.9999] < 0.1,
+    high[0.9999]["sensitivity"] < 0.2,
+)
+given("At 0.1 %, is there a threshold at which most alarms are right?", "a question")
 critical = critical_count(specificity[TUNED])
 
 

@@ -293,20 +293,24 @@ claim(
 # exports and speed
 exports = read_table("16_compact-exports").reset_index().set_index("format")
 claim(
-    "Yes, 17. Nearly as many become wrong as become right.",
-    exports.loc["int8", "moved"] == 17,
-    abs(exports.loc["int8", "value"] - exports.loc["Keras", "value"]) < 0.0002,
+    "Yes, 16. Nearly as many become wrong as become right.",
+    exports.loc["int8", "moved"] == 16,
+    abs(exports.loc["int8", "value"] - exports.loc["Keras", "value"]) < 0.0003,
 )
 claim(
     """In float the exported network *is* the network: scores agree to a millionth. Half
-    precision changes one prediction of 8,268. Eight bits change 17, in both directions, so the
-    accuracy stays (0.9612 beside 0.9611). But one score moves by 0.099.""",
+    precision changes no prediction of 8,268. Eight bits change 16, in both directions, so the
+    accuracy stays (0.9637 beside 0.9635). But one score moves by 0.137.""",
     (exports.loc[["float32", "ONNX"], "largest"] < 1e-6).all(),
-    exports["moved"].to_dict() == {"Keras": 0, "float32": 0, "float16": 1, "int8": 17, "ONNX": 0},
-    rounded(exports.loc[["int8", "Keras"], "value"], 4) == [0.9612, 0.9611],
-    rounded(exports.loc["int8", "largest"]) == 0.099,
+    exports["moved"].to_dict() == {"Keras": 0, "float32": 0, "float16": 0, "int8": 16, "ONNX": 0},
+    rounded(exports.loc[["int8", "Keras"], "value"], 4) == [0.9637, 0.9635],
+    rounded(exports.loc["int8", "largest"]) == 0.137,
 )
-claim("The int8 file, 71,248 bytes", exports.loc["int8", "bytes"] == 71_248)
+given(
+    "A first attempt gave 0.5:",
+    "int8 as exported before `* 255` in `_centred`; tests/test_compact.py",
+)
+claim("The int8 file, 150,544 bytes", exports.loc["int8", "bytes"] == 150_544)
 reading = read_table("16_compact-reading")
 claim(
     """One core scores 69,000 decoded cells a second in eight bits, and 17,000 in Keras; the
@@ -354,7 +358,24 @@ claim(
     rounded(ahead("compact_wide", metric="auc", name="compact_student"), 4)
     == [-0.0004, -0.002, 0.0008],
 )
-claim("One split, one seed, 8,268 test cells.", len(on_test("compact_student")) == 8268)
+student_folds = out_of_fold(
+    [load("compact_student", f"patient-fold{k}").predictions for k in range(1, 6)]
+)
+student_five = evaluate(student_folds["label"], student_folds["score"], student_folds["patient"])
+claim(
+    """The first table has one split and one seed, 8,268 test cells; the second, five folds with all
+    27,558 cells.""",
+    len(on_test("compact_student")) == 8268,
+    len(student_folds) == 27_558,
+)
+claim(
+    """The second student reaches 0.9635 (0.9502–0.9700) and an AUC of 0.9914 (0.9868–0.9937). It
+    leads `compact` by 0.0061 (0.0029 to 0.0102) and 0.0024 (0.0010 to 0.0038).""",
+    rounded(student_five.loc["accuracy"], 4) == [0.9635, 0.9502, 0.97],
+    rounded(student_five.loc["auc"], 4) == [0.9914, 0.9868, 0.9937],
+    rounded(difference(student_folds, folds).loc["accuracy"], 4) == [0.0061, 0.0029, 0.0102],
+    rounded(difference(student_folds, folds).loc["auc"], 4) == [0.0024, 0.001, 0.0038],
+)
 claim(
     "2.2 times as many parameters",
     rounded(136_585 / PARAMETERS["compact"], 1) == 2.2,
@@ -395,6 +416,7 @@ claim(
 )
 given("from −127 to 127, with a scale for each filter", "LiteRT's eight-bit format")
 claim(
-    "The recorded network was tested on 8,268 cells.", exports.attrs["about"]["test_cells"] == 8268
+    "The second student, recorded, was tested on 8,268 cells.",
+    exports.attrs["about"]["test_cells"] == 8268,
 )
 given("Hundreds: eight bits are 256 levels", "two to the eighth power")

@@ -3,6 +3,7 @@
 `make browser` has built it.
 """
 
+import base64
 import csv
 import os
 from functools import partial
@@ -84,7 +85,8 @@ from_disk = pytest.mark.parametrize(
 
 
 def ready(page):
-    page.wait_for_selector("#files:enabled", timeout=60_000)
+    "The model has started; the page's own field is being read, and makes room for any other."
+    page.wait_for_selector("#own:enabled", timeout=60_000)
 
 
 def read(page, *files):
@@ -208,6 +210,65 @@ def test_a_field_is_counted_as_in_python(demo, python, tmp_path, name):
 
 
 @from_disk
+def test_it_opens_with_a_field_that_python_has_read_and_the_browser_reads_alike(demo, page):
+    "What is there before the program has started is what the program then says."
+    demo.wait_for_function("document.getElementById('status').textContent.startsWith('Ready')")
+    assert demo.query_selector("#opening") is None, "the still picture stayed beside the live one"
+    live = demo.eval_on_selector_all("#fields h3, #fields p", "all => all.map(e => e.textContent)")
+    picture = demo.get_attribute("#fields canvas", "aria-label")
+    called = demo.evaluate(
+        "cells.filter(c => call(c) === 'parasitized').map(c => String(c.number))"
+    )
+    context = page.context.browser.new_context(java_script_enabled=False)
+    still = context.new_page()
+    still.goto(f"{demo.folder}index.html")
+    assert still.locator("#opening h3, #opening p").all_text_contents() == live
+    assert still.get_attribute("#opening svg", "aria-label") == picture
+    assert still.locator("#opening svg text").all_text_contents() == called
+    circles = still.locator("#opening circle").count()
+    assert circles == 2 * demo.evaluate("fields[0].found.length") > 100
+    assert still.locator("#opening image").bounding_box()["width"] > 300
+    context.close()
+    assert "nobody in this collection has malaria" in live[2]
+    assert "2 in 87" in live[2].replace("Two", "2") and live[1].startswith("87 red cells, 2 called")
+    notice = (DEMO / "LICENSE-chula.txt").read_text("utf-8")
+    assert "Chula PIC Lab" in notice and demo.query_selector("a[href='LICENSE-chula.txt']")
+
+
+@from_disk
+def test_ours_make_room_and_what_is_known_of_each_is_said(demo):
+    for button, known in (
+        ("sample-stain", "83 of 83 cells are called"),
+        ("sample-field", "3 of the 42 red cells found here were drawn with parasites"),
+    ):
+        demo.click(f"#{button}")
+        done(demo)
+        assert demo.evaluate("fields.length") == 1 and known in demo.inner_text("#fields")
+        assert demo.locator("#fields .truth").count() == 1
+    with demo.expect_file_chooser() as chooser:
+        demo.click("#own")
+    png = base64.b64decode(demo.evaluate("SAMPLES['synthetic field.png']"))
+    chooser.value.set_files({"name": "mine.png", "mimeType": "image/png", "buffer": png})
+    done(demo)
+    assert demo.locator("#fields h3").all_text_contents() == ["mine.png"]
+    assert demo.locator("#fields .truth").count() == 0, "a reader's picture with a truth of ours"
+
+
+@from_disk
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
+def test_the_warning_stays_in_sight_and_the_field_is_there_at_once(demo, size):
+    demo.set_viewport_size(dict(zip(("width", "height"), size)))
+    demo.wait_for_function("document.getElementById('status').textContent.startsWith('Ready')")
+    assert demo.locator("#fields canvas").bounding_box()["y"] < 0.75 * size[1]
+    demo.evaluate("scrollTo(0, document.body.scrollHeight)")
+    box = demo.locator(".warning").bounding_box()
+    assert demo.evaluate("scrollY") > 300 and box["y"] == 0 and box["height"] < 48, box
+    assert "not a medical device" in demo.inner_text(".warning")
+    assert not demo.is_visible("#warning p"), "the longer text is folded"
+    assert demo.evaluate("document.documentElement.scrollWidth") <= size[0]
+
+
+@from_disk
 def test_a_doubtful_count_is_said_to_be_so_as_in_python(demo):
     counts = [(k, n) for n in (1, 5, 42, 200) for k in sorted({0, n // 5, n // 5 + 1, n})]
     mine = demo.evaluate("c => c.map(([k, n]) => Smear.checkCount(k, n))", counts)
@@ -252,6 +313,7 @@ def test_threshold_and_kind_can_be_changed(demo, tmp_path):
         and called == sum(float(r["score"]) >= 1 for r in rows) < 6
     )
     assert f"6 cell pictures: {called} called parasitized" in demo.inner_text("#counts")
+    demo.click("#yours summary")
     demo.check("[name=kind][value=field]")
     done(demo)
     assert "cell pictures" not in demo.inner_text("#counts"), (
@@ -303,7 +365,7 @@ def test_anyone_can_use_it(demo, scheme):
             "fields.length === 1 && document.querySelectorAll('#rows tr').length > 20",
         ),
     ):
-        demo.focus("#files")
+        demo.focus("#own")
         for _ in range(9):
             if demo.evaluate("document.activeElement.id") == button:
                 break
