@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit, stdtrit
 
 # %% ../nbs/80_intervals.ipynb #f5d6fcf3
-FEWEST_PATIENTS = 10  # with any pull; below, no interval tried in chapter 18 covers
+FEWEST_PATIENTS = 10  # with any pull; fewer say too little about the others
 FEWEST_EITHER_WAY = 3  # patients that pull down, and that pull up
 _EXTREMES = 0.75  # how much more the two furthest pulls count
 
@@ -47,7 +47,7 @@ def _covered(pulls):
 def patient_interval(
     value: pd.Series,  # quantity -> its value on all patients
     without: pd.DataFrame,  # a row a patient, a column a quantity: the value without that patient
-    level: float = 0.95,  # how often the interval should hold the truth
+    level: float = 0.95,  # how often the interval should contain the true value
     bounds: tuple[float, float] = (0, 1),  # between which the quantities lie; inf: no bound
 ) -> pd.DataFrame:  # index quantity; low, high; NaN where too few patients pull to say
     """Compute a jackknife interval by patient; nothing in it is drawn at random.
@@ -83,7 +83,7 @@ def patient_interval(
 def ratio_interval(
     top: ArrayLike,  # (patients,) or (patients, k): each patient's sum, such as its errors
     bottom: ArrayLike,  # of the same shape: the sum it is divided by, such as its cells
-    level: float = 0.95,  # how often the interval should hold the truth
+    level: float = 0.95,  # how often the interval should contain the true value
     bounds: tuple[float, float] = (0, 1),  # between which the ratio lies; inf: no bound
 ) -> pd.DataFrame:  # a row a ratio: value, low, high; NaN where too few patients pull to say
     """Divide two sums over patients, with the interval of `patient_interval`.

@@ -428,7 +428,7 @@ def leave_out(
 def metric_intervals(
     value: pd.Series,  # metric -> value, as `evaluation.metrics` returns it
     without: pd.DataFrame,  # from `leave_out`
-    level: float = 0.95,  # how often an interval should hold the truth
+    level: float = 0.95,  # how often an interval should contain the true value
 ) -> pd.DataFrame:  # index metric; low, high; NaN where too few patients say anything
     "Give each metric its interval: MCC lies between −1 and 1, all others between 0 and 1."
     one = patient_interval(value, without, level)
@@ -442,7 +442,7 @@ def percentile_interval(
 ) -> pd.DataFrame:  # index quantity; low, high; NaN: over 5 % of the resamples leave it undefined
     """Return the percentile interval of each column (Efron and Tibshirani 1993, chapter 13).
 
-    With few patients it holds the truth too seldom (chapter 18): `leave_out` and
+    With few patients it contains the true value too seldom (chapter 18): `leave_out` and
     `metric_intervals` do better.
 
     Raises `ValueError` for a level outside 0–1."""

@@ -1,4 +1,6 @@
-"""Compare intervals by patient: how often does each hold the truth? Writes chapter 18's tables.
+"""Compare intervals by patient: how often does each contain the true value?
+
+Writes chapter 18's tables.
 
 python tools/coverage.py --parts FOLDER        about ten minutes of processor time
 

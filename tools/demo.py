@@ -154,13 +154,14 @@ def pictures() -> tuple[dict[str, np.ndarray], dict[str, str]]:  # by name: RGB;
             CHULA / "fields" / f"{number}.jpg"
         )
     truth["field 17 of Chula-RBC-12.png"] = (
-        "What is known: nobody in this collection has malaria, so every call is a false alarm. "
-        "At 0.50 there are two, both in a single white cell that was taken for red ones. Two in 87 "
-        "would be an infection of 2.3 % of the cells."
+        "What is known: nobody in this collection has malaria, so every alarm is false. At 0.50 "
+        "there are five: two in one white cell that was taken for red ones, and three where the "
+        "microscope's pointer lies across cells. Five in 87 would be an infection of 5.7 %."
     )
     truth["field 100 of Chula-RBC-12.png"] = (
-        "What is known: nobody here has malaria either. The stain and the light differ from those "
-        "the model has learned, and it is wrong about every cell, and sure of it."
+        "What is known: nobody here has malaria either. Stain and light differ from those of the "
+        "hospital where the model learned. The network that this page had before called all 83 "
+        "cells parasitized (chapter 14); this one, trained on varied stains, calls none."
     )
     field, things = draw_field(5, cells=60, parasitaemia=0.1, shape=(700, 900))
     red = find_cells(field)

@@ -3,7 +3,8 @@
 python tools/spread.py        about ten minutes of processor time
 
 Each patient's rate of false alarms is drawn from a beta distribution, the counts from a binomial;
-68 uninfected cells a patient, as in the data set. Counted: how often the interval holds the truth.
+68 uninfected cells a patient, as in the data set. Counted: how often the interval contains the
+true value.
 """
 
 import numpy as np
@@ -42,7 +43,7 @@ def draw(mean: float, spread: float, patients: int, rng) -> np.ndarray:
 
 
 def tried(mean: float, spread: float, patients: int) -> dict[str, float]:
-    "Count in how many per cent of the studies each interval holds the truth."
+    "Count in how many per cent of the studies each interval contains the true value."
     rng = np.random.default_rng((SEED, round(1000 * mean), round(1000 * spread), patients))
     truth, held, percentile = true_values(mean, spread), [], []
     for _ in range(STUDIES):

@@ -102,7 +102,7 @@ def _made_up_cells(rng, sizes, wrong):
 
 
 def _carriers(table, part):
-    "The names of the fewest patients, by their pulls on the accuracy."
+    "The names of the fewest patients, by their influence on the accuracy."
     right = (
         ((table["score"] >= 0.5) == table["label"]).groupby(table["patient"]).agg(["sum", "size"])
     )
@@ -187,7 +187,7 @@ def check_intervals(
         without = (right.sum(1, keepdims=True) - right) / (size.sum(1, keepdims=True) - size)
         course = patient_interval(pd.Series(value), pd.DataFrame(without.T))
         held, below, above = _counted(low, high, truth)
-        told = f"with {what}, {held:.1%} of 1,500 intervals hold the truth"
+        told = f"with {what}, {held:.1%} of 1,500 intervals contain the true value"
         expect(
             held > 0.925,
             f"{told}: which side do they miss on, and what would have to grow? "

@@ -48,9 +48,13 @@ claim(
     "By that estimate the true precision is above 0.98.",
     1 - (one["red"] - one["right"]).sum() * 10 / 60 / one["red"].sum() > 0.98,
 )
+given(
+    "Two thousand cells in twenty fields are less evidence than two thousand independent cells.",
+    "the design effect",
+)
 claim(
-    """several of its fields have points on fewer than half of the cells found; its precision means
-    little.""",
+    """several of its fields have points on fewer than half of the cells found, so Chula's
+    precision means little.""",
     (chula["whole"] < chula["red"] / 2).sum() >= 6,
 )
 lost = {run: t for run, t in read.groupby("run")}[2]
@@ -63,7 +67,7 @@ claim(
 claim(
     "The variance puts the blurred field between the two sharp ones",
     "25 cells, sharp 21.2 6.6 90 cells, blurred 19.5 0.5 25 cells, sharp, pale 6.6 7.2"
-    in shown("def dialled("),
+    in shown("def focus_of("),
 )
 claim("The limit is 1; these sharp fields are far above it.", LIMITS["focus"] == 1)
 
@@ -94,13 +98,16 @@ claim(
     dim["focus"].min() > 0.6,
 )
 claim(
-    "On NIH test cells the network wrongly calls one uninfected cell in fifty (specificity 0.978).",
+    "On NIH test cells, one uninfected cell in fifty is a false alarm (specificity 0.978).",
     rounded(load("compact").metrics.loc["specificity", "value"]) == 0.978,
 )
 counts = shown("rows = {n: count_field(")
-claim("In field 100 all 83 cells are called parasitized.", "100.jpg 83 83 doubtful" in counts)
 claim(
-    "when more than a fifth of the cells are called, it says that the count is *doubtful*",
+    "In field 100 all 83 cells are classified as parasitized.", "100.jpg 83 83 doubtful" in counts
+)
+claim(
+    "when more than a fifth of the cells are classified as parasitized, it marks the count as "
+    "*doubtful*",
     MANY == 0.2,
 )
 claim(
@@ -108,18 +115,21 @@ claim(
     rounded(100 * one["parasitized"].sum() / one["whole"].sum(), 1) == 1.5,
     rounded(100 * parasitaemia_by_field(one["called"], one["red"]), 1) == [6.8, 5.1, 9.9],
 )
-claim("On run 2 nearly every cell is called.", two["called"].sum() / two["red"].sum() > 0.99)
+claim(
+    "On run 2 nearly every cell is classified as parasitized.",
+    two["called"].sum() / two["red"].sum() > 0.99,
+)
 claim(
     "Chula shows 2,220 false parasites in 5,000 cells.",
     rounded(5000 * chula["called"].sum() / chula["red"].sum(), 0) == 2220,
 )
 warned = [(t["warned"] == "yes").sum() for t in (two, chula, one)]
 claim(
-    "The guard speaks on all 71 fields of run 2, on 18 of 30 of Chula, and on eight of run 1",
+    "The warning comes on all 71 fields of run 2, on 18 of Chula's 30, and on eight of run 1.",
     (warned, len(two)) == ([71, 18, 8], 71),
 )
 claim(
-    "it catches the absurd, and lets a count pass that is four times too high.",
+    "It catches absurd counts, and lets one pass that is more than four times too high.",
     4
     < one["called"].sum() / one["red"].sum() / (one["parasitized"].sum() / one["whole"].sum())
     < 5,
@@ -138,16 +148,16 @@ given("95 times in 100, since the mean is the same", "an answer to choose")
 held = shown("pd.DataFrame(held, [")
 claim("about 75 times in 100", "parasites gather 0.76" in held)
 claim(
-    """In 250 simulated patients (seed 3), Wilson's interval covers the truth in 95 % when cells
-    are independent, and in 76 % when parasites gather. The interval by field covers it in 94 %
-    and 96 %.""",
+    """In 250 simulated patients (seed 3), Wilson's interval contains the true value in 95 %
+    when cells are independent, and in 76 % when parasites gather. The interval by field contains
+    it in 94 % and 96 %.""",
     "independent cells 0.95 0.94" in held,
     "parasites gather 0.76 0.96" in held,
 )
 corrected = shown("first, second = ")
 claim(
-    """the second half, once corrected, has less than nothing: 0, without an interval. Run 2
-    becomes 100 % (98.7–100 %), where the truth is 1.3 %.""",
+    """the second half, once corrected, comes out below zero, which is reported as 0 without an
+    interval (`NaN`). Run 2 becomes 100 % (98.7–100 %), where the truth is 1.3 %.""",
     "second half 1.35 0.0 NaN" in corrected,
     "run 2 1.33 100.0 98.66" in corrected,
 )

@@ -121,9 +121,10 @@ given("For one cell of 96 pixels, how many times fewer", "a choice of the recipe
 given("while VGG-19 has two layers of 64 channels at full size.", "Simonyan and Zisserman (2015)")
 given("VGG-19 has 64 channels and more everywhere.", "Simonyan and Zisserman (2015)")
 given(
-    """Between 0 and 6 they lie 0.024 apart. In the announcement of the Lite networks, one layer's
-    outputs with swish went from −168 to 204, where they lie 1.5 apart, and ImageNet accuracy
-    fell from 75 % to 46 % in eight bits. With ReLU6, in eight bits, it was 74.4 %.""",
+    """Eight bits have 256 levels for whatever range occurs: between 0 and 6 they lie 0.024
+    apart. In the announcement of the Lite networks, one layer's outputs with swish went from
+    −168 to 204, where they lie 1.5 apart, and ImageNet accuracy fell from 75 % to 46 % in eight
+    bits; with ReLU6 it was 74.4 %.""",
     "Liu (2020), its table of results, and 6 / 255 and (168 + 204) / 255",
 )
 given(

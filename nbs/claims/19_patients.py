@@ -5,6 +5,7 @@ import pandas as pd
 
 from malaria_nb.claims import claim, given, rounded, shown
 from malaria_nb.evaluation import evaluate
+from malaria_nb.intervals import ratio_interval
 from malaria_nb.leakage import out_of_fold
 from malaria_nb.parasitaemia import parasitaemia
 from malaria_nb.patients import at_parasitaemia, patient_scores
@@ -37,7 +38,8 @@ fold = fold.groupby("patient")["fold"].first().reindex(patients.index)
 cuts = [patients.loc[well & (fold != k), "share"].max() for k in range(5)]
 called = patients["share"] > fold.map(dict(enumerate(cuts)))
 claim(
-    "The rule finds 132 of 150 infected patients and calls one of 50 uninfected ones.",
+    "The rule finds 132 of 150 infected patients and raises a false alarm in one of the 50 "
+    "uninfected.",
     (called[sick].sum(), sick.sum(), called[well].sum(), well.sum()) == (132, 150, 1, 50),
     rounded(parasitaemia(132, 150)) == [0.88, 0.818, 0.923],
 )
@@ -62,19 +64,21 @@ claim(
     at[0.01] == [0.73, 0.619, 0.808],
 )
 claim(
-    "at a parasitaemia of *zero* there is nothing to find, and still the AUC is 0.590.",
-    at[0][0] == 0.59,
+    "and the AUC is still 0.590. Its interval (0.494–0.669) just includes 0.5.",
+    at[0] == [0.59, 0.494, 0.669],
 )
 
 
 def pooled(who):
-    return patients["false_alarms"][who].sum() / patients["uninfected"][who].sum()
+    return ratio_interval(patients["false_alarms"][who], patients["uninfected"][who]).loc[0]
 
 
 claim(
-    "2.3 % of their cells against 1.4 %",
-    rounded(100 * pooled(sick), 1) == 2.3,
-    rounded(100 * pooled(well), 1) == 1.4,
+    "in 2.3 % of their uninfected cells (1.9–3.2) against 1.4 % (1.0–2.3), but these intervals "
+    "overlap: with 50 uninfected patients it could be luck.",
+    rounded(100 * pooled(sick), 1) == [2.3, 1.9, 3.2],
+    rounded(100 * pooled(well), 1) == [1.4, 1.0, 2.3],
+    well.sum() == 50,
 )
 claim("<details><summary>about 0.7</summary>", 0.65 < at[0.01][0] < 0.75)
 claim(
@@ -83,7 +87,7 @@ claim(
     (rates >= 0.1).sum() >= 2,
 )
 claim(
-    "63 to 134 uninfected ones a patient",
+    "63 to 134 uninfected ones per patient",
     (patients["uninfected"].min(), patients["uninfected"].max()) == (63, 134),
 )
 claim("A rate of 1.4 % means one false alarm in 70 cells", rounded(1 / 70, 3) == rounded(0.014, 3))
@@ -122,13 +126,13 @@ claim(
     round(patients["uninfected"].mean()) == 69,
 )
 claim(
-    """At 1 % and at zero the recorded AUC lies just above the bar, because of the infected
-    patients' higher rate of false alarms.""",
+    """At 1 % and at zero the recorded AUC lies just above the bar: there, the infected patients'
+    higher rate of false alarms counts most.""",
     all(at[p][0] > nulls[p][2] - 0.02 for p in (0.01, 0)),
     all(nulls[p][1] < at[p][0] < nulls[p][2] for p in (0.05, 0.033)),
 )
 claim(
-    "The grey bars hold 95 of 100 AUCs of such patients.",
+    "The grey bars contain the middle 95 % of such AUCs.",
     "just above" in luck,
 )
 
@@ -158,7 +162,7 @@ fit = fit_spread(alarms, counted, found_rate)
 percent = {name: [rounded(100 * x, 1) for x in row] for name, row in fit.T.items()}
 claim(
     """The mean is 1.4 % (1.0–2.1), the standard deviation between patients 1.4 points (0.7–2.6),
-    and the line lies at 4.1 % (2.5–7.2).""",
+    and the 95th percentile lies at 4.1 % (2.5–7.2).""",
     percent["rate"] == [1.4, 1.0, 2.1],
     percent["spread"] == [1.4, 0.7, 2.6],
     percent["line"] == [4.1, 2.5, 7.2],
@@ -175,22 +179,22 @@ claim(
 
 tried = read_table("19_patients-spread")
 claim(
-    "The record has 1,000 studies each, with 68 cells a patient",
+    "1,000 studies for each pair of values, with 68 cells per patient",
     "1000 studies a row, 68 cells a patient" in tried.attrs["about"]["draws"],
 )
 held = tried[["rate", "spread", "line", "limit"]]
 fifty = tried[tried["patients"] == 50]
 claim(
-    """With 50 patients, the intervals hold it in 94.6 to 98.9 % of the studies; with 20 and 150
-    patients (in the record) in 93.4 to 99.5 %.""",
+    """With 50 patients, the intervals contain them in 94.6 to 98.9 % of the studies; with 20 and
+    150 patients (in the record) in 93.4 to 99.5 %.""",
     (held[tried["patients"] == 50].min().min(), held[tried["patients"] == 50].max().max())
     == (94.6, 98.9),
     (held[tried["patients"] != 50].min().min(), held[tried["patients"] != 50].max().max())
     == (93.4, 99.5),
 )
 claim(
-    """where nobody differs, the line is the rate itself, 1.4 %, and the 95th percentile of the
-    observed rates is 3.8 %.""",
+    """where nobody differs, the true 95th percentile is the rate itself, 1.4 %, and the 95th
+    percentile of the observed rates is 3.8 %.""",
     fifty[fifty["spread, points"] == 0]["true line, %"].item() == 1.4,
     rounded(fifty[fifty["spread, points"] == 0]["observed percentile, %"].item(), 1) == 3.8,
 )
@@ -213,7 +217,7 @@ claim("but all of it lies above 0.66 %", fit.loc["limit", "low"] > 0.0066)
 there = patients["parasitized"][sick]
 missed = fit_spread(there - patients["found"][sick], there)
 claim(
-    "it takes the sensitivity as the same in all patients, which it is not.",
+    "it assumes the same sensitivity in all patients, and it is not the same.",
     missed.loc["spread", "low"] > 0.05,
 )
 claim(
@@ -222,17 +226,25 @@ claim(
 )
 claim(
     """This network's false-alarm rate is 1.4 %, with a standard deviation of 1.4 points between
-    patients: the limit of detection at 5,000 cells rises from 0.7 to 4.5 %.""",
+    patients: the limit of detection at 5,000 cells rises from 0.7 % to about 4.5 % (the interval
+    of its floor: 2.3 to 7.6 %).""",
+    percent["limit"][1:] == [2.3, 7.6],
     (percent["rate"][0], percent["spread"][0]) == (1.4, 1.4),
     "5000 0.66 4.50" in limits,
 )
 
 # settings, definitions, answers to choose, and what others report
-given("At a parasitaemia of 1 %, one cell in 100 is called at the first rate", "the definition")
+given(
+    "At a parasitaemia of 1 %, one cell in 100 is classified as parasitized at the first rate",
+    "the definition",
+)
 given("if every infected patient has a parasitaemia of 1 %", "the chapter's setting")
 given("Then raise the parasitaemia until 95 of 100 infected patients exceed it.", "the definition")
 given("find the count that 95 of 100 stay within", "the definition")
-given("the *line* that 95 of 100 uninfected patients' own rates stay below", "the definition")
+given("the 95th percentile of the uninfected patients' own rates (`line`)", "the definition")
+given("an alarm above it would be false in only one of 20", "the definition")
+given("(`low`, the lowest 5 %)", "the definition")
+given("*p*·sensitivity + (1 − *p*)·`low`", "the definition")
 given("74.1 % (63.5–83.0) | 71.8 % (61.0–81.0)", "Yu 2023, abstract")
 given("| 91.8 % (83.8–96.6) | not in the abstract", "Yu 2023, abstract")
 given("| 83.1 % (77.0–88.1) | 81.0 % (74.6–86.3)", "Yu 2023, abstract")
@@ -242,9 +254,9 @@ given(
 )
 claim("another rule for the same patients gave 17.7 points more", rounded(91.8 - 74.1, 1) == 17.7)
 given("it will do so for the next 190", "Yu 2023, abstract")
-given("and 99 at the second.", "the definition")
+given("the other 99 at the second.", "the definition")
 given("we draw 200 that do not differ at all", "the chapter's setting")
-given("we take the 50 patients in whom no cell was marked", "the claim on 1 of 50")
+given("we use only the 50 patients in whom no cell was marked", "the claim on 1 of 50")
 given("The 95th percentile of the 50 rates", "the claim on 1 of 50")
 given("What would it be if all 50 had the same rate?", "the claim on 1 of 50")
 given("<details><summary>about 2.5 %</summary>", "an answer to choose")
@@ -257,7 +269,7 @@ given("those whose log-likelihood is at most 1.92 lower", "the definition")
 given(
     "1.92 is half of the chi-square distribution's 95 % point", "chi2.ppf(0.95, 1) / 2, as exported"
 )
-given("is its 95 % interval (the *profile likelihood* interval", "the definition")
+given("the ends of its 95 % interval (a *profile likelihood* interval", "the definition")
 given("Read 5,000 cells instead of 68", "the chapter's setting")
 given("what do 5,000 cells show, and what do 50,000?", "the chapter's setting")
 given("<details><summary>about 1 %, and 0.3 %</summary>", "an answer to choose")
