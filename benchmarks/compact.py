@@ -40,12 +40,14 @@ from malaria_nb.compact import compact_cnn
 from malaria_nb.dataset import index_cells, sample_cells
 from malaria_nb.export import PRECISIONS, export_litert, export_onnx
 from malaria_nb.images import eight_symmetries, load_images
+from malaria_nb.predict import MODEL
 from malaria_nb.recipes import RECIPES
 from malaria_nb.records import write_table
 from malaria_nb.run import fit_recipe
 from malaria_nb.settings import SCALES, Settings
 from malaria_nb.weights import weights_name
 
+SHIPPED = "LiteRT int8, the student"  # which comes with the package
 SLOWEST = "Keras, article's fine-tuned VGG-19"
 CELLS = {SLOWEST: 64, "Keras, article's basic CNN": 256}  # that are timed; 2,048 of the others
 
@@ -135,6 +137,7 @@ def reading(small, images, rows, a):
             f"LiteRT {p}": export_litert(model, Path(folder, f"{p}.tflite"), p, shown)
             for p in PRECISIONS
         }
+        files[SHIPPED] = MODEL
         files["ONNX"] = export_onnx(model, Path(folder, "compact.onnx"))
         ways = {
             name: (onnx(file) if name == "ONNX" else litert(file), small)
