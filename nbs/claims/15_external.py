@@ -274,9 +274,7 @@ seen = counts["iml"][counts["iml"]["refused"] == "no"]
 
 def counts_in(run):
     here = seen[seen["run"] == run]
-    return rounded(
-        [100 * v for v in parasitaemia_by_field(here["called"], here["red"]).values()], 1
-    )
+    return rounded([100 * v for v in parasitaemia_by_field(here["called"], here["red"])], 1)
 
 
 claim(
@@ -290,7 +288,7 @@ claim(
 )
 first = {lab: read_table(f"14_smear-{lab}").reset_index() for lab in ("iml", "chula")}
 claim(
-    "fewer than the first network's 6.8 %, 99.8 % and 2,220,",
+    "fewer than the first network's 6.8 %, 99.8 % and 2,220.",
     [
         rounded(100 * t["called"].sum() / t["red"].sum(), 1)
         for _, t in first["iml"][first["iml"]["refused"] == "no"].groupby("run")
