@@ -313,8 +313,8 @@ given(
 claim("The int8 file, 150,544 bytes", exports.loc["int8", "bytes"] == 150_544)
 reading = read_table("16_compact-reading")
 claim(
-    """One core scores 1,139 times as many decoded cells a second with it as with the fine-tuned
-    VGG-19 in Keras, and 3,199 times with `compact`.""",
+    """One core scores 1,139 times as many cells a second with it as with the fine-tuned
+    VGG-19 in Keras, 3,199 times with `compact`.""",
     round(reading.loc["LiteRT int8, the student", "ratio"]) == 1139,
     round(reading.loc["LiteRT int8", "ratio"]) == 3199,
     reading.loc["LiteRT int8, the student", "lowest"] > 1000,
