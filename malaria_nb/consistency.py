@@ -248,8 +248,9 @@ def _made_with(about, ours):
         yield f"its weights are {about['weights']!r}, and a {recipe.model} {which}"
     if environment["precision"] not in POLICIES:
         yield f"its precision is {environment['precision']!r}"
-    if environment["backend"] not in environment and environment["backend"] != "torch":
-        yield f"it has no version of its back end, {environment['backend']}"
+    backend = environment["backend"]  # from tensorflow or, as the locks have it, tensorflow_cpu
+    if backend != "torch" and not any(name.startswith(backend) for name in environment):
+        yield f"it has no version of its back end, {backend}"
     if ours:  # the course's own are all at the full scale
         scale = SCALES["full"]
         wanted = planned(recipe, scale), scaled(recipe, scale).size, scaled(recipe, scale).batch
