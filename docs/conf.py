@@ -63,16 +63,14 @@ html_theme_options = {
 html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 templates_path = ["_templates"]
-html_css_files = ["book.css", "brand.css"]
-html_js_files = ["print.js", "pages.js"]
+# progress: the tick at a chapter's end, and the page of ticks
+html_css_files = ["book.css", "brand.css", "progress.css"]
+html_js_files = ["print.js", "pages.js", "progress.js"]
 html_show_search_summary = False  # search.js shows prose instead, from a disk as well
 html_search_scorer = str(Path(__file__).with_name("_static") / "scorer.js")
 html_show_sourcelink = False
 html_copy_source = False
 html_last_updated_fmt = None
-# the tick at a chapter's end, and the page of ticks
-html_css_files += ["progress.css"]
-html_js_files += ["progress.js"]
 
 # of the slides only
 revealjs_style_theme = "white"

@@ -16,7 +16,13 @@ import pandas as pd
 from .archive import FOLDERS, class_root, list_cells
 from .dealing import deal_cells
 from .png import BadCell, read_sizes
-from .tables import CLASSES, SPLITS, describe_cells, group_folds, sample_cells  # noqa: F401
+from malaria_nb.tables import (  # noqa: F401
+    CLASSES,
+    SPLITS,
+    describe_cells,
+    group_folds,
+    sample_cells,
+)
 
 # %% ../nbs/01_dataset.ipynb #e8efc383
 _NAME = r"""(?ix)                    # x: ignore blanks and comments

@@ -69,7 +69,7 @@ def occlude(
     images: np.ndarray,  # RGB uint8, (n, h, w, 3), black outside the cell
     side: int = 8,  # of the patch, pixels
     stride: int = 4,  # from one patch to the next, pixels
-    fill: str | int = "own",  # the cell's median, on its own pixels; a grey 0–255: the whole patch
+    fill: str | int = "own",  # the cell's median, on its own pixels; a grey 0–255: all
     batch_size: int = 128,  # covered images at a time
 ) -> np.ndarray:  # float32, (n, h, w): mean fall of the logit over a pixel's patches; below 0: rise
     "Cover patches, note the logit's fall (Zeiler and Fergus 2014); raise `ValueError` for misfits."

@@ -149,7 +149,8 @@ def fold_wrong(cell):
     code = cell.source[m.end() :].rstrip()
     cell.update(
         cell_type="markdown",
-        source=f"<details><summary>{html.escape(m[1])}</summary>\n\n```python\n{code}\n```\n\n</details>",
+        source=f"<details><summary>{html.escape(m[1])}</summary>\n\n"
+        f"```python\n{code}\n```\n\n</details>",
     )
     for key in ("outputs", "execution_count"):
         cell.pop(key, None)

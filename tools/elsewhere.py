@@ -20,6 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+from fields import NETWORKS
 
 from malaria_nb.cells import course_cells
 from malaria_nb.dataset import sample_cells, split_cells
@@ -30,7 +31,7 @@ from malaria_nb.pictures import read_picture
 from malaria_nb.pixels import densities, inside, paint_densities
 from malaria_nb.plan import plan_run
 from malaria_nb.predict import CompactModel, black_outside
-from malaria_nb.records import records_folder, write_table
+from malaria_nb.records import write_table
 from malaria_nb.run import run
 from malaria_nb.settings import read_settings
 from malaria_nb.shifts import shift
@@ -38,7 +39,7 @@ from malaria_nb.stains import colour_statistics, find_stains, normalise_macenko,
 
 QUICK = read_settings(cells="nih", scale="quick", precision="float32")
 FULL = read_settings(cells="nih", scale="full", precision="float32")
-FIRST = records_folder() / "models" / "compact.tflite"
+FIRST = NETWORKS["compact"]["file"]
 COLOURS = ["red", "green", "blue", "sharp", "filled"]
 SMALL = ["compact", "basic_cnn", "purple_threshold"]
 FULLY = ["compact_student", "compact_wide", "lite0_finetuned"]
