@@ -185,9 +185,9 @@ def starting(a):
         str(class_root(a.cells) / file) for file in sample_cells(index_cells(a.cells), 1000)["file"]
     ]
     with tempfile.TemporaryDirectory() as folder:
-        compact_cnn(RECIPES["compact"].size, **RECIPES["compact"].options.get("network", {})).save(
-            model := f"{folder}/compact.keras"
-        )
+        student = RECIPES["compact_student"]  # what `predict` reads, in Keras
+        network = compact_cnn(student.size, **student.options.get("network", {}))
+        network.save(model := f"{folder}/student.keras")
         ours = [str(Path(sys.executable).absolute().with_name("malaria-nb")), "predict"]
         ways = {
             "malaria-nb predict, 1 file": [*ours, files[0]],
