@@ -127,8 +127,9 @@ claim(
 )
 NOTHING = ["own mean colour", "label smoothing", "weight averaging", "64 px", "96 px", "16 epochs"]
 claim(
-    """**The rest has no detectable effect**: 64 or 96 px, 16 epochs, label smoothing, weight
-    averaging, the cell's own mean colour.""",
+    """**The rest has no detectable effect**: 64 or 96 px, 16 epochs,
+    [label smoothing](glossary.md#label-smoothing),
+    [weight averaging](glossary.md#weight-averaging), the cell's own mean colour.""",
     all(abs(gained(step)[0]) <= 0.001 for step in NOTHING),
     all(gained(step, 6)[1] < 0 < gained(step, 6)[2] for step in NOTHING),
 )

@@ -135,7 +135,7 @@ given("| training cells | 384 | all |", "the chapter's own choice")
 given("| pixels, cells a step | 64, 16 | 96, 64 |", "the quick scale, and the recipe")
 given("| epochs | 3 | 4 |", "the quick scale, and the recipe")
 given("| optimizer | AdamW, one cycle up to 0.001 | the same |", "the recipe")
-given("| label smoothing | none | 0.05 |", "the recipe")
+given("| [label smoothing](glossary.md#label-smoothing) | none | 0.05 |", "the recipe")
 given(
     "Keras lets each batch change them by 1 %, too slow for a short training, so we take 10 %.",
     "Keras's momentum of 0.99, and ours of 0.9",
