@@ -352,14 +352,6 @@ def _check(model, keep, **numbers):
         raise ValueError(f"keep={keep!r}: use 'best' or 'last'")
 
 
-def _make_variables(model):
-    "Give optimizer and metrics their variables: with them missing, Keras traces a step twice."
-    model.optimizer.build(model.trainable_variables)
-    label, score = np.zeros(1, "float32"), np.zeros((1, 1), "float32")
-    model.compute_metrics(None, label, score)
-    model.reset_metrics()
-
-
 def _train(model, train, valid, epochs, kept, patience, plateau, keep, more, progress, until):
     "Let Keras train from the epoch after those in the rows of `kept`, which grow."
     rows, *_ = kept
@@ -373,7 +365,6 @@ def _train(model, train, valid, epochs, kept, patience, plateau, keep, more, pro
         if fits(model):
             fit_compiled(model, train, valid, epochs, len(rows), [slower, stopping, *more, each])
             return
-        _make_variables(model)
         model.fit(
             train,
             validation_data=valid,

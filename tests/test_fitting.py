@@ -116,16 +116,6 @@ def test_finished_folder_reads_no_batch(tiny, finished):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("more", [{}, {"metrics": False}], ids=["metrics", "loss alone"])
-def test_a_step_is_traced_once(tiny, more):
-    m, traced = tiny.model(), []
-    tiny.compile_model(m, "adam", **more)
-    step = m.train_step
-    m.train_step = lambda cells: traced.append(cells) or step(cells)
-    tiny.fit(m, *tiny.batches(), 2, progress=False)
-    assert len(traced) == 1
-
-
 def test_full_disk_leaves_the_epochs_before(tiny, finished, tmp_path, monkeypatch):
     folder = copy(finished[0], tmp_path)
     before = sorted(p.name for p in folder.iterdir())
