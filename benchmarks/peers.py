@@ -102,8 +102,9 @@ def emfet_python(home, asked):
     return python
 
 
-def emfet_command(python, what, job):
-    return [str(python), str(HERE / "peers_emfet.py"), what, str(job)]
+def emfet_command(python, what, job, quick):
+    small = ["--quick"] if quick else []
+    return [str(python), str(HERE / "peers_emfet.py"), what, str(job), *small]
 
 
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
@@ -285,7 +286,7 @@ def timed_turns(job, python, pictures, turns, quick):
     said = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
     rows = said["turns"] if said.get("key") == key else []
     if len(rows) < turns:
-        command = emfet_command(python, "speed", job)
+        command = emfet_command(python, "speed", job, quick)
         pipe = subprocess.PIPE
         env = os.environ | ONE_THREAD
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=env) as emfet:
@@ -470,7 +471,9 @@ NOTES = (
 def command_line():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--cells", default="nih", help="nih, sample or a folder (default: nih)")
-    p.add_argument("--quick", action="store_true", help="one ground, one turn: for tests")
+    p.add_argument(
+        "--quick", action="store_true", help="one ground, one turn, small forests: for tests"
+    )
     p.add_argument("--search", choices=("no", "yes"), default="no", help="search settings, too")
     p.add_argument("--speed", choices=("no", "yes"), default="yes", help="time predictions")
     p.add_argument("--turns", type=int, default=5, help="times each way is timed (default: 5)")
@@ -494,7 +497,8 @@ def main():
     table = write_job(cells, root, job, splits)
     python = emfet_python(home / "peers", a.python)
     for what in ("features", "forest", *(["search"] if a.search == "yes" else [])):
-        subprocess.run(emfet_command(python, what, job), check=True, env=os.environ | ONE_THREAD)
+        command = emfet_command(python, what, job, a.quick)
+        subprocess.run(command, check=True, env=os.environ | ONE_THREAD)
     found, tables = {}, {}
     for ground, some in grounds.items():
         found[ground] = {m: measured(cells, table, job, m, some) for m in MEASURED}

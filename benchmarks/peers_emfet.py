@@ -1,6 +1,6 @@
 """The part of `peers.py` that runs in an environment of its own, where `emfet` is installed.
 
-    python benchmarks/peers_emfet.py features|forest|search|speed JOB
+    python benchmarks/peers_emfet.py features|forest|search|speed JOB [--quick]
 
 JOB is a folder. `cells.csv` in it has a row a cell: path, label, whose (the patient), and a column
 for each split, with "test" for the cells that are scored. emfet's feature functions and the
@@ -13,6 +13,8 @@ search:   the settings searched as `emfet.evaluate.nested_patient_cv` does, insi
           cells.
 speed:    decodes the cells of `speed.csv`, then answers each line read with the CPU seconds that
           all of them took.
+
+--quick:  forests of a tenth of the trees, for tests.
 """
 
 import io
@@ -32,7 +34,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 # emfet/best_model_model_card.json, "best_params"
-PUBLISHED = {"max_depth": 16, "min_samples_split": 5, "n_estimators": 202}
+TREES = 20 if "--quick" in sys.argv else 202
+PUBLISHED = {"max_depth": 16, "min_samples_split": 5, "n_estimators": TREES}
 # the package leaves its forest's random state open
 SEED = 42
 PART = 2_000

@@ -46,33 +46,58 @@ def numbers(model, history):
 """
 
 
-def under_jax(code, *args, check=True):
-    env = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "TQDM_DISABLE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", SETUP + code, *map(str, args)],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    if not check:
-        return done
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-BOTH = """
+# each part prints what it found; all run in one process, since JAX and Keras start slowly
+PARTS = {
+    "both ways": """
 found = []
 for one_program in (True, False):
     fitting.fits = lambda model: one_program
     found.append([numbers(*trained()), numbers(*trained(augment=eight_symmetries)),
                   numbers(*trained(optimizer="adamw"))])
+fitting.fits = fits
 print(json.dumps(found))
-"""
+""",
+    "who fits": """
+import malaria_nb.compact, malaria_nb.cnn, malaria_nb.transfer
+models = [malaria_nb.compact.compact_cnn(16), malaria_nb.transfer.vgg19_head(8)]
+print(json.dumps([fits(m) for m in models]))
+""",
+    "two goes": """
+whole = numbers(*trained(epochs=4, dropout=0.4))
+trained(sys.argv[1] + "/two", epochs=2, dropout=0.4)
+parts = numbers(*trained(sys.argv[1] + "/two", epochs=4, dropout=0.4))
+print(json.dumps([whole, parts]))
+""",
+    "too late": """
+from malaria_nb.process import OutOfTime
+try:
+    trained(sys.argv[1] + "/late", epochs=4, until=time.monotonic())
+except OutOfTime as e:
+    kept = str(e)
+later = numbers(*trained(sys.argv[1] + "/late", epochs=4))
+print(json.dumps([kept, later, numbers(*trained(epochs=4))]))
+""",
+}
 
 
-def test_an_epoch_in_one_program_is_what_kerass_fit_trains():
-    ours, kerass = under_jax(BOTH)
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    "What the parts find under JAX."
+    env = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "TQDM_DISABLE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", SETUP + "".join(PARTS.values()), tmp_path_factory.mktemp("fit")],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = done.stdout.splitlines()[-len(PARTS) :]
+    return {name: json.loads(line) for name, line in zip(PARTS, said, strict=True)}
+
+
+def test_an_epoch_in_one_program_is_what_kerass_fit_trains(found):
+    ours, kerass = found["both ways"]
     for mine, other in zip(ours, kerass):
         assert mine["columns"] == other["columns"] and mine["best"] == other["best"]
         assert mine["score"] == pytest.approx(other["score"], abs=2e-4)
@@ -83,36 +108,16 @@ def test_an_epoch_in_one_program_is_what_kerass_fit_trains():
     assert ours[0]["score"] != pytest.approx(ours[1]["score"], abs=1e-3)
 
 
-def test_nothing_else_is_trained_in_one_program():
-    code = """
-import malaria_nb.compact, malaria_nb.cnn, malaria_nb.transfer
-models = [malaria_nb.compact.compact_cnn(16), malaria_nb.transfer.vgg19_head(8)]
-print(json.dumps([fits(m) for m in models]))
-"""
-    assert under_jax(code) == [False, True]
+def test_nothing_else_is_trained_in_one_program(found):
+    assert found["who fits"] == [False, True]
 
 
-def test_a_number_of_epochs_is_the_same_at_once_and_in_two_goes(tmp_path):
-    code = """
-whole = numbers(*trained(epochs=4, dropout=0.4))
-trained(sys.argv[1], epochs=2, dropout=0.4)
-parts = numbers(*trained(sys.argv[1], epochs=4, dropout=0.4))
-print(json.dumps([whole, parts]))
-"""
-    whole, parts = under_jax(code, tmp_path / "fit")
+def test_a_number_of_epochs_is_the_same_at_once_and_in_two_goes(found):
+    whole, parts = found["two goes"]
     assert parts == whole
 
 
-def test_no_epoch_is_begun_that_would_end_too_late(tmp_path):
-    code = """
-from malaria_nb.process import OutOfTime
-try:
-    trained(sys.argv[1], epochs=4, until=time.monotonic())
-except OutOfTime as e:
-    kept = str(e)
-later = numbers(*trained(sys.argv[1], epochs=4))
-print(json.dumps([kept, later, numbers(*trained(epochs=4))]))
-"""
-    kept, later, whole = under_jax(code, tmp_path / "fit")
+def test_no_epoch_is_begun_that_would_end_too_late(found):
+    kept, later, whole = found["too late"]
     assert kept == "1 of 4 epochs are kept"
     assert later == whole

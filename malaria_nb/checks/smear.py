@@ -234,7 +234,8 @@ def check_count_slide(
     from malaria_nb.synthetic import draw_field
 
     how = [{}, dict(blur=3), dict(parasitaemia=0.9), dict(parasitaemia=0.03)]
-    fields = [draw_field([5, i], cells=40, white=0, **a)[0] for i, a in enumerate(how)]
+    small = {"cells": 24, "white": 0, "shape": (700, 900)}
+    fields = [draw_field([5, i], **small, **a)[0] for i, a in enumerate(how)]
     counts = [count_field(field, _Purple()) for field in fields]
     good = [c for c in counts if not c["reason"] and not c["warning"]]
     used, out, cells, parasitized = array_of(
