@@ -273,7 +273,7 @@ def test_a_phone_shows_a_picture_in_little_more_than_a_screen(page, chapter, i, 
     assert picture.bounding_box()["height"] <= most
     # a slider, its name and its value in one line, where there are two
     rows = picture.locator(".mnb-slider").evaluate_all("all => all.map(s => s.clientHeight)")
-    assert len(rows) == 1 or max(rows) < 48, rows
+    assert len(rows) == 1 or max(rows) < 36, rows
     hidden = picture.locator(".mnb-slider label").first.inner_text()
     assert ":" in picture.locator(".mnb-slider label").first.text_content() and hidden
 
