@@ -77,6 +77,7 @@ NUMBER = re.compile(r"[−+-]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?(?: ?%)?")
 # an interval stands behind its number or alone; a table may say what could not be computed
 SPAN = rf"[(\[]?{NUMBER.pattern}(?:, | to |–| – |…){NUMBER.pattern}[)\]]?"
 NUMERIC = re.compile(rf"(?:[<>≤≥] )?{NUMBER.pattern}(?: {SPAN})?|{SPAN}|[Nn]a[Nn]|[–—-]?")
+INTERVAL = re.compile(rf"{NUMBER.pattern} (?=[(\[]){SPAN}")
 LONG = re.compile(r"([−+-]?)(\d{4,})(\.\d+)?")
 NAMES = re.compile(
     r"\b(year|seed|id|identifier|photo|photograph|patient|smear|file|commit)\b", re.I
@@ -105,7 +106,32 @@ def dress_table(table: str) -> str:  # HTML
             if not (named or row and ROW_NAMES.fullmatch(row.get_text(strip=True))):
                 _part_thousands(cell, text)
     _dress_index(head, body)
+    _join_heads(head)
+    _keep_intervals_whole(body)
     return str(soup)
+
+
+def _join_heads(head: list):
+    "Put the index's names into the columns' row, where pandas leaves room for them."
+    if len(head) < 2:
+        return
+    names = [cell.get_text(strip=True) for cell in head[-1]]
+    while names and not names[-1]:
+        names.pop()
+    columns = len(names) == len(head[-1])
+    room, wide = head[-2][: len(names)], any(cell.has_attr("colspan") for cell in head[-2])
+    if columns or wide or any(cell.get_text(strip=True) for cell in room):
+        return
+    for cell, name in zip(room, names):
+        cell.string = name
+    head[-1][0].find_parent("tr").decompose()
+
+
+def _keep_intervals_whole(body: list):
+    "A number and its interval stand in one line, however narrow the screen."
+    for text in (t for row in body for cell in row for t in cell.find_all(string=INTERVAL)):
+        kept = INTERVAL.sub(lambda m: f'<span class="whole">{m[0]}</span>', html.escape(text))
+        text.replace_with(BeautifulSoup(kept, "html.parser"))
 
 
 def _part_thousands(cell, text: str):
@@ -144,16 +170,17 @@ def _above(row: list, back: int):
 def is_chart(path: Path) -> bool:
     """Tell a chart or a diagram, which dark mode may turn light for dark, from a picture of cells.
 
-    A chart is drawn in a few flat colours on white. A photograph has many colours, and cells are
-    cut out on black. Whatever is in doubt counts as a picture, and stays as it is; only a picture
-    that takes less than a twentieth of its figure would be missed.
+    A chart is drawn in some flat colours on white, more of them where bars shine through each
+    other. A photograph has many colours, and cells are cut out on black. Whatever is in doubt
+    counts as a picture, and stays as it is; only a picture that takes less than a twentieth of its
+    figure would be missed.
     """
     if path.suffix != ".png":
         return path.suffix == ".svg"
     with Image.open(path) as image:
         rgb = np.asarray(image.convert("RGB")).astype(int).reshape(-1, 3)
     shades = np.bincount((rgb // 8) @ [1024, 32, 1]) / len(rgb)
-    few = np.sort(shades)[::-1][:12].sum() > 0.94
+    few = np.sort(shades)[::-1][:48].sum() > 0.96
     white = (rgb == 255).all(1).mean() > 0.5
     black = (rgb.max(1) < 40).mean() > 0.05
     return bool(few and white and not black)
@@ -184,6 +211,20 @@ def _in_tags(pattern: str, text: str) -> str:
     return re.sub(pattern, lambda m: m[1] + break_names(m[2]) + m[3], text)
 
 
+SHORT_CODE = 20  # letters that fit on any line
+
+
+def dress_code(text: str) -> str:  # HTML
+    "Keep a short word of code whole; a browser would part `--scale` after its dashes."
+
+    def dressed(m):
+        if len(html.unescape(m[1])) <= SHORT_CODE:
+            return f'<span class="pre whole">{m[1]}</span>'
+        return f'<span class="pre">{break_names(m[1])}</span>'
+
+    return re.sub(r'<span class="pre">([^<]+)</span>', dressed, text)
+
+
 def dress_page(app, pagename, templatename, context, doctree):
     "Dress tables, pictures and names, and say above a chapter how to run it."
     body = context.get("body")
@@ -197,7 +238,7 @@ def dress_page(app, pagename, templatename, context, doctree):
         lambda m: frame_picture(app, m[0], unquote(m[1])),
         body,
     )
-    body = _in_tags(r'(<span class="pre">)([^<]+)(</span>)', body)
+    body = dress_code(body)
     body = _in_tags(r"(<h[123]>)([^<]+)(<)", body)
     runs = LESSON.fullmatch(pagename) or pagename.startswith("exercises/")
     if runs and app.builder.name == "html":  # a slide has no room for it

@@ -40,7 +40,7 @@ another day, type the second and the last line again; what you have changed stay
 """
 _WORDS = {
     "windows": (
-        "hold Shift, right-click, PowerShell",
+        "type cmd in the address bar of its window",
         "py -{python} -m venv malaria",
         "malaria\\Scripts\\activate",
     ),

@@ -38,10 +38,26 @@ def test_thousands_are_parted_except_in_names():
 def test_an_index_is_parted_if_it_counts():
     table = pd.DataFrame({"width": [0.1, 0.2]}, index=[4871, 27558])
     assert [row[0] for row in shown(table)[1:]] == ["4871", "27558"], "rows' numbers"
-    assert [row[0] for row in shown(table.rename_axis("cells"))[2:]] == ["4,871", "27,558"]
-    assert [row[0] for row in shown(table.rename_axis("patient"))[2:]] == ["4871", "27558"]
+    assert [row[0] for row in shown(table.rename_axis("cells"))[1:]] == ["4,871", "27,558"]
+    assert [row[0] for row in shown(table.rename_axis("patient"))[1:]] == ["4871", "27558"]
     columns = table.T.rename_axis(columns="cells").set_axis(["1000", "2000"], axis=1)
     assert shown(columns)[0][1:] == ["1000", "2000"], "columns keep their names"
+
+
+def test_the_index_s_name_stands_in_the_columns_row():
+    table = pd.DataFrame({"cells": [7, 8]}, index=["train", "test"])
+    assert shown(table) == [["", "cells"], ["train", "7"], ["test", "8"]]
+    assert shown(table.rename_axis("split"))[0] == ["split", "cells"]
+    both = shown(table.rename_axis("split").rename_axis(columns="count"))
+    assert both[:2] == [["count", "cells"], ["split", ""]], "no room beside the columns' name"
+    twice = table.set_axis(["a", "b"]).set_index([[1, 2], ["x", "y"]]).rename_axis(["run", "kind"])
+    assert shown(twice)[:2] == [["run", "kind", "cells"], ["1", "x", "7"]]
+
+
+def test_a_number_and_its_interval_stay_in_one_line():
+    text = "0.946 (0.924–0.957) · 0.945 & <b>1</b> (2)"
+    cell = PAGES["dress_table"](f"<table><tbody><tr><td>{text}</td></tr></tbody></table>")
+    assert '<span class="whole">0.946 (0.924–0.957)</span> · 0.945 &amp; <b>1</b> (2)' in cell
 
 
 @pytest.mark.parametrize(
@@ -65,8 +81,10 @@ def test_a_column_of_numbers_is_told_from_words(texts, aligned):
 
 def test_charts_are_told_from_pictures_of_cells(tmp_path):
     pictures = {  # figures of one kind, and others
+        "00_motivation": [True, True, False, False, False, True, True, False],
         "04_training": [False, True, True, True, True, True, True],
         "06_evaluation": [True, True, True, False, True],
+        "07_slides": [True] * 5,  # bars shine through each other in the third
         "90_synthetic": [True, True, False, False, False, False, False, True, False],
     }
     for chapter, charts in pictures.items():
@@ -100,6 +118,13 @@ def test_names_break_between_words():
     broken = PAGES["break_names"]
     assert broken("malaria_nb.evaluation") == "malaria_<wbr/>nb.<wbr/>evaluation"
     assert broken("0.5") == "0.<wbr/>5" and broken("--cells") == "--cells"
+
+
+def test_a_short_word_of_code_stays_whole():
+    dress = PAGES["dress_code"]
+    assert dress('<span class="pre">--scale</span>') == '<span class="pre whole">--scale</span>'
+    long = '<span class="pre">malaria_nb.parasitaemia</span>'
+    assert dress(long) == '<span class="pre">malaria_<wbr/>nb.<wbr/>parasitaemia</span>'
 
 
 def test_links_are_followed_to_their_pages():

@@ -192,10 +192,11 @@ def summary(found: pd.DataFrame, called: int) -> str:
     kinds = found["kind"].value_counts()
     n = int(kinds["red"])
     p, doubt = parasitaemia(called, n), check_count(called, n)
+    value, low, high = (f"{100 * v:.1f}\u00a0%" for v in (p.value, p.low, p.high))
     left = ", ".join(f"{kinds[k]} {words}" for k, words in LEFT_OUT.items() if k in kinds)
     return (
         f"{f'This count is {doubt}. ' if doubt else ''}{n} red cells, {called} called parasitized: "
-        f"parasitaemia {p.value:.1%} (95% interval {p.low:.1%} to {p.high:.1%})."
+        f"parasitaemia {value} (95\u00a0% interval {low} to {high})."
         f"{f' Left out: {left}.' if left else ''}"
     )
 

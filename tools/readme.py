@@ -38,14 +38,16 @@ def links(
 
 
 def badges() -> str:  # a line of Markdown; the book and JupyterLab, which work offline, have none
-    "Return what GitHub shows below the title: tests, Pythons, licences and where the book is."
+    "Return what GitHub shows below the title: tests, Pythons, licences, book and demo."
     first, end = (int(settings[key].split(".")[1]) for key in ("min_python", "max_python"))
     pythons = " | ".join(f"3.{minor}" for minor in range(first, end))
+    book = settings["doc_host"] + settings["doc_baseurl"] + "/"
     made = {
         "Python": (pythons, "settings.ini"),
         "code": ("Apache-2.0", "LICENSE"),
         "prose": ("CC BY 4.0", "LICENSE-prose"),
-        "book": ("read online", settings["doc_host"] + settings["doc_baseurl"] + "/"),
+        "book": ("read online", book),
+        "demo": ("try it in the browser", f"{book}demo/"),
     }
     tests = f"{settings['git_url']}/actions/workflows/test.yml"
     found = [f"[![tests]({tests}/badge.svg)]({tests})"]

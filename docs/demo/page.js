@@ -5,7 +5,7 @@ const FIELD = 500, LEAST = 100, MOST = 50e6, ROWS = 50; // pixels a side of a fi
 const RINGS = "Thick ring and number: called parasitized. Thin ring: called uninfected. Dashed ring: left out."; // tools/demo.py says the same
 const RING = {parasitized: "#D55E00", uninfected: "#0072B2"}; // course.COLORS
 const signed = x => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(1);
-const percent = x => `${(100*x).toFixed(1)}%`;
+const percent = x => `${(100*x).toFixed(1)}\u00a0%`;
 const many = (n, one, more=one + "s") => `${n} ${n === 1 ? one : more}`;
 const make = (tag, props={}, ...inside) => {
   const e = Object.assign(document.createElement(tag), props);
@@ -157,7 +157,7 @@ function summary(found) { // of fields' cells
   const out = left.length ? ` Left out: ${left.map(([k, n]) => `${n} ${{edge: "cut by the border", clump: "crowded", small: "small", white: "white"}[k]}`).join(", ")}.` : "";
   if (!red.length) return `No red cell found.${out}`;
   const p = Smear.parasitaemia(called, red.length), doubt = Smear.checkCount(called, red.length);
-  return `${doubt && `This count is ${doubt}. `}${many(red.length, "red cell")}, ${called} called parasitized: parasitaemia ${percent(p.value)} (95% interval ${percent(p.low)} to ${percent(p.high)}).${out}`;
+  return `${doubt && `This count is ${doubt}. `}${many(red.length, "red cell")}, ${called} called parasitized: parasitaemia ${percent(p.value)} (95\u00a0% interval ${percent(p.low)} to ${percent(p.high)}).${out}`;
 }
 
 function showFields() {

@@ -96,7 +96,7 @@ tiles(["by cell", "by patient", "as wide"], () => {
   return [[ends(s.cell), "95 % of the draws"], [ends(s.patient), "95 % of the draws"],
     [`${(width(s.patient) / width(s.cell)).toFixed(1)}×`, "the interval by patient"]];
 });
-panel("Accuracy in each draw (dot: the latest)", 292, (svg, width, height) => {
+panel("Accuracy in each draw (dot: the latest)", [292, 228], (svg, width, height) => {
   const s = state();
   put(svg, { "aria-label": `Two heaps of ${plural(s.draws, "dot", "dots")} on one axis of ` +
     "accuracy: the upper, by cell, is narrow; the lower, by patient, is wide." });
@@ -105,15 +105,16 @@ panel("Accuracy in each draw (dot: the latest)", 292, (svg, width, height) => {
   const part = (v) => Math.floor(((v - low) / (high - low)) * bins);
   const where = (v) => Math.min(bins - 1, Math.max(0, part(v)));
   // one scale for both heaps, that of all draws
+  const tall = narrow() ? 52 : 84;
   names.forEach((name, k) => {
-    const floor = k ? 250 : 118, tall = 84, counts = new Array(bins).fill(0);
+    const floor = tall + 34 + k * (tall + 48), counts = new Array(bins).fill(0);
     made[k].slice(0, s.draws).forEach((v) => counts[where(v)]++);
     const unit = Math.min(7, tall / Math.max(...counts));
     const step = (right - left) / bins, look = k ? "mnb-pos" : "mnb-neg";
     counts.forEach((cells, i) => svg.append(draw("rect", { x: left + i * step + 0.5,
       width: step - 1, y: floor - cells * unit, height: cells * unit, class: look })));
     svg.append(line(left, floor, right, floor, "mnb-axis"));
-    svg.append(text(left, floor - 94, name, { class: k ? "mnb-pos-words" : "mnb-neg-words" }));
+    svg.append(text(left, floor - tall - 10, name, { class: k ? "mnb-pos-words" : "mnb-neg-words" }));
     const now = s.latest[k];
     svg.append(draw("circle", { cx: X(now), cy: floor - counts[where(now)] * unit - 6, r: 4.5,
       class: "mnb-dot" }));
@@ -125,22 +126,22 @@ panel("Accuracy in each draw (dot: the latest)", 292, (svg, width, height) => {
       svg.append(line(X(b), floor + 3, X(b), floor + 11, "mnb-span"));
     }
   });
-  svg.append(line(X(accuracy), 30, X(accuracy), 254, "mnb-lead"));
+  svg.append(line(X(accuracy), 30, X(accuracy), 2 * tall + 86, "mnb-lead"));
   const ticks = [];
   for (let v = Math.ceil(low * 100) / 100; v <= high; v += 0.01) ticks.push(v);
   const every = Math.ceil(ticks.length / Math.floor(width / 60));
   ticks.filter((_, i) => i % every === 0).forEach((v) =>
-    svg.append(text(X(v), 272, v.toFixed(2), { "text-anchor": "middle" })));
+    svg.append(text(X(v), height - 20, v.toFixed(2), { "text-anchor": "middle" })));
   svg.append(text(width / 2, height - 5, "accuracy", { "text-anchor": "middle" }));
 });
-panel("", 292, (svg, width, height, caption) => {
+panel("", [292, 220], (svg, width, height, caption) => {
   const s = state();
   caption.textContent = `The ${patients} patients, and how often each came up in draw ` +
     grouped(s.draws);
   const out = last.filter((t) => t === 0).length;
   put(svg, { "aria-label": `${caption.textContent}: ${out} not at all, ` +
     `${last.filter((t) => t > 1).length} more than once.` });
-  const columns = width < 300 ? 8 : 10, step = (width - 8) / columns, tall = 36;
+  const columns = width < 300 ? 8 : 10, step = (width - 8) / columns, tall = narrow() ? 27 : 36;
   const worst = Math.max(...mistakes.map((m, i) => m / sizes[i]));
   last.forEach((times, i) => {
     const x = 4 + (i % columns) * step, y = 4 + Math.floor(i / columns) * tall;
@@ -151,7 +152,7 @@ panel("", 292, (svg, width, height, caption) => {
     svg.append(draw("rect", { x: x + 1, y: y + (tall - 4) * (1 - share), width: 5,
       height: (tall - 4) * share, class: times ? "mnb-pos" : "mnb-pos mnb-out" }));
     if (times)
-      svg.append(text(x + step / 2 + 2, y + 21, `${times}×`, { "text-anchor": "middle",
+      svg.append(text(x + step / 2 + 2, y + tall / 2 + 3, `${times}×`, { "text-anchor": "middle",
         class: "mnb-strong" }));
   });
   const y = 4 + Math.ceil(patients / columns) * tall + 14;

@@ -56,13 +56,16 @@ function slider(name, most, at, describe) {
   const input = make("input", { type: "range", id, min: 0, max: most, step: 1, value: at });
   input.value = at;
   const value = make("output", { for: id });
+  // on a phone the first words of two sliders stand beside them, and a screen reader says the rest
+  const [first, rest] = name.split(/(?=: )/);
+  const label = rest ? [first, make("span", { class: "mnb-more" }, rest)] : first;
   const show = () => {
     value.textContent = describe(+input.value);
     input.setAttribute("aria-valuetext", describe(+input.value));
   };
   input.addEventListener("input", () => { show(); update(true); });
   controls.append(make("div", { class: "mnb-slider" },
-    [make("label", { for: id }, name), value, input]));
+    [make("label", { for: id }, label), value, input]));
   show();
   return { input, get at() { return +input.value; },
     set at(i) { input.value = i; show(); update(true); } };
@@ -75,16 +78,19 @@ function button(words, act, where) {
   return made;
 }
 
-// a panel: its caption, and a picture drawn anew for its width
-function panel(caption, height, paint, wide) {
+const narrow = () => root.clientWidth < 480;
+
+// a panel: its caption, and a picture drawn anew for its width, lower on a phone
+function panel(caption, [tall, low], paint, wide) {
   const words = make("figcaption", {}, caption);
-  const svg = draw("svg", { role: "img", height });
+  const svg = draw("svg", { role: "img" });
   const box = make("figure", { class: wide ? "mnb-panel mnb-wide" : "mnb-panel" }, [words, svg]);
   panels.append(box);
   const again = () => {
     const width = Math.max(250, Math.floor(box.clientWidth) || 320);
+    const height = narrow() ? low : tall;
     svg.replaceChildren();
-    put(svg, { width, viewBox: `0 0 ${width} ${height}` });
+    put(svg, { width, height, viewBox: `0 0 ${width} ${height}` });
     paint(svg, width, height, words);
   };
   drawings.push(again);

@@ -74,7 +74,7 @@ tiles(["calibration error (ECE)", "cross-entropy", "accuracy at 0.5"], () => {
     [s.accuracy.toFixed(3), "no temperature changes it"]];
 });
 const axis = () => straight(0, 1, [0, 0.25, 0.5, 0.75, 1], (v) => v.toFixed(2));
-panel("On the diagonal, the scores keep their promise", 300, (svg, width, height) => {
+panel("On the diagonal, the scores keep their promise", [300, 222], (svg, width, height) => {
   const s = state(), most = Math.max(...s.rows.map((r) => r.cells));
   put(svg, { "aria-label": "Reliability diagram: a dot a bin, its mean score against its " +
     `proportion parasitized. ${s.rows.map((r) =>
@@ -91,7 +91,7 @@ panel("On the diagonal, the scores keep their promise", 300, (svg, width, height
   svg.append(text(at.left + 8, at.top + 14, "above: scores too low"));
   svg.append(text(at.right - 4, at.bottom - 8, "below: scores too high", { "text-anchor": "end" }));
 });
-panel("Where the cells are: number in each bin", 300, (svg, width, height) => {
+panel("Where the cells are: number in each bin", [300, 176], (svg, width, height) => {
   const s = state(), most = 10000;
   put(svg, { "aria-label": "Number of cells in each bin, on a logarithmic scale: " +
     `${s.rows.map((r) => `${r.start.toFixed(2)} to ${r.end.toFixed(2)}: ${grouped(r.cells)}`)

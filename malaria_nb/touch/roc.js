@@ -24,9 +24,9 @@ tiles(["sensitivity", "specificity", "AUC"], () => {
     [data.auc.toFixed(3), "area under the ROC curve"]];
 });
 const scores = "The scores: cells right of the line are alarms; outlined bars are mistakes";
-panel(scores, 214, (svg, width, height) => {
+panel(scores, [214, 176], (svg, width, height) => {
   const s = state(), left = 8, right = width - 8, most = Math.max(...bars.flat());
-  const step = (right - left) / (n + 1), middle = 92, tall = 70;
+  const step = (right - left) / (n + 1), [middle, tall] = narrow() ? [74, 52] : [92, 70];
   // the slider's thumb stands above the line
   put(limit.input, { style: `width: ${right - left - 2 * step + 16}px; margin-left: ${step}px` });
   put(svg, { "aria-label": "Bars of scores: parasitized cells above, mostly near 1; " +
@@ -45,7 +45,7 @@ panel(scores, 214, (svg, width, height) => {
     { "text-anchor": end ? "end" : "start", class: "mnb-strong" }));
   // words where there are no bars
   svg.append(text(left, 34, "parasitized cells", { class: "mnb-pos-words" }));
-  svg.append(text(right, middle + 60, "uninfected cells",
+  svg.append(text(right, middle + tall - 10, "uninfected cells",
     { "text-anchor": "end", class: "mnb-neg-words" }));
   const ticks = [0.01, 0.1, 0.5, 0.9, 0.99];
   for (const t of width < 480 ? ticks : [0.001, ...ticks, 0.999]) {
@@ -77,7 +77,7 @@ drawings.push(() => {
   const s = state();
   for (const name in cells) cells[name].textContent = grouped(s[name]);
 });
-const plot = panel("The ROC curve: every threshold is a point", 284, (svg, width, height) => {
+const plot = panel("The ROC curve: every threshold is a point", [284, 216], (svg, width, height) => {
   const s = state(), side = zoomed ? 0.3 : 1, x = 1 - s.specificity, y = s.sensitivity;
   put(svg, { "aria-label": "ROC curve, from lower left to upper right, close to the upper " +
     `left corner. The point of this threshold: ${x.toFixed(3)} of the uninfected cells are ` +

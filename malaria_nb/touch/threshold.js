@@ -34,14 +34,15 @@ tiles(["predictive value (PPV)", "false parasites", "parasites found"], () => {
     [some(s.wrong), `on a slide of ${grouped(data.cells)} cells`],
     [some(s.found), `of ${some(s.there)} on the slide`]];
 });
-panel("", 232, (svg, width, height, caption) => {
+panel("", [232, 118], (svg, width, height, caption) => {
   const s = state(), right = Math.round(100 * (s.ppv || 0));
   caption.textContent = `Of 100 alarms, how many are right? ${of100(s.ppv || 0)}`;
   put(svg, { "aria-label": `${caption.textContent}. A hundred dots, as many of them filled.` });
-  const step = Math.min(21, (width - 12) / 10), left = (width - 10 * step) / 2;
+  const columns = narrow() ? 20 : 10, [tall, r] = narrow() ? [17, 5.5] : [19.5, 7];
+  const step = Math.min(21, (width - 12) / columns), left = (width - columns * step) / 2;
   for (let k = 0; k < 100; k++) {
-    const cx = left + (k % 10 + 0.5) * step, cy = 4 + (Math.floor(k / 10) + 0.5) * 19.5;
-    svg.append(draw("circle", { cx, cy, r: 7, class: k < right ? "mnb-hit" : "mnb-false" }));
+    const cx = left + (k % columns + 0.5) * step, cy = 4 + (Math.floor(k / columns) + 0.5) * tall;
+    svg.append(draw("circle", { cx, cy, r, class: k < right ? "mnb-hit" : "mnb-false" }));
   }
   const y = height - 14;
   svg.append(draw("circle", { cx: left + 8, cy: y, r: 6, class: "mnb-hit" }));
@@ -50,7 +51,7 @@ panel("", 232, (svg, width, height, caption) => {
   svg.append(text(left + 124, y + 4, "false alarm"));
 });
 const low = Math.log10(data.parasitaemia[0]), high = Math.log10(data.parasitaemia.at(-1));
-panel("The rarer the parasites, the less an alarm is worth", 232, (svg, width, height) => {
+panel("The rarer the parasites, the less an alarm is worth", [232, 180], (svg, width, height) => {
   const s = state(), r = rates(limit.at);
   put(svg, { "aria-label": "Curve of the positive predictive value against parasitaemia, " +
     `rising; it is ${(s.ppv || 0).toFixed(2)} at ${percent(s.parasitaemia)}.` });

@@ -203,9 +203,10 @@ def test_a_field_is_counted_as_in_python(demo, python, tmp_path, name):
     doubt = check_count(called, n)
     said = demo.inner_text("#fields")
     assert (f"This count is {doubt}." in said) == bool(doubt)
+    value, low, high = (f"{100 * v:.1f}\u00a0%" for v in (p.value, p.low, p.high))
     assert (
         f"{n} red cells, {called} called parasitized: "
-        f"parasitaemia {p.value:.1%} (95% interval {p.low:.1%} to {p.high:.1%})" in said
+        f"parasitaemia {value} (95\u00a0% interval {low} to {high})" in said
     )
 
 

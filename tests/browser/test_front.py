@@ -87,7 +87,7 @@ def test_three_doors_open(front):
 
 
 def test_every_chapter_has_a_card_with_its_minutes(front):
-    cards = front.locator(".front-map .front-card")
+    cards = front.locator(".front-map .front-card:not(.front-next)")
     chapters = sorted((ROOT / "nbs").glob("[01]*.ipynb"))
     assert cards.count() == len(chapters)
     for path, text in zip(chapters, cards.all_inner_texts()):
@@ -97,6 +97,19 @@ def test_every_chapter_has_a_card_with_its_minutes(front):
         assert 15 <= int(re.search(r"(\d+) min to read", text)[1]) <= 60
     links = cards.locator("h3 a").evaluate_all("a => a.map(e => e.getAttribute('href'))")
     assert links == [f"{path.stem}.html" for path in chapters]
+
+
+@pytest.mark.parametrize("width, columns", [(1280, 3), (800, 2), (390, 1)])
+def test_the_last_row_of_cards_is_full(front, width, columns):
+    front.set_viewport_size({"width": width, "height": 800})
+    edges = """map => [...map.children].map(c => c.getBoundingClientRect())
+        .map(b => [Math.round(b.left), Math.round(b.right)])"""
+    for grid in front.locator(".front-map").all():
+        cards = grid.evaluate(edges)
+        assert len({left for left, _ in cards}) == columns
+        assert cards[-1][1] == max(right for _, right in cards), "a gap at the end"
+    links = front.locator(".front-next a").evaluate_all("a => a.map(e => e.getAttribute('href'))")
+    assert len(links) == 2 and all((HTML / link).exists() for link in links)
 
 
 def test_no_internal_name_is_shown(front):

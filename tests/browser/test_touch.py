@@ -263,6 +263,31 @@ def test_looks(page, chapter, kind, i, width, theme):
     assert picture.evaluate(unnamed) == 0
 
 
+@pytest.mark.parametrize(
+    "chapter, i, most", [(c, i, 844 if k == "threshold" else 1100) for c, k, i in EACH]
+)
+def test_a_phone_shows_a_picture_in_little_more_than_a_screen(page, chapter, i, most):
+    page.set_viewport_size({"width": 390, "height": 844})
+    picture = in_book(page, chapter, i)
+    page.wait_for_timeout(200)
+    assert picture.bounding_box()["height"] <= most
+    # a slider, its name and its value in one line, where there are two
+    rows = picture.locator(".mnb-slider").evaluate_all("all => all.map(s => s.clientHeight)")
+    assert len(rows) == 1 or max(rows) < 36, rows
+    hidden = picture.locator(".mnb-slider label").first.inner_text()
+    assert ":" in picture.locator(".mnb-slider label").first.text_content() and hidden
+
+
+def test_wide_pages_show_two_panels_beside_each_other(page):
+    page.set_viewport_size({"width": 1600, "height": 900})
+    page.set_content("<!doctype html><html lang=en><title>notebook</title><body></body>")
+    page.evaluate(AS_LAB, stored("07_slides")[0])
+    panels = page.locator(".mnb-panel")
+    right = panels.evaluate_all("all => Math.max(...all.map(p => p.getBoundingClientRect().right))")
+    tiles = page.locator(".mnb-tiles").bounding_box()
+    assert right == pytest.approx(tiles["x"] + tiles["width"], abs=2)
+
+
 def test_the_theme_s_switch_takes_the_pictures_along(page):
     picture = in_book(page, "07_slides", 0)
     seen = set()
