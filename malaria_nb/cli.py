@@ -300,14 +300,41 @@ def _offline(args) -> None:
         fetch_cells(archive, home=_settings(args).home)
 
 
+def _find_exercises(nbs: Path, chapter: str | None, home: Path | None) -> Path:
+    "Find a chapter's exercises; without a chapter, those with the first that isn't passed."
+    from malaria_nb.progress import Progress, progress_file, read_lessons, read_passed
+
+    lessons = read_lessons(nbs)
+    if chapter is None:
+        following = Progress(lessons, read_passed(progress_file(home))).next()
+        if following is None:
+            raise ValueError("all exercises are passed; name a chapter to open its own again")
+        return nbs / "exercises" / f"{following[0].name}.ipynb"
+    for lesson in lessons:
+        if chapter.zfill(2) in (lesson.name, lesson.name[:2]):
+            return nbs / "exercises" / f"{lesson.name}.ipynb"
+    numbers = ", ".join(lesson.name[:2] for lesson in lessons)
+    raise argparse.ArgumentError(None, f"no exercises of {chapter!r}: use one of {numbers}")
+
+
+def _exercise(args) -> int:  # exit status
+    "Open JupyterLab on a chapter's exercises."
+    return _open_lab(args, lambda nbs: _find_exercises(nbs, args.chapter, args.home))
+
+
 def _lab(args) -> int:  # exit status
     "Open JupyterLab on the chapters."
+    return _open_lab(args, lambda nbs: nbs / "00_motivation.ipynb")
+
+
+def _open_lab(args, find: Callable[[Path], Path]) -> int:  # exit status
+    "Open JupyterLab on a notebook of the course, or on its folder where that isn't there."
     _needs("jupyterlab", "ipykernel")
     if args.offline:
         _offline(args)
     settings = _settings(args)
     folder = _workbench(args)
-    first = folder / "00_motivation.ipynb"
+    first = find(folder)
     command = [sys.executable, "-m", "jupyterlab", str(first if first.exists() else folder)]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
@@ -1016,15 +1043,31 @@ def _add_course(commands):
     _add_common(c)
 
 
+_PLACE = (
+    "where to put the chapters first, never over what you have changed there "
+    "(default: in a clone its own; else ./malaria_nb-course)"
+)
+
+
 def _add_lab(commands):
     c = _command(commands, _lab, "open the chapters in JupyterLab")
+    c.add_argument("folder", nargs="?", metavar="FOLDER", help=_PLACE)
+    _add_opening(c)
+
+
+def _add_exercise(commands):
+    c = _command(commands, _exercise, "open a chapter's exercises in JupyterLab")
     c.add_argument(
-        "folder",
+        "chapter",
         nargs="?",
-        metavar="FOLDER",
-        help="where to put the chapters first, never over what you have changed there "
-        "(default: in a clone its own; else ./malaria_nb-course)",
+        metavar="CHAPTER",
+        help="such as 03 (default: that of the first exercise that you haven't passed)",
     )
+    c.add_argument("--folder", metavar="FOLDER", help=_PLACE)
+    _add_opening(c)
+
+
+def _add_opening(c):
     _add_cells(c, Settings.cells)
     _add_scale(c)
     _add_weights(c, Settings.weights)
@@ -1347,6 +1390,7 @@ def parser() -> argparse.ArgumentParser:
         _add_data,
         _add_course,
         _add_lab,
+        _add_exercise,
         _add_bundle,
         _add_experiment,
         _add_grade,

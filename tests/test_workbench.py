@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from malaria_nb import workbench
 from malaria_nb.bundle import PYTHONS
 from malaria_nb.cli import main
+from malaria_nb.progress import note_passed, progress_file, read_lessons
 from malaria_nb.workbench import Placed, brought_course, place_course
 
 
@@ -109,6 +111,49 @@ def test_lab_puts_the_course_where_it_is_asked_to(course, tmp_path, monkeypatch,
 def test_lab_in_a_clone_opens_the_clone(capsys):
     assert main(["lab", "--dry-run"]) == 0
     assert "nbs" in capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.fixture
+def home(tmp_path):
+    return ["--home", str(tmp_path / "home")]
+
+
+def opens(capsys):
+    "Return the notebook that JupyterLab would be started on."
+    last = capsys.readouterr().out.splitlines()[-1]
+    return next(Path(word).as_posix() for word in shlex.split(last) if word.endswith(".ipynb"))
+
+
+@pytest.mark.parametrize("chapter", ["3", "03", "03_cnn"])
+def test_exercise_opens_those_of_a_chapter(chapter, home, capsys):
+    assert main(["exercise", chapter, "--dry-run", *home]) == 0
+    assert opens(capsys).endswith("nbs/exercises/03_cnn.ipynb")
+
+
+def test_exercise_opens_the_first_that_is_not_passed(home, capsys):
+    lessons = read_lessons(ROOT / "nbs")
+    assert main(["exercise", "--dry-run", *home]) == 0
+    assert opens(capsys).endswith("exercises/00_motivation.ipynb")
+    for check in [c for e in lessons[0].exercises for c in e.checks]:
+        note_passed(check, progress_file(home[1]))
+    assert main(["exercise", "--dry-run", *home]) == 0
+    assert opens(capsys).endswith("exercises/01_dataset.ipynb")
+
+
+def test_exercise_works_in_a_folder_of_the_readers(tmp_path, monkeypatch, home, capsys):
+    for name in ("nbs/19_patients.ipynb", "nbs/exercises/19_patients.ipynb"):
+        file = tmp_path / "course" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes((ROOT / name).read_bytes())
+    monkeypatch.setattr(workbench, "brought_course", lambda: tmp_path / "course")
+    assert main(["exercise", "19", "--folder", str(tmp_path / "mine"), "--dry-run", *home]) == 0
+    file = tmp_path / "mine/nbs/exercises/19_patients.ipynb"
+    assert Path(opens(capsys)) == file and file.exists()
+
+
+def test_exercise_names_the_chapters_that_have_some(home, capsys):
+    assert main(["exercise", "20", "--dry-run", *home]) == 2
+    assert "no exercises of '20': use one of 00, 01, 02" in capsys.readouterr().err
 
 
 # ---- other systems, by imitation
