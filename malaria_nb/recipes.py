@@ -228,7 +228,9 @@ _WIDE = replace(
     epochs=24,
 )
 _STUDENT = replace(_WIDE, name="compact_student", teacher=("lite0_finetuned", 4))
-_SMALL = (_COMPACT, _DISTILLED, _WIDE, _STUDENT)
+# for laboratories that stain much more or less
+_STRENGTHS = replace(_WIDE, name="compact_strengths", augment="symmetries_and_strength")
+_SMALL = (_COMPACT, _DISTILLED, _WIDE, _STUDENT, _STRENGTHS)
 _OTHERS = (*_REPAIRS, *_LABELS, *_SHORTCUTS, *_SMALL, *_LITE0S)
 _ALL = (*_OURS, *_ARTICLE, *_CONTROLS, _LONGER, *_OTHERS)
 RECIPES = {r.name: r for r in _ALL}

@@ -442,9 +442,10 @@ def fit_recipe(
 def _augmentation(name):  # None: none
     from malaria_nb.augment import affine, symmetries_and_gain
     from malaria_nb.images import eight_symmetries
-    from malaria_nb.stains import symmetries_and_stain
+    from malaria_nb.stains import symmetries_and_stain, symmetries_and_strength
 
-    ways = (eight_symmetries, symmetries_and_gain, symmetries_and_stain, affine)
+    stained = (symmetries_and_stain, symmetries_and_strength)
+    ways = (eight_symmetries, symmetries_and_gain, *stained, affine)
     known = {one.__name__: one for one in ways}
     if name is not None and name not in known:
         raise ValueError(f"augment={name!r}: use {', '.join(map(repr, known))} or None")

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['colour_statistics', 'normalise_reinhard', 'Stains', 'find_stains', 'normalise_macenko', 'stain_jitter',
-           'symmetries_and_stain']
+           'symmetries_and_stain', 'symmetries_and_strength']
 
 # %% ../nbs/84_stains.ipynb #23c9837c
 from collections.abc import Callable
@@ -174,12 +174,15 @@ def stain_jitter(
     rng: np.random.Generator,  # source of chance
     factor: float = 0.4,  # densities are multiplied by a channel's own e^u, u within ± this
     offset: float = 0.2,  # and moved by as much, uniform within ± this: the light
+    strength: float = 0.0,  # all channels are multiplied by one more e^u: how much dye
 ) -> np.ndarray:  # a new array, same shape and dtype
     "Change every image's stain at random, as an `augment`; raise `ValueError` for other images."
     batch = check_images(batch, square=True)
     shape = (len(batch), 1, 1, 3)
     times = np.exp(rng.uniform(-factor, factor, shape)).astype(np.float32)
     plus = rng.uniform(-offset, offset, shape).astype(np.float32)
+    if strength:
+        times *= np.exp(rng.uniform(-strength, strength, (len(batch), 1, 1, 1))).astype(np.float32)
     return paint_densities(densities(batch) * times + plus, inside(batch))
 
 
@@ -189,3 +192,11 @@ def symmetries_and_stain(
 ) -> np.ndarray:  # a new array, same shape and dtype
     "Turn or mirror each image at random, and change its stain; raise as `stain_jitter` does."
     return stain_jitter(eight_symmetries(batch, rng), rng)
+
+
+def symmetries_and_strength(
+    batch: np.ndarray,  # RGB, uint8, (b, side, side, 3), black outside the cell
+    rng: np.random.Generator,  # source of randomness
+) -> np.ndarray:  # a new array, same shape and dtype
+    "As `symmetries_and_stain`, with 0.4 to 2.5 times as much dye."
+    return stain_jitter(eight_symmetries(batch, rng), rng, strength=0.9)

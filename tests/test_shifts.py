@@ -16,6 +16,7 @@ from malaria_nb.stains import (
     normalise_reinhard,
     stain_jitter,
     symmetries_and_stain,
+    symmetries_and_strength,
 )
 from malaria_nb.stats import difference
 from malaria_nb.synthetic import draw_cell
@@ -260,6 +261,28 @@ def test_stain_jitter_is_one_affine_change_of_density_an_image(cells):
     assert (
         np.abs(stain_jitter(cells, rng(1), factor=0, offset=0).astype(int) - cells).max() <= 1
     )  # a level of 0 inside becomes 1
+
+
+def test_more_dye_multiplies_the_three_channels_alike(cells):
+    "Each image's mean densities keep their proportions, and their sum ranges far more widely."
+    own = cells.max(-1) > 5
+
+    def density(images):
+        return np.array([np.log(255 / x[m].clip(1)).mean(0) for x, m in zip(images, own)])
+
+    how = {"factor": 0, "offset": 0}
+    plain = stain_jitter(cells, np.random.default_rng(1), **how)
+    dyed = stain_jitter(cells, np.random.default_rng(1), **how, strength=0.9)
+    times = density(dyed) / density(plain)
+    assert np.std(times, axis=1).max() < 0.1 and np.ptp(times.mean(1)) > 0.5
+    assert (times > np.exp(-1)).all() and (times < np.exp(1)).all()
+    assert np.array_equal(dyed.max(-1) > 0, cells.max(-1) > 0)
+
+
+def test_the_strength_draws_nothing_where_it_is_not_asked_for(cells):
+    rng = np.random.default_rng
+    assert np.array_equal(stain_jitter(cells, rng(1)), stain_jitter(cells, rng(1), strength=0))
+    assert (symmetries_and_strength(cells, rng(1)) != symmetries_and_stain(cells, rng(1))).any()
 
 
 def test_the_spread_to_give_a_group_is_that_within_groups():
