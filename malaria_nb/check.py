@@ -19,7 +19,7 @@ from .claims import check_claims, check_coverage
 from .consistency import inconsistent, misshapen
 from .golden import golden_beside
 from .outputs import changed_outputs
-from .recipes import RECIPES, choices
+from .recipes import RECIPES, Recipe, choices, parents, recipe_named
 from malaria_nb.records import (
     Record,
     digest,
@@ -161,6 +161,15 @@ def _unsigned(folder, said):
 # processors that round otherwise have moved a golden value by 1.2e-4; another activation moves one
 # by 7e-3 (basic_cnn) or, where training is slowest, 6e-4 (article_vgg19_finetuned)
 _GOLDEN_TOLERANCE = 3e-4
+# Lite0 is deeper, and its training amplifies what a processor rounds otherwise: the same code moved
+# its golden run by 2.8e-3 and its student's by 1e-3; another activation moves it by 4e-1
+_LITE0_TOLERANCE = 5e-3
+
+
+def _golden_tolerance(recipe: Recipe) -> float:
+    learns_from = (recipe, *parents(recipe).values())
+    deep = any(r.model == "lite0" for r in learns_from)
+    return _LITE0_TOLERANCE if deep else _GOLDEN_TOLERANCE
 
 
 def check_code(
@@ -169,8 +178,9 @@ def check_code(
 ) -> list[Problem]:
     "Compare the golden run that was recorded with the one of today's code."
     found = []
+    tolerance = _golden_tolerance(recipe_named(record.about["name"]))
     for k, then in record.about["golden"].items():
-        if not _close(then, golden.get(k), _GOLDEN_TOLERANCE):
+        if not _close(then, golden.get(k), tolerance):
             moved = f"stale: the golden run's {k} was {then} and is {golden.get(k)}"
             why = f"{moved}, so the code has changed"
             found.append(Problem(record.folder.name, why, _renew(record.about)))

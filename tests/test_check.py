@@ -6,11 +6,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from malaria_nb import cnn
 from malaria_nb.check import check_code, check_export, check_record
 from malaria_nb.golden import golden
 from malaria_nb.recipes import RECIPES
-from malaria_nb.records import read_record
+from malaria_nb.records import load, read_record
 from malaria_nb.signed import record_digest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,6 +88,16 @@ def test_changed_layer(record, monkeypatch):
         moved = golden(["basic_cnn"])["basic_cnn"]
     found = problems(record, moved)
     assert any("golden run's" in p and "the code has changed" in p for p in found)
+
+
+@pytest.mark.parametrize("name, rounding", [("lite0_finetuned", 2.8e-3), ("compact", 1.2e-4)])
+def test_another_processor_rounds_otherwise_and_that_is_no_change(name, rounding):
+    record = load(name)
+    golden = record.about["golden"]
+    moved = [{**golden, "score": golden["score"] + way * rounding} for way in (-1, 1)]
+    assert [check_code(record, g) for g in moved] == [[], []]
+    (problem,) = check_code(record, {**golden, "score": golden["score"] + 4 * rounding})
+    assert "golden run's score" in problem.why
 
 
 def _changed(model):  # the same model with another activation in its first convolution
