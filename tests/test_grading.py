@@ -407,7 +407,7 @@ def test_answers_and_neighbours_are_not_in_sight(official, tmp_path):
     )
     nbformat.write(notebook(SETUP, "## 1 Double", looks + RIGHT), tmp_path / "anna.ipynb")
     report = grade(tmp_path / "anna.ipynb", official)
-    assert report["exercises"]["1 Double"]["passed"] == ("files" in report["apart"])
+    assert report["exercises"]["1 Double"]["passed"] == ("files" in report["apart"]), report
 
 
 def test_nothing_is_imported_from_where_the_class_lies(official, tmp_path, monkeypatch):
