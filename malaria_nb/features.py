@@ -13,12 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from .arrays import cached_array
-from .process import needs
 from .transfer import vgg19_base
 from .weights import weights_digest
-
-with needs("train"):
-    import keras
 
 # %% ../nbs/77_features.ipynb #3907b0d9
 def frozen_features(
@@ -46,11 +42,7 @@ def frozen_features(
         )
     size = images.shape[1]
     shape = len(images), 512 * (size // 32) ** 2
-    made_of = f"{images.shape} {weights_digest(weights)} {preprocessing}"
-    precision = keras.config.dtype_policy().name
-    if precision != "float32":
-        made_of += f" {precision}"
-    key = hashlib.sha256(made_of.encode())
+    key = hashlib.sha256(f"{images.shape} {weights_digest(weights)} {preprocessing}".encode())
     key.update(np.ascontiguousarray(images))
     path = Path(cache) / f"vgg19-{len(images)}x{size}px-{key.hexdigest()[:16]}.npy"
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from malaria_nb import arrays, features
-from malaria_nb.device import using
 
 
 class Killed(BaseException):
@@ -83,17 +82,6 @@ def test_other_pixels_weights_or_preprocessing_have_other_features(images, compu
     how = {"cache": tmp_path / "features", "batch_size": 8, "progress": False}
     features.frozen_features(images, None, 32, "rgb-mean", **how)
     assert sum(base.seen) == 600
-
-
-def test_another_precision_has_other_features(images, compute):
-    compute(images, Base())
-    base = Base()
-    with using("mixed_bfloat16"):
-        compute(images, base)
-    assert sum(base.seen) == 200
-    with using("float32"):
-        compute(images, base)
-    assert sum(base.seen) == 200
 
 
 def test_two_at_once_do_the_work_once(images, compute):
