@@ -305,3 +305,31 @@ def _lite0(setup, x, rows):
     if weights not in (None, "random"):
         raise ValueError(f"weights={weights!r}: use 'random', or leave it out for ImageNet's")
     return lite0(setup.size, None if weights else find_lite0())
+
+
+def _lite0_features(cells, images, setup):
+    from malaria_nb.features import lite0_features
+    from malaria_nb.pretrained import find_lite0
+
+    return lite0_features(images, find_lite0(), cache=setup.home / "features")
+
+
+def _behind_lite0(fitted, setup):
+    from malaria_nb.features import lite0_base
+    from malaria_nb.pretrained import find_lite0
+    from malaria_nb.transfer import join
+
+    return join(lite0_base(setup.size, find_lite0()), fitted, "lite0_probe")
+
+
+@kind(
+    "lite0_probe",
+    reads=_lite0_features,
+    whole=_behind_lite0,
+    fit=_fit_probe,
+    starts_from=_lite0_starts_from,
+    options=("penalties",),  # from strong to weak; the validation cells choose
+    minutes=3,
+)
+def _lite0_probe(setup, x, rows):
+    return _vgg19_probe(setup, x, rows)

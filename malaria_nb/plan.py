@@ -131,10 +131,13 @@ def _from_random(recipe):
 def _with_parents(recipe, settings, shared):
     "Plan a recipe and what it builds on: a head sees the child's pixels, a teacher its own."
     own = replace(settings, scale=scaled(recipe, settings.scale))
-    theirs = {"head": own, "teacher": settings}
+    seen = {"head": own, "teacher": settings}
     planned_parents = {
-        role: _with_parents(parent, theirs[role], shared)
-        for role, parent in parents(recipe).items()
+        role: _with_parents(parent, seen[role], shared) for role, parent in parents(recipe).items()
     }
-    weights = None if _from_random(recipe) else shared["weights"]
-    return Plan(recipe, own, parents=planned_parents, **(shared | {"weights": weights}))
+    its_own = {}
+    if _from_random(recipe):
+        its_own["weights"] = None
+    if kind_named(recipe.model).fit:  # by scikit-learn, from features in float32
+        its_own["precision"] = "float32"
+    return Plan(recipe, own, parents=planned_parents, **(shared | its_own))

@@ -183,6 +183,7 @@ _ONCE = dict(splits=("patient",), seeds=(42,), fold_seeds=())
 _LITE0S = (
     _LITE0,
     replace(with_options(_LITE0, weights="random"), name="lite0_scratch"),
+    replace(_PROBE, name="lite0_probe", model="lite0_probe", size=96),
     *(replace(_LITE0, name=f"lite0_{how}", **what, **_ONCE) for how, what in _VARIANTS.items()),
 )
 

@@ -123,3 +123,18 @@ def test_a_full_disk_and_a_closed_folder_say_what_to_do(images, compute, monkeyp
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(PermissionError, match="can't write"):
         features.frozen_features(images, None, cache=tmp_path / "file" / "features")
+
+
+def test_lite0s_features_are_what_its_last_unit_reads(images, tmp_path):
+    from malaria_nb.lite0 import lite0
+    from malaria_nb.pretrained import find_lite0
+
+    found = features.lite0_features(images[:3], find_lite0(), cache=tmp_path, progress=False)
+    model = lite0(32, find_lite0())
+    unit = model.get_layer("logit")
+    logit = found @ np.asarray(unit.kernel) + np.asarray(unit.bias)
+    score = 1 / (1 + np.exp(-logit))
+    assert found.shape == (3, 1280)
+    np.testing.assert_allclose(score, model.predict(images[:3], verbose=0), atol=1e-5)
+    again = features.lite0_features(images[:4], find_lite0(), cache=tmp_path, progress=False)
+    np.testing.assert_allclose(again[:3], found, atol=1e-5)

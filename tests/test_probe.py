@@ -94,6 +94,13 @@ def test_random_is_random_whatever_the_settings_ask_for(tmp_path):
     assert plan_run("vgg19_probe", none).key != plans["vgg19_probe"].key
 
 
+def test_no_precision_is_said_that_had_no_effect(tmp_path):
+    half = replace(GOLDEN, home=tmp_path, precision="mixed_bfloat16")
+    plans = {name: plan_run(name, half) for name in ("vgg19_random_probe", "vgg19_scratch")}
+    assert plans["vgg19_random_probe"].precision == "float32"
+    assert plans["vgg19_scratch"].precision == "mixed_bfloat16"
+
+
 def test_from_scratch_every_block_learns():
     def learns(name):
         setup = Setup(32, None, options=RECIPES[name].options)
@@ -103,6 +110,18 @@ def test_from_scratch_every_block_learns():
     late = {"block4", "block5", "hidden1", "hidden2", "score"}
     assert learns("vgg19_finetuned") == late
     assert learns("vgg19_scratch") == late | {"block1", "block2", "block3"}
+
+
+def test_lite0s_probe_scores_images_as_its_parts_do(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype="uint8")
+    setup = Setup(32, tmp_path, options={"penalties": [1, 0.1]})
+    kind = kind_named("lite0_probe")
+    x, y = kind.reads(None, images, setup), np.arange(40) % 2
+    probe, _ = kind.fit(setup, x, y, {"train": np.arange(30), "valid": np.arange(30, 40)}, 2)
+    whole = kind.whole(probe, setup)
+    expected = probe.predict(np.asarray(x), verbose=0)
+    np.testing.assert_allclose(whole.predict(images, verbose=0), expected, atol=1e-4)
+    assert kind.starts_from(setup.options) == "ImageNet weights"
 
 
 def test_a_probes_record_is_one_like_any_other(tmp_path):
