@@ -176,6 +176,7 @@ _VARIANTS = {
     "64px": dict(size=64),
     "128px": dict(size=128),
     "plain_colours": dict(augment="eight_symmetries"),
+    "strengths": dict(augment="symmetries_and_strength"),
     "2_epochs": dict(epochs=2),
     "8_epochs": dict(epochs=8),
 }

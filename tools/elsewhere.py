@@ -4,13 +4,15 @@
     python tools/elsewhere.py score --chula FOLDER --cache CACHE --every 2 --models NAME …
     python tools/elsewhere.py shifts --iml FOLDER --cache CACHE
     python tools/elsewhere.py write --iml FOLDER --chula FOLDER --cache CACHE
+    python tools/elsewhere.py add --iml FOLDER --chula FOLDER --cache CACHE --models NAME …
 
 FOLDER is what `malaria_nb.laboratories` reads. Models are `compact`, the first small
 network in int8, or recipes: at the quick scale (4,000 real cells, 64 pixels, seed 42, by patient),
 those of `FULLY` at the full one. They must have been trained: nothing is trained here. A way is how
 a cell is prepared. `--every 4` takes every fourth uninfected cell, and all parasitized ones: a
 VGG-19 takes seconds a field. CACHE keeps scores, a file a model and way. No picture leaves
-FOLDER. `write` makes the tables that chapter 15 reads.
+FOLDER. `write` makes the tables that chapter 15 reads; `add` puts another model's scores beside
+what they hold.
 """
 
 import argparse
@@ -31,7 +33,7 @@ from malaria_nb.pictures import read_picture
 from malaria_nb.pixels import densities, inside, paint_densities
 from malaria_nb.plan import plan_run
 from malaria_nb.predict import CompactModel, black_outside
-from malaria_nb.records import write_table
+from malaria_nb.records import read_table, write_table
 from malaria_nb.run import run
 from malaria_nb.settings import read_settings
 from malaria_nb.shifts import shift
@@ -209,8 +211,8 @@ def write(options):
     said = {
         "split": "patient",
         "seed": 42,
-        "models": "compact: chapter 16's first network, int8; compact_student, compact_wide: at "
-        "the full scale; others: recipes at the quick scale",
+        "models": "compact: chapter 16's first network, int8; compact_student, compact_wide, "
+        "lite0_finetuned: at the full scale; others: recipes at the quick scale",
     }
     unit = "logits of parasitized; score .5 is 0"
     folder = options.chula
@@ -258,9 +260,36 @@ def write(options):
     write_table("15_external-matched", pd.concat(rows, ignore_index=True), QUICK, note=note, **said)
 
 
+TABLES = (
+    ("iml", 1, "15_external-iml"),
+    ("iml", 4, "15_external-ways"),
+    ("chula", 1, "15_external-chula"),
+    ("chula", 2, "15_external-chula"),
+)
+
+
+def add(options):
+    "Put the scores that the cache has into the tables, and leave what else they hold."
+    for lab, every, name in TABLES:
+        new = columns(options, lab, every, options.models, options.ways)
+        folder = getattr(options, lab)
+        if not new or not folder:
+            continue
+        only = {"iml": None, "chula": None} | {lab: folder}
+        cells = cells_of(argparse.Namespace(every=every, **only))[0]
+        found = cells[["file", "box"]].assign(**new)
+        if lab == "iml":
+            found["file"] = found["file"].str[2:8].astype(int)
+        table = read_table(name)
+        about = {k: v for k, v in table.attrs["about"].items() if k not in ("cells", "device")}
+        kept = table.reset_index().drop(columns=list(new), errors="ignore")
+        merged = kept.merge(found, how="left", on=["file", "box"]).set_index("file")
+        write_table(name, merged, QUICK, **about)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["score", "shifts", "write"])
+    parser.add_argument("what", choices=["score", "shifts", "write", "add"])
     parser.add_argument("--iml", type=Path)
     parser.add_argument("--chula", type=Path)
     parser.add_argument("--cache", type=Path, required=True)
@@ -269,7 +298,7 @@ def main():
     parser.add_argument("--ways", nargs="+", default=["cut"], choices=WAYS)
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
-    {"score": score, "shifts": shifts, "write": write}[options.what](options)
+    {"score": score, "shifts": shifts, "write": write, "add": add}[options.what](options)
 
 
 if __name__ == "__main__":
