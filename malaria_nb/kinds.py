@@ -295,7 +295,7 @@ def _one_look(kept, setup):
         "weights",  # "random"; left out: ImageNet's
         "symmetries",  # True: a score is the mean over the eight symmetries of a cell
     ),
-    minutes=15,
+    minutes=25 * 5,
 )
 def _lite0(setup, x, rows):
     from malaria_nb.lite0 import lite0

@@ -110,9 +110,9 @@ def over_symmetries(
     "Let a score be the mean of the scores of a cell's eight turned and mirrored images."
     ops = keras.ops
     cells = keras.Input(model.input_shape[1:], name="cells")
-    flipped = [cells, ops.flip(cells, 1), ops.flip(cells, 2)]
-    flipped.append(ops.flip(flipped[1], 2))
-    turned = [ops.transpose(one, (0, 2, 1, 3)) for one in flipped]
-    scores = [model(one) for one in flipped + turned]
-    score = keras.layers.Average(dtype="float32", name="score_mean")(scores)
-    return keras.Model(cells, score, name=model.name)
+    looks = [cells, ops.flip(cells, 1), ops.flip(cells, 2)]
+    looks.append(ops.flip(looks[1], 2))
+    looks += [ops.transpose(one, (0, 2, 1, 3)) for one in looks]
+    # eight looks at a batch are one batch eight times as long
+    scores = ops.reshape(model(ops.concatenate(looks, 0)), (8, -1, 1))
+    return keras.Model(cells, ops.mean(scores, 0), name=model.name)

@@ -44,8 +44,8 @@ FULL = read_settings(cells="nih", scale="full", precision="float32")
 FIRST = NETWORKS["compact"]["file"]
 COLOURS = ["red", "green", "blue", "sharp", "filled"]
 SMALL = ["compact", "basic_cnn", "purple_threshold"]
-FULLY = ["compact_student", "compact_wide", "lite0_finetuned"]
-LARGE = ["vgg19_frozen", "vgg19_finetuned", "lite0_finetuned"]
+FULLY = ["compact_student", "compact_wide", "lite0_finetuned", "lite0_scratch", "lite0_strengths"]
+LARGE = ["vgg19_frozen", "vgg19_finetuned", *FULLY[2:]]
 WAYS = ["cut", "box", "trim", "balance", "reinhard-field", "reinhard-run", "macenko-run"]
 
 
@@ -211,8 +211,8 @@ def write(options):
     said = {
         "split": "patient",
         "seed": 42,
-        "models": "compact: chapter 16's first network, int8; compact_student, compact_wide, "
-        "lite0_finetuned: at the full scale; others: recipes at the quick scale",
+        "models": "compact: chapter 16's first network, int8; compact_student, compact_wide, and "
+        "all of Lite0 at the full scale; others: recipes at the quick scale",
     }
     unit = "logits of parasitized; score .5 is 0"
     folder = options.chula
