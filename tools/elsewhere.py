@@ -44,7 +44,14 @@ FULL = read_settings(cells="nih", scale="full", precision="float32")
 FIRST = NETWORKS["compact"]["file"]
 COLOURS = ["red", "green", "blue", "sharp", "filled"]
 SMALL = ["compact", "basic_cnn", "purple_threshold"]
-FULLY = ["compact_student", "compact_wide", "lite0_finetuned", "lite0_scratch", "lite0_strengths"]
+FULLY = [
+    "compact_student",
+    "compact_wide",
+    "lite0_finetuned",
+    "lite0_scratch",
+    "lite0_probe",
+    "lite0_strengths",
+]
 LARGE = ["vgg19_frozen", "vgg19_finetuned", *FULLY[2:]]
 WAYS = ["cut", "box", "trim", "balance", "reinhard-field", "reinhard-run", "macenko-run"]
 

@@ -255,6 +255,10 @@ claim(
     start(2) == [0.226, 0.159, 0.294],
     rounded(1 - of("lite0_scratch", 2)[1], 2) == 0.88,
 )
+claim(
+    "ImageNet's frozen features, with a linear probe, keep an AUC of 0.927.",
+    of("lite0_probe", 2)[2] == 0.927,
+)
 given(
     "the second run and the Thai fields scored it once, at 0.5.", "how tools/elsewhere.py was run"
 )
