@@ -73,7 +73,7 @@ claim(
     tuned["low"] < 0,
 )
 claim(
-    "the other numbers come from two more random seeds.",
+    "the other numbers are from two more seeds.",
     {len(of_model(m, c)) for m in MODELS for c in ("ours, by cell", "ours, by patient")} <= {1, 3},
 )
 claim(
