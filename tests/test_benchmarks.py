@@ -65,6 +65,7 @@ def quick(stand_in, tmp_path_factory):
     return run
 
 
+@pytest.mark.weekly
 def test_quick_run_trains_once_and_compares_on_the_same_cells(quick, stand_in, tmp_path):
     said = quick(tmp_path)
     assert said.count("s of CPU time") == 5

@@ -8,6 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.weekly  # as everything of another back end
+
 SETUP = """
 import json, sys, time
 import keras, numpy as np
