@@ -53,10 +53,7 @@ LONG = ("03", "04", "05", "06", "08", "12", "17")
 
 @pytest.mark.parametrize(
     "path",
-    [
-        pytest.param(p, marks=pytest.mark.weekly if p.stem[:2] in LONG else ())
-        for p in SOLUTIONS
-    ],
+    [pytest.param(p, marks=pytest.mark.weekly if p.stem[:2] in LONG else ()) for p in SOLUTIONS],
     ids=lambda p: p.stem,
 )
 def test_every_check_passes_the_solution_and_nothing_else(path, tmp_path, monkeypatch):
