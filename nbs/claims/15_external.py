@@ -130,10 +130,11 @@ claim(
     rounded(alarms("basic_cnn cut")) == 0.002,
 )
 claim(
-    "The frozen VGG-19 and Lite0, good in the second run, are not here.",
-    min(alarms("vgg19_frozen cut"), alarms("lite0_finetuned cut"))
-    > 5 * alarms("vgg19_finetuned cut")
-    > 5 * alarms("basic_cnn cut"),
+    "The frozen VGG-19 and Lite0 have about the specificity of their second run.",
+    all(
+        abs(1 - alarms(f"{m} cut") - every[m][1][1]) < 0.025
+        for m in ("vgg19_frozen", "lite0_finetuned")
+    ),
 )
 claim(
     """left in their boxes, the same cells give the compact network 0.5 % false alarms, and the
@@ -236,27 +237,34 @@ claim(
 )
 
 
-def start(run):
-    "What ImageNet's start is worth to Lite0 in a run: AUC, and its interval by field."
+def start(run, metric="auc"):
+    "What ImageNet's start is worth to Lite0 in a run, and its interval by field."
     t = ways[ways["run"] == run]
     box = t["file"].astype(str) + " " + t["box"].astype(str)
     known = pd.DataFrame({"file": box, "patient": t["file"], "label": t["label"], "split": "test"})
     pair = [known.assign(score=expit(t[f"lite0_{how} cut"])) for how in ("finetuned", "scratch")]
-    return rounded(difference(*pair).loc["auc"])
+    return rounded(difference(*pair).loc[metric])
 
 
 home = difference(load("lite0_finetuned").predictions, load("lite0_scratch").predictions)
 claim(
-    """At home ImageNet's start is worth 0.010 of accuracy, and in the first run nothing that AUC
-    shows. In the second it is worth 0.226 of AUC (0.159 to 0.294): from random weights the same
-    network classifies 88 % of the uninfected cells as parasitized, as the small ones do.""",
-    rounded(home.loc["accuracy", "value"]) == 0.010,
+    """At home ImageNet's start adds 0.0096 to the accuracy; in the first run it hardly moves the
+    AUC, and costs specificity. In the second it is worth 0.226 of AUC (0.159 to 0.294): from
+    random weights the same network classifies 88 % of the uninfected cells as parasitized, as the
+    shallow ones do.""",
+    rounded(home.loc["accuracy", "value"], 4) == 0.0096,
     start(1)[1] < 0 < start(1)[2],
+    start(1, "specificity")[2] < 0,
     start(2) == [0.226, 0.159, 0.294],
     rounded(1 - of("lite0_scratch", 2)[1], 2) == 0.88,
 )
 claim(
-    "ImageNet's frozen features, with a linear probe, keep an AUC of 0.927.",
+    "- One pretrained start: a point of accuracy at home, 0.226 of AUC in the second run.",
+    rounded(home.loc["accuracy", "value"], 2) == 0.01,
+    start(2)[0] == 0.226,
+)
+claim(
+    "ImageNet's frozen features, with a probe, keep an AUC of 0.927.",
     of("lite0_probe", 2)[2] == 0.927,
 )
 given(

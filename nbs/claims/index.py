@@ -114,9 +114,10 @@ auc = {
     for start in ("finetuned", "scratch")
 }
 claim(
-    "From random weights it loses a point at home, and in Pakistan its ranking",
+    """Without those weights it is a point worse at home, and 0.226 worse in AUC in Pakistan's
+    second run""",
     rounded(ahead("lite0_finetuned", "lite0_scratch")["value"], 0) == 1,
-    auc["finetuned"] > 0.95 and auc["scratch"] < 0.75,
+    rounded(auc["finetuned"] - auc["scratch"]) == 0.226,
 )
 
 complete = True
