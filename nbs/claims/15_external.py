@@ -130,13 +130,6 @@ claim(
     rounded(alarms("basic_cnn cut")) == 0.002,
 )
 claim(
-    "The frozen VGG-19 and Lite0 have about the specificity of their second run.",
-    all(
-        abs(1 - alarms(f"{m} cut") - every[m][1][1]) < 0.025
-        for m in ("vgg19_frozen", "lite0_finetuned")
-    ),
-)
-claim(
     """left in their boxes, the same cells give the compact network 0.5 % false alarms, and the
     purple threshold 14.5 %, where cut out it has 0.5 %.""",
     rounded(alarms("compact box")) == 0.005,
@@ -184,10 +177,8 @@ moved = [
     for shift in ("focus 2", "magnification 0.25")
 ]
 claim(
-    """leave the specificity of all three within 0.014 of where it was. A fifth less light
-    takes the compact network's to 0.800""",
+    """leave the specificity of all three within 0.014 of where it was.""",
     max(moved) < 0.014,
-    changed("compact", "specificity", "gain 0.2")[1] == 0.8,
 )
 given(
     """On the *P. falciparum* images of MP-IDB they found 28.6 to 57.4 % of the parasites""",
@@ -263,10 +254,6 @@ claim(
     rounded(home.loc["accuracy", "value"], 2) == 0.01,
     start(2)[0] == 0.226,
 )
-claim(
-    "ImageNet's frozen features, with a probe, keep an AUC of 0.927.",
-    of("lite0_probe", 2)[2] == 0.927,
-)
 given(
     "the second run and the Thai fields scored it once, at 0.5.", "how tools/elsewhere.py was run"
 )
@@ -290,12 +277,6 @@ claim(
     (rounded(alarms("compact cut"), 2), rounded(alarms("compact_student cut"))) == (0.29, 0.002),
     every["compact"][1] == [0.938, 0.024, 0.801],
     student[1] == [0.796, 0.74, 0.849],
-)
-claim(
-    """(Left in their boxes, 20 % of the Thai cells are false alarms; the compact network had
-    0.5 %.)""",
-    rounded(alarms("compact_student box"), 2) == 0.20,
-    rounded(alarms("compact box")) == 0.005,
 )
 counts = {name: read_table(f"15_external-{name}-counts").reset_index() for name in ("iml", "chula")}
 seen = counts["iml"][counts["iml"]["refused"] == "no"]
@@ -324,6 +305,18 @@ claim(
     ]
     == [6.8, 99.8],
     rounded(5000 * first["chula"]["called"].sum() / first["chula"]["red"].sum(), -1) == 2220,
+)
+strengths = load("lite0_strengths")
+at_home = difference(strengths.predictions, load("lite0_finetuned").predictions)
+claim(
+    """`lite0_strengths` has ImageNet's start and saw cells with 0.4 to 2.5 times the dye (a range
+    set after we had seen the second run's densities). It ranks that run best of all, with an AUC
+    of 0.981, at no detectable cost at home. Yet at 0.5 it finds 0.602 of the parasitized cells""",
+    rounded(np.exp([-0.9, 0.9]), 1) == [0.4, 2.5],
+    strengths.about["recipe"]["augment"] == "symmetries_and_strength",
+    of("lite0_strengths", 2)[2] == 0.981 > max(one[1][2] for one in every.values()),
+    not at_home["survives"][["accuracy", "auc"]].any(),
+    of("lite0_strengths", 2)[0] == 0.602,
 )
 claim(
     "patients unknown: 158 fields, 17,137 cells",
