@@ -403,7 +403,7 @@ def test_answers_and_neighbours_are_not_in_sight(official, tmp_path):
         "import glob, malaria_nb\nfrom pathlib import Path\n"
         f"seen = glob.glob({str(neighbour)!r})\n"
         "seen += glob.glob(str(Path(malaria_nb.__file__).parent / 'checks' / '*.py'))\n"
-        "assert not seen\n"
+        "assert not seen, seen\n"
     )
     nbformat.write(notebook(SETUP, "## 1 Double", looks + RIGHT), tmp_path / "anna.ipynb")
     report = grade(tmp_path / "anna.ipynb", official)
