@@ -17,7 +17,7 @@
 #   make demo                      the page that reads cells in the browser, served on this machine (needs npm)
 #   make slides                    slides from the chapters' marked cells, in _docs/slides
 #   make browser                   open the book and JupyterLab in a real browser (needs Debian's chromium); with
-#                                  EVERY_PAGE=1 also the seven in eight of maintainers' pages that it leaves out
+#                                  EVERY_PAGE=1 also the many pages made alike that it leaves out
 #   make walk                      take the whole course in JupyterLab, exercises and all (half an hour)
 #   make map                       nbs/map.md: what depends on what
 #   make cards                     model card, data sheet and checklists from the records
