@@ -97,6 +97,6 @@ def _golden_unseen(names):  # two processes' bars on one screen help nobody
         return golden(names)
 
 
-def _is_slow(recipe):  # a recipe that sends cells through VGG-19 in every epoch, or its student
+def _is_slow(recipe):  # a recipe that trains VGG-19's blocks or Lite0, or a student of one
     made_of = (recipe, *parents(recipe).values())
     return max(kind_named(r.model).minutes for r in made_of) > 60
