@@ -104,6 +104,7 @@ def test_no_fake_passes(how, official, tmp_path):
     assert report["passed"] == 0, report
 
 
+@pytest.mark.weekly
 def test_a_table_of_the_known_cases_does_not_pass(tmp_path):
     answer = (
         "import hashlib\nimport numpy as np\nfrom scipy.signal import correlate2d\nknown = set()\n"
@@ -276,6 +277,7 @@ def test_a_set_up_that_was_changed_is_made_good(official, tmp_path):
         assert grade(path, official)["passed"] == 2, setup
 
 
+@pytest.mark.weekly
 def test_what_a_check_is_given_is_the_courses_own(tmp_path):
     cells = ["said = {'coin': [0.5]}", 'order = ["coin"]', "check_loss_order(order, said)"]
     nbformat.write(notebook("## 1", *cells), tmp_path / "anna.ipynb")
