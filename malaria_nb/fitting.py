@@ -51,11 +51,13 @@ def compile_model(
     if optimizer not in kinds:
         raise ValueError(f"optimizer={optimizer!r}: use one of {', '.join(map(repr, kinds))}")
     average = {"use_ema": True, "ema_momentum": averaging} if averaging else {}
+    # "accuracy" would make its variables in the first step, and Keras would trace that step twice
+    measures = [keras.metrics.BinaryAccuracy("accuracy"), keras.metrics.AUC(name="auc")]
     model.compile(
         kinds[optimizer](learning_rate=learning_rate, **average),
         loss=keras.losses.BinaryCrossentropy(label_smoothing=smoothing),
         jit_compile=jit,
-        metrics=["accuracy", keras.metrics.AUC(name="auc")] if metrics else [],
+        metrics=measures if metrics else [],
     )
     return model
 
