@@ -15,6 +15,7 @@ from malaria_nb.screening import (
     npv,
     ppv,
 )
+from malaria_nb.spread import fit_spread
 
 complete = True
 
@@ -81,9 +82,10 @@ test = recorded[recorded["split"] == "test"]
 high = {t: metrics(test["label"], test["score"], t) for t in (0.5, 0.9, 0.99, 0.999, 0.9999)}
 right = {t: ppv(m["sensitivity"], m["specificity"], 0.001) for t, m in high.items()}
 claim(
-    """There is none: even at 0.9999, fewer than one alarm in ten is right, and more than eight in
-    ten parasites are missed.""",
-    max(right.values()) == right[0.9999] < 0.1,
+    """There is none: even at 0.9999, about one alarm in ten is right, and more than eight in ten
+    parasites are missed.""",
+    max(right.values()) == right[0.9999],
+    0.05 < right[0.9999] < 0.15,
     high[0.9999]["sensitivity"] < 0.2,
 )
 given("At 0.1 %, is there a threshold at which most alarms are right?", "a question")
@@ -154,7 +156,7 @@ claim(
 )
 claim(
     """At a specificity of 98.3 % a healthy slide shows 87 false parasites, and the limit of
-    detection is 0.74 %, at best.""",
+    detection is 0.74 %, if that rate never varies.""",
     rounded(100 * specificity[TUNED], 1) == 98.3,
     round(healthy[TUNED]) == 87,
     rounded(100 * limit.min(), 2) == 0.74,
@@ -183,6 +185,13 @@ claim(
     rounded(ppv(sensitivity[BASIC], specificity[BASIC], 0.5), 2) == 0.95,
     rounded(ppv(sensitivity[BASIC], specificity[BASIC], 0.033), 2) == 0.41,
 )
+ours = load("vgg19_finetuned").predictions.query("split == 'test' and label == 0")
+ours = ours.assign(alarm=ours["score"] >= 0.5).groupby("patient")["alarm"].agg(["sum", "size"])
+claim(
+    "between the test patients of our own fine-tuned network it is 1.7 points.)",
+    rounded(100 * fit_spread(ours["sum"], ours["size"]).loc["spread", "value"], 1) == 1.7,
+)
+given("(They also belong to one threshold, 0.5", "the article's confusion matrices are at 0.5")
 claim("The limit is 0.74 %.", rounded(100 * limit[TUNED], 2) == 0.74)
 claim(
     "a perfect reader needs 0.06 % to miss at most one infection in twenty",

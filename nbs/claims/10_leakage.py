@@ -172,3 +172,21 @@ claim(
     200 - folds("vgg19_frozen", 42, "patient")[0].about["cells"]["train"]["patients"] == 56,
 )
 claim("all 200 were stained and photographed in one place", threshold["patient"].nunique() == 200)
+
+
+def infected(before):
+    "The proportion of infected patients among those photographed only before, or after, the gap."
+    cells = out_of_fold([load("compact", f"patient-fold{k}").predictions for k in range(1, 6)])
+    day = cells["file"].str.extract(r"_IMG_(\d{8})")[0]
+    by = cells.assign(day=day).groupby("patient").agg(first=("day", "min"), last=("day", "max"))
+    sick = cells.groupby("patient")["label"].max()
+    return sick[by["last"] <= "20151005" if before else by["first"] >= "20151015"]
+
+
+claim(
+    """91 % of the patients photographed before the stain changed (chapter 01) are infected, and
+    55 % of the later ones.""",
+    rounded(100 * infected(True).mean(), 0) == 91,
+    rounded(100 * infected(False).mean(), 0) == 55,
+    len(infected(True)) + len(infected(False)) == 200,
+)
