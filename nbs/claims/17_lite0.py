@@ -1,5 +1,7 @@
 """What chapter 17 says of EfficientNet-Lite0: its parameters, its work, its two starts."""
 
+import numpy as np
+
 from malaria_nb.claims import claim, given, rounded, shown
 from malaria_nb.evaluation import evaluate
 from malaria_nb.leakage import out_of_fold
@@ -167,7 +169,7 @@ claim(
     len(five) == five["file"].nunique() == 27_558,
 )
 claim(
-    "Here are seed 42's 8,268 test cells, and after the dots, seeds 43 and 44:",
+    "Here are seed 42's 8,268 test cells, and after the dots, those of seeds 43 and 44;",
     (lite0.about["seed"], lite0.about["cells"]["test"]["cells"]) == (42, 8268),
 )
 claim(
@@ -198,6 +200,20 @@ claim(
 )
 
 # what ImageNet contributes
+
+SEEDS = (42, 43, 44)
+
+
+def by_cell(name):
+    return np.mean([load(name, "cell", seed).metrics.loc["accuracy", "value"] for seed in SEEDS])
+
+
+claim(
+    """Split by cell, where nearly all patients are on both sides, it has 0.973 in the mean of three
+    seeds, and the compact network 0.962.""",
+    rounded(by_cell("lite0_finetuned")) == 0.973,
+    rounded(by_cell("compact")) == 0.962,
+)
 scratch, probe = load("lite0_scratch"), load("lite0_probe")
 
 
