@@ -24,7 +24,7 @@ BLOCKS = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4)
 
 # %% ../nbs/05_transfer.ipynb #16a8b273
 MEAN_RGB = (123.68, 116.779, 103.939)  # mean colour of ImageNet, as Keras has it
-# VGG-19's own, and three mistakes; the third is the article's
+# VGG-19's own, and three mistakes; bgr/255 is the article's
 PREPROCESSING = ("bgr-mean", "rgb-mean", "bgr/255", "rgb/255")
 
 # %% ../nbs/05_transfer.ipynb #823b08af
