@@ -53,8 +53,8 @@ _FOR = """\
 nobody has tested it as one. It reads single cells that somebody has already cut out of a thin \
 film, of one species, from one laboratory."""
 _LIMITS = """\
-- All cells are from one place, one stain and one kind of microscope and phone; models like it \
-have failed elsewhere (chapter 15).
+- All cells are from one laboratory; on another one's second run of photographs `compact_student` \
+had a specificity of only 0.74 (chapter 15).
 - Half of the cells are parasitized, by selection. In the smears they come from it was about \
 3.3 %; see the last table.
 - Some labels are disputed (chapter 12), and nobody measured how far two readers agree.

@@ -371,9 +371,12 @@ def _check_memory() -> Check:
     n = _memory()
     if n is None:
         return Check("memory", "WARN", "unknown", "make sure that 4 GB are free")
-    # chapter 05 peaks at 3.1 GB at the quick scale (COSTS), most others below 2;
+    # chapter 17 peaks at 2.3 GB at the quick scale (COSTS), most others below 2;
     # the runner and the system stand beside it
-    found, mend = f"{n / _GB:.1f} GB", "give the machine or the container 4 GB: chapter 05 needs 3"
+    found, mend = (
+        f"{n / _GB:.1f} GB",
+        "give the machine or the container 4 GB: chapter 17 needs 2.3",
+    )
     if n >= 3.9 * _GB:
         return Check("memory", "OK", found)
     return Check("memory", "FAIL" if n < 1.9 * _GB else "WARN", found, mend)
