@@ -24,7 +24,9 @@ def score_bins(
     if not isinstance(bins, (int, np.integer)) or bins < 1:
         raise ValueError(f"bins={bins!r}: use a whole number, 1 or more, such as 10")
     if strategy == "width":
-        edges = np.linspace(0, 1, bins + 1)
+        edges = (
+            np.arange(bins + 1) / bins
+        )  # as a score is rounded; linspace has 0.30000000000000004
     elif strategy == "count":
         edges = np.quantile(score, np.linspace(0, 1, bins + 1))
     else:

@@ -77,6 +77,8 @@ def coverage(
         )
     if by is not None and len(by) != len(label):
         raise ValueError(f"{len(label)} labels but {len(by)} groups: each cell needs one")
+    if by is not None and pd.isna(np.asarray(by, object)).any():
+        raise ValueError("cells without a group: give each one, or by=None for all together")
     size = held.sum(1)
     table = pd.DataFrame(
         {

@@ -122,6 +122,7 @@ def hardest(
     split: str = "test",  # rows to use
 ) -> pd.DataFrame:  # the wrong rows, surest first, with wrong_by = |score − label|, 0–1
     "Return the cells on which a model was most confidently wrong."
+    check_threshold(threshold)
     rows = check_predictions(predictions, split)
     rows = rows.assign(wrong_by=np.abs(rows["score"] - rows["label"]))
     rows = rows[(rows["score"] >= threshold) != rows["label"]]

@@ -22,7 +22,7 @@ from .evaluation import evaluate, metrics
 from .images import INTERPOLATIONS
 from .intervals import ratio_interval
 from .laboratories import crops_of, has_fields
-from .stats import METRICS, check_labels_scores
+from .stats import METRICS, check_labels_scores, check_level, check_threshold
 
 # %% ../nbs/84_external.ipynb #4b50fda0
 def evaluate_external(
@@ -34,6 +34,8 @@ def evaluate_external(
 ) -> pd.DataFrame:  # index metric; value, low, high; NaN for what one class or group can't say
     "`evaluate`, or what is left of it for one class or one group; raise `ValueError` as it does."
     label, score, code = check_labels_scores(label, score, group)
+    check_threshold(threshold)
+    check_level(level)
     groups, both = int(code.max()) + 1, label.min() != label.max()
     if both and groups > 1:
         return evaluate(label, score, group, threshold, level)
@@ -65,7 +67,7 @@ class External:
     def __str__(self):
         cells, sick = len(self.predictions), int(self.predictions["label"].sum())
         groups, level = (self.scores.attrs[key] for key in ("groups", "level"))
-        percent = f"{level:.0%}".replace("%", " %")
+        percent = f"{100 * level:g} %"
         return (
             f"{cells:,} cells ({sick:,} {CLASSES[1]}) of {groups:,} {self.unit} scored at "
             f"threshold {self.threshold:g}, chosen elsewhere · {len(self.problems):,} not scored "

@@ -49,14 +49,17 @@ def patient_interval(
     without: pd.DataFrame,  # a row a patient, a column a quantity: the value without that patient
     level: float = 0.95,  # how often the interval should contain the true value
     bounds: tuple[float, float] = (0, 1),  # between which the quantities lie; inf: no bound
-) -> pd.DataFrame:  # index quantity; low, high; NaN where too few patients pull to say
+) -> pd.DataFrame:  # index quantity; low, high; NaN where too few patients pull, or one too much
     """Compute a jackknife interval by patient; nothing in it is drawn at random.
 
     Efron and Tibshirani (1993), chapter 11; Student's quantiles, on the log-odds scale for
     bounded quantities, the furthest pulls counted 1.75 times (chapter 18). Raises `ValueError`
-    for a level outside 0–1, no patients, and other quantities in `value` than in `without`."""
+    for a level outside 0–1, an upper bound without a lower one, no patients, and other
+    quantities in `value` than in `without`."""
     if not 0 < level < 1:
         raise ValueError(f"level={level}: use a number between 0 and 1, such as 0.95")
+    if np.isfinite(bounds[1]) and not np.isfinite(bounds[0]):
+        raise ValueError(f"bounds={bounds}: an upper bound needs a lower one")
     if list(value.index) != list(without.columns):
         raise ValueError(
             f"value has {list(value.index)} and without has {list(without.columns)}: "

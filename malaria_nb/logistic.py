@@ -22,7 +22,8 @@ def fit_logistic(
     start: np.ndarray | None = None,  # (k,) weights to begin with; None: zeros
 ) -> np.ndarray:  # (k,) weights; NaN where no weights are best, as in separated classes
     "Fit a logistic regression without penalty, by Newton's method."
-    weights = np.zeros(columns.shape[1]) if start is None else start
+    fresh = start is None or np.isnan(start).any()
+    weights = np.zeros(columns.shape[1]) if fresh else start
     sign = np.where(label == 1, -1, 1)
 
     def loss(w):
@@ -37,7 +38,9 @@ def fit_logistic(
             step = step / 2
         weights = weights + step
         if np.abs(step).max() < 1e-7:
-            return weights
+            # flat in some direction: no weights are best, although no step is left to make
+            flat = np.linalg.matrix_rank(curvature) < len(weights)
+            return np.full(len(weights), np.nan) if flat else weights
         least = loss(weights)
     return np.full(len(weights), np.nan)
 

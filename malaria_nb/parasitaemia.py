@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .intervals import ratio_interval
+from .intervals import FEWEST_PATIENTS, ratio_interval
 
 # %% ../nbs/84_parasitaemia.ipynb #ccd40514
 def _whole(**named):
@@ -73,7 +73,7 @@ def parasitaemia_by_field(
     if len(k) < 2:
         raise ValueError(
             f"{len(k)} field: nothing can be said of others; "
-            "read at least 2, or use parasitaemia() by cell"
+            f"read {FEWEST_PATIENTS} or more, or use parasitaemia() by cell"
         )
     for field in zip(k, n):
         _whole(parasitized=field[0], cells=field[1])
@@ -145,7 +145,7 @@ def rogan_gladen_interval(
 
     Counts don't say whose cells they are: where patients or fields differ, the interval is too
     narrow. There is none where it would lie outside 0–1 or beside the value, since then the error
-    rates are not those of this patient. Raises `ValueError` for counts that can't be."""
+    rates are unlikely to be those of this patient. Raises `ValueError` for counts that can't be."""
     from scipy.stats import norm  # heavy, and for this alone
 
     k, n, tn, fp, fn, tp = _whole(parasitized=parasitized, cells=cells, tn=tn, fp=fp, fn=fn, tp=tp)

@@ -8,7 +8,7 @@ __all__ = ['patient_scores', 'at_parasitaemia']
 # %% ../nbs/84_patients.ipynb #c9b02b37
 import pandas as pd
 
-from .stats import check_labels_scores
+from .stats import check_labels_scores, check_threshold
 
 # %% ../nbs/84_patients.ipynb #f8a695ea
 def patient_scores(
@@ -16,9 +16,9 @@ def patient_scores(
     threshold: float = 0.5,  # a score of at least this is a call of parasitized
 ) -> pd.DataFrame:  # index patient; label (1: has parasitized cells), share called, and counts
     "Count each patient's calls; raise `ValueError` for a table of no patients or several splits."
-    _check_cells(predictions)
-    called = predictions["score"] >= threshold
-    well = predictions["label"] == 0
+    label, score = _check_cells(predictions)
+    check_threshold(threshold)
+    called, well = score >= threshold, label == 0
     counts = pd.DataFrame(
         {
             "called": called,
@@ -28,7 +28,8 @@ def patient_scores(
             "found": called & ~well,
         }
     )
-    table = counts.groupby(predictions["patient"]).sum()
+    table = counts.groupby(predictions["patient"].to_numpy(), observed=True).sum()
+    table = table.rename_axis("patient")
     table.insert(0, "label", (table["parasitized"] > 0).astype(int))
     table.insert(1, "cells", table["uninfected"] + table["parasitized"])
     table.insert(2, "share", table["called"] / table["cells"])
@@ -36,19 +37,21 @@ def patient_scores(
 
 
 def _check_cells(predictions):
-    "Raise `ValueError` unless a table has patients, labels and scores, of one split."
+    "Return labels and scores; raise `ValueError` unless patients are there, too, of one split."
     missing = [c for c in ("patient", "label", "score") if c not in predictions]
     if missing:
         raise ValueError(
             f"the predictions lack {', '.join(missing)}: use the table of predict_cells"
         )
-    check_labels_scores(predictions["label"], predictions["score"], predictions["patient"])
+    columns = (predictions[c] for c in ("label", "score", "patient"))
+    label, score, _ = check_labels_scores(*columns)
     if "split" in predictions and predictions["split"].nunique() > 1:
         splits = ", ".join(sorted(predictions["split"].unique()))
         raise ValueError(
             f"rows of {splits}: choose one split, "
             "as predictions[predictions['split'] == 'test'] does"
         )
+    return label, score
 
 # %% ../nbs/84_patients.ipynb #d082f23a
 def at_parasitaemia(

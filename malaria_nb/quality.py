@@ -64,7 +64,7 @@ def check_field(
         )
     if m["focus"] < limits["focus"]:
         return (
-            f"blurred: focus {m['focus']:.1f}, at least {limits['focus']} is needed; "
+            f"blurred: focus {m['focus']:.2f}, at least {limits['focus']} is needed; "
             "focus and take it again"
         )
     return ""

@@ -21,7 +21,7 @@ def fewest_errors(
 ) -> float:  # a threshold, midway between two scores
     "Choose the threshold with the fewest wrong calls, the lowest of several."
     levels = np.unique(score)
-    last = 1 if levels[-1] < 1 else levels[-1]
+    last = 1 if levels[-1] < 1 else np.nextafter(1, 2)  # calls nothing
     at = np.r_[0, (levels[1:] + levels[:-1]) / 2, last]
     positive, negative = np.sort(score[label == 1]), np.sort(score[label == 0])
     errors = np.searchsorted(positive, at) + len(negative) - np.searchsorted(negative, at)

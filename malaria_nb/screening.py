@@ -81,7 +81,7 @@ def critical_count(
     from scipy.stats import binom  # half a second to import
 
     spec, level = as_proportions(specificity=specificity, level=level)
-    return binom.ppf(level, as_count(cells), 1 - spec)[()]
+    return np.maximum(binom.ppf(level, as_count(cells), 1 - spec), 0)[()]
 
 # %% ../nbs/07_slides.ipynb #0edf96d0
 def limit_of_detection(
@@ -105,4 +105,4 @@ def limit_of_detection(
     count = critical_count(spec, n, level)
     apparent = betaincinv(count + 1, n - count, level)
     limit = divided(apparent - (1 - spec), sens + spec - 1)
-    return np.where((sens + spec > 1) & (limit <= 1), limit, np.nan)[()]
+    return np.where((sens + spec > 1) & (limit <= 1), np.maximum(limit, 0), np.nan)[()]

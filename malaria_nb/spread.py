@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike
 from scipy.special import betaln
 from scipy.stats import beta, chi2
 
+from .stats import check_level
+
 # %% ../nbs/19_patients.ipynb #f2b54e0f
 def log_likelihood(
     alarms: ArrayLike,  # (n,) false alarms of each patient
@@ -33,16 +35,29 @@ def log_likelihood(
 def grid(
     alarms: ArrayLike,  # (n,) false alarms of each patient
     cells: ArrayLike,  # (n,) uninfected cells of each patient
+    reach: float = 3,  # rates from a third of the pooled one to three times as much
 ) -> tuple[np.ndarray, np.ndarray]:  # rates and correlations to try, as two equal shapes
-    "Return the pairs to try: rates around the pooled one, correlations from 1e-6 to 0.5."
+    "Return the pairs to try: rates around the pooled one, and correlations."
     alarms, cells = np.asarray(alarms), np.asarray(cells)
     wrong = alarms.shape != cells.shape or (alarms > cells).any() or (alarms < 0).any()
     if wrong or not 0 < alarms.sum() < cells.sum():
         why = "give each patient's counts of both, with some alarms and some none"
         raise ValueError(f"{alarms.sum()} false alarms in {cells.sum()} cells: {why}")
-    rates = alarms.sum() / cells.sum() * np.geomspace(1 / 3, 3, 121)
-    correlations = np.concatenate([[1e-6], np.geomspace(5e-4, 0.5, 100)])
+    steps = round(121 * np.log(reach) / np.log(3))
+    rates = alarms.sum() / cells.sum() * np.geomspace(1 / reach, reach, steps)
+    correlations = np.concatenate([[1e-6], np.geomspace(5e-4, 1 - 1.5 / reach, 100)])
     return tuple(np.meshgrid(rates[rates < 1], correlations, indexing="ij"))
+
+# %% ../nbs/19_patients.ipynb #19a00001
+def _near_the_best(alarms, cells, level):
+    "Return which pair fits best, and the rates and correlations that fit nearly as well."
+    for reach in 3, 9, 27, 81:  # as far as needed for all that fits to lie inside
+        rate, correlation = grid(alarms, cells, reach)
+        fits = log_likelihood(alarms, cells, rate, correlation)
+        near = fits > fits.max() - chi2.ppf(level, 1) / 2
+        if not (near[0].any() or near[-1].any() or near[:, -1].any()):
+            break
+    return fits[near].argmax(), rate[near], correlation[near]
 
 # %% ../nbs/19_patients.ipynb #7abacea8
 def fit_spread(
@@ -55,16 +70,20 @@ def fit_spread(
 
     `rate`: their mean. `spread`: their standard deviation. `line`: 95 % of patients are
     below it. `limit`: the parasitaemia that lifts a patient of the lowest 5 % above that,
-    however many cells are read. Intervals: profile likelihood. Raises `ValueError` for
-    counts that don't fit together, and where no cell or every cell is an alarm."""
-    rate, correlation = grid(alarms, cells)
-    fits = log_likelihood(alarms, cells, rate, correlation)
-    near = fits > fits.max() - chi2.ppf(level, 1) / 2
-    best, rate, correlation = fits[near].argmax(), rate[near], correlation[near]
+    however many cells are read; NaN where none does. Intervals: profile likelihood.
+
+    Raises `ValueError` for counts that don't fit together, a sensitivity or level out of
+    range, and where no cell or every cell is an alarm."""
+    check_level(level)
+    if not 0 < sensitivity <= 1:
+        raise ValueError(f"sensitivity={sensitivity}: use a number above 0, at most 1")
+    best, rate, correlation = _near_the_best(alarms, cells, level)
     a, b = rate / correlation - rate, (1 - rate) / correlation - (1 - rate)
     low, line = beta.ppf([[0.05], [0.95]], a, b)
     spread = np.where(correlation > 1e-6, np.sqrt(rate * (1 - rate) * correlation), 0)
     limit = np.where(correlation > 1e-6, (line - low) / (sensitivity - low), 0)
+    limit = np.where(line < sensitivity, limit, np.nan)
     rows = [[x[best], x.min(), x.max()] for x in (rate, spread, line, limit)]
-    names = ["rate", "spread", "line", "limit"]
-    return pd.DataFrame(rows, names, ["value", "low", "high"])
+    return pd.DataFrame(
+        rows, ["rate", "spread", "line", "limit"], ["value", "low", "high"]
+    )

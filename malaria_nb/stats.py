@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'patient_numbers', 'check_scores', 'check_labels_scores', 'check_both_classes', 'check_threshold',
-           'check_sensitivity', 'check_predictions', 'check_same_cells', 'check_pair', 'rates', 'roc_auc',
-           'check_patients', 'draw_groups', 'bootstrap', 'leave_out', 'metric_intervals', 'percentile_interval',
-           'text_interval', 'text_table', 'difference', 'mcnemar']
+           'check_level', 'check_sensitivity', 'check_predictions', 'check_same_cells', 'check_pair', 'rates',
+           'roc_auc', 'check_patients', 'draw_groups', 'bootstrap', 'leave_out', 'metric_intervals',
+           'percentile_interval', 'text_interval', 'text_table', 'difference', 'mcnemar']
 
 # %% ../nbs/80_stats.ipynb #bac50260
 from collections.abc import Mapping
@@ -53,6 +53,14 @@ def _one_value_a_cell(name, values):
         raise ValueError(f"{name} is complex: give real numbers")
 
 
+def _is_number(value):
+    try:
+        float(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
+
+
 def _check_masks(**columns):
     "Raise `ValueError` for values that are there and shall not count: NumPy would count them."
     for name, values in columns.items():
@@ -72,7 +80,8 @@ def check_scores(
     try:
         score = score.astype(float)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"scores must be numbers, found {score[0]!r}") from None
+        bad = next(value for value in score.tolist() if not _is_number(value))
+        raise ValueError(f"scores must be numbers, found {bad!r}") from None
     bad = np.flatnonzero(~((score >= 0) & (score <= 1)))
     if len(bad):
         raise ValueError(
@@ -116,7 +125,7 @@ def check_labels_scores(
         raise ValueError("no cells: labels and scores are empty")
     # pandas takes this machine's order of bytes only
     found = pd.Series(label.astype(label.dtype.newbyteorder("="), copy=False))
-    wrong = [v for v in found.unique().tolist() if v not in (0, 1)]
+    wrong = [v for v in found.unique().tolist() if pd.isna(v) or v not in (0, 1)]
     if wrong:
         raise ValueError(
             f"labels must be 0 ({CLASSES[0]}) or 1 ({CLASSES[1]}), "
@@ -145,6 +154,14 @@ def check_threshold(
     That is infinity, or the next number above 1, as `threshold_for_specificity` may return."""
     if not (0 <= threshold <= np.nextafter(1, 2) or threshold == np.inf):
         raise ValueError(f"threshold={threshold}: use a score from 0 to 1, such as 0.5")
+
+
+def check_level(
+    level: float,  # of an interval
+) -> None:
+    "Raise `ValueError` unless a level is a proportion between 0 and 1."
+    if not 0 < level < 1:
+        raise ValueError(f"level={level}: use a number between 0 and 1, such as 0.95")
 
 
 def check_sensitivity(
@@ -190,7 +207,7 @@ def check_predictions(
 
 def _differ(a, b):
     "Say in what two checked tables differ; an empty text where they have the same cells."
-    if not a["file"].equals(b["file"]):
+    if a["file"].astype(str).tolist() != b["file"].astype(str).tolist():
         return f"{len(set(a['file']) ^ set(b['file']))} files are in one table only"
     for column in ("label", "patient"):
         other = a[column].astype(str) != b[column].astype(str)
@@ -446,8 +463,7 @@ def percentile_interval(
     `metric_intervals` do better.
 
     Raises `ValueError` for a level outside 0–1."""
-    if not 0 < level < 1:
-        raise ValueError(f"level={level}: use a number between 0 and 1, such as 0.95")
+    check_level(level)
     ends = draws.quantile([(1 - level) / 2, (1 + level) / 2]).T
     ends.columns = ["low", "high"]
     return ends.where(draws.isna().mean() <= 0.05)

@@ -36,8 +36,9 @@ def _temperature(label, z, weight):
 
     if derivative(0) >= 0:
         raise ValueError(
-            "these scores are no better than chance: are label and score in the same order, "
-            "and is 1 the parasitized class?"
+            "no temperature makes these scores better than 0.5 for every cell: their mean is off, "
+            "or they rank the wrong way round; are label and score in the same order, and is 1 "
+            "the parasitized class?"
         )
     high = 1.0
     while derivative(high) <= 0:
@@ -57,7 +58,7 @@ def fit_temperature(
 ) -> float:  # temperature, above 0
     """Fit the temperature with the least cross-entropy (Guo et al. 2017).
 
-    Raises `ValueError` where there is none: no better than chance, or every call right."""
+    Raises `ValueError` where there is none: 0.5 for every cell is better, or every call right."""
     label, score, _ = check_labels_scores(label, score)
     if weight is None:
         return _temperature(label, clipped_logit(score), 1)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
 from .logistic import check_by_patient, with_interval
-from .stats import check_scores
+from .stats import check_scores, check_threshold
 from .temperature import clipped_logit
 
 # %% ../nbs/09_thresholds.ipynb #3d362316
@@ -49,6 +49,14 @@ def _check_chances(**given):
         if not ((0 < value) & (value < 1)).all():
             raise ValueError(f"{name}={value}: use numbers between 0 and 1, such as 0.05")
 
+# %% ../nbs/09_thresholds.ipynb #09a00001
+def _cuts(chances, threshold):
+    "Return the score from which on cells are flagged, for each chance."
+    if threshold is None:
+        return chances
+    check_threshold(threshold)
+    return np.full(len(chances), threshold)
+
 # %% ../nbs/09_thresholds.ipynb #99d7e582
 def net_benefit(
     label: ArrayLike,  # (n,) 0 uninfected, 1 parasitized; both must occur
@@ -68,7 +76,7 @@ def net_benefit(
     label, score, code = check_by_patient(label, score, patient, "a net benefit")
     chances = np.atleast_1d(np.asarray(chances, float))
     _check_chances(parasitaemia=np.asarray(parasitaemia), chances=chances)
-    cut = chances if threshold is None else np.full(len(chances), threshold)
+    cut = _cuts(chances, threshold)
     found, found_without = _flagged_rates(score[:, None] >= cut, label == 1, code)
     false, false_without = _flagged_rates(score[:, None] >= cut, label == 0, code)
     price = (1 - parasitaemia) * chances / (1 - chances)

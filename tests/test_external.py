@@ -411,7 +411,7 @@ def test_fewest_errors_against_every_threshold():
     rng = np.random.default_rng(6)
     for _ in range(50):
         label, score = np.r_[0, 1, rng.integers(2, size=20)], rng.random(22).round(1)
-        errors = [((score >= t) != label).sum() for t in np.r_[np.unique(score), 1]]
+        errors = [((score >= t) != label).sum() for t in np.r_[np.unique(score), np.inf]]
         chosen = fewest_errors(label, score)
         assert ((score >= chosen) != label).sum() == min(errors)
 

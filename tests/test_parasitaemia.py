@@ -160,7 +160,7 @@ def test_at_its_own_parasitaemia_a_patients_share_is_what_it_was():
         (lambda: parasitaemia(1, 10**30), "expected a number of cells"),
         (lambda: parasitaemia_by_field(["1", "2"], ["5", "5"]), "expected a number of cells"),
         (lambda: parasitaemia(1, 5, method="wald"), "'wald'"),
-        (lambda: parasitaemia_by_field([1], [5]), "at least 2"),
+        (lambda: parasitaemia_by_field([1], [5]), "10 or more"),
         (lambda: parasitaemia_by_field([1, 2], [5]), "two numbers a field"),
         (lambda: parasitaemia_by_field([6, 2], [5, 9]), "6 parasitized of 5"),
         (lambda: rogan_gladen(5, 0.9, 0.9), "apparent=5"),
