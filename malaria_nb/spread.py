@@ -51,6 +51,7 @@ def grid(
 # %% ../nbs/19_patients.ipynb #19a00001
 def _near_the_best(alarms, cells, level):
     "Return which pair fits best, and the rates and correlations that fit nearly as well."
+    check_level(level)
     for reach in 3, 9, 27, 81:  # as far as needed for all that fits to lie inside
         rate, correlation = grid(alarms, cells, reach)
         fits = log_likelihood(alarms, cells, rate, correlation)
@@ -74,7 +75,6 @@ def fit_spread(
 
     Raises `ValueError` for counts that don't fit together, a sensitivity or level out of
     range, and where no cell or every cell is an alarm."""
-    check_level(level)
     if not 0 < sensitivity <= 1:
         raise ValueError(f"sensitivity={sensitivity}: use a number above 0, at most 1")
     best, rate, correlation = _near_the_best(alarms, cells, level)
@@ -84,6 +84,5 @@ def fit_spread(
     limit = np.where(correlation > 1e-6, (line - low) / (sensitivity - low), 0)
     limit = np.where(line < sensitivity, limit, np.nan)
     rows = [[x[best], x.min(), x.max()] for x in (rate, spread, line, limit)]
-    return pd.DataFrame(
-        rows, ["rate", "spread", "line", "limit"], ["value", "low", "high"]
-    )
+    names = ["rate", "spread", "line", "limit"]
+    return pd.DataFrame(rows, names, ["value", "low", "high"])
