@@ -24,9 +24,8 @@ def score_bins(
     if not isinstance(bins, (int, np.integer)) or bins < 1:
         raise ValueError(f"bins={bins!r}: use a whole number, 1 or more, such as 10")
     if strategy == "width":
-        edges = (
-            np.arange(bins + 1) / bins
-        )  # as a score is rounded; linspace has 0.30000000000000004
+        # edges as scores are rounded: linspace has 0.30000000000000004
+        edges = np.arange(bins + 1) / bins
     elif strategy == "count":
         edges = np.quantile(score, np.linspace(0, 1, bins + 1))
     else:

@@ -28,7 +28,7 @@ def patient_scores(
             "found": called & ~well,
         }
     )
-    table = counts.groupby(predictions["patient"].to_numpy(), observed=True).sum()
+    table = counts.groupby(predictions["patient"].to_numpy()).sum()
     table = table.rename_axis("patient")
     table.insert(0, "label", (table["parasitized"] > 0).astype(int))
     table.insert(1, "cells", table["uninfected"] + table["parasitized"])

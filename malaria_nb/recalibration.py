@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .stats import check_both_classes, check_labels_scores, check_threshold
+from .stats import check_both_classes, check_labels_scores, check_level, check_threshold
 
 # %% ../nbs/84_recalibration.ipynb #8cb9e65b
 def fewest_errors(
@@ -46,8 +46,7 @@ def recalibrate(
     label, score, code = check_labels_scores(label, score, patient)
     check_both_classes(label, "a threshold")
     check_threshold(threshold)
-    if not 0 < level < 1:
-        raise ValueError(f"level={level}: use a number between 0 and 1, such as 0.95")
+    check_level(level)
     if repeats < 20:
         raise ValueError(f"repeats={repeats}: too few draws to say how they spread, use 200")
     groups, most = code.max() + 1, max(local)

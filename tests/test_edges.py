@@ -79,9 +79,23 @@ IMPOSSIBLE = {
 }
 
 
+SAYS = {
+    "patient_scores": "threshold=50",
+    "evaluate_external": "threshold=50",
+    "its level": "level=95",
+    "net_benefit": "threshold=50",
+    "hardest": "threshold=50",
+    "fit_spread's sensitivity": "sensitivity=90",
+    "fit_spread's level": "level=95",
+    "an upper bound alone": "needs a lower one",
+    "a missing label": "labels must be",
+    "a cell without a group": "without a group",
+}
+
+
 @pytest.mark.parametrize("what", IMPOSSIBLE)
 def test_what_can_not_be_is_refused(what):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=SAYS[what]):
         IMPOSSIBLE[what]()
 
 
