@@ -221,7 +221,7 @@ claim(
     all(d.loc["auc", "survives"] for d in together.values()),
 )
 claim(
-    "For the frozen one it is the scale alone: the article's scores are the same.",
+    "For the frozen one it is the scale alone: without it, the scores are the article's.",
     load("article_vgg19_frozen", "cell")
     .predictions["score"]
     .equals(load("frozen_bgr_255", "cell").predictions["score"]),
