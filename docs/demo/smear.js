@@ -183,7 +183,7 @@ const Smear = (() => {
     if (m.contrast < LIMITS.contrast || m.covered < LIMITS.covered)
       return `empty: stain covers ${percent(m.contrast >= LIMITS.contrast ? m.covered : 0, 1)} of the field; move to where cells are`;
     if (m.covered > LIMITS.crowded) return `crowded: stain covers ${percent(m.covered, 0)} of the field; move to where cells lie side by side`;
-    if (m.focus < LIMITS.focus) return `blurred: focus ${m.focus.toFixed(1)}, at least ${LIMITS.focus.toFixed(1)} is needed; focus and take it again`;
+    if (m.focus < LIMITS.focus) return `blurred: focus ${m.focus.toFixed(2)}, at least ${LIMITS.focus.toFixed(1)} is needed; focus and take it again`;
     return "";
   }
 
