@@ -28,20 +28,23 @@ def patient_numbers(
     Raises `ValueError` for another number of patients than cells, and for a cell without one."""
     if patient is None:
         return np.arange(n)
-    if isinstance(patient, str) or not np.iterable(patient):
+    if np.ndim(patient) != 1:
         raise ValueError(f"patient is {patient!r}: give one value a cell")
-    patient = pd.Series(list(patient), dtype=object)
-    if len(patient) != n:
+    columns = pd.Series, pd.Index
+    patient = patient.astype(object) if isinstance(patient, columns) else list(patient)
+    code, names = pd.factorize(pd.Series(patient, dtype=object), use_na_sentinel=False)
+    if len(code) != n:
         raise ValueError(
-            f"{n} cells but {len(patient)} patients: each cell needs its patient, in the same order"
+            f"{n} cells but {len(code)} patients: each cell needs its patient, in the same order"
         )
-    unknown = (patient.isna() | (patient.astype(str).str.strip() == "")).to_numpy()
+    names = pd.Series(names, dtype=object)  # a few, so that what follows is quick
+    unknown = (names.isna() | (names.astype(str).str.strip() == "")).to_numpy()[code]
     if unknown.any():
         raise ValueError(
             f"{unknown.sum()} cells have no patient, the first is row {unknown.argmax()}: "
             "drop them, or pass patient=None to treat every cell as independent"
         )
-    return np.unique(patient.astype(str), return_inverse=True)[1]
+    return np.unique(names.astype(str), return_inverse=True)[1][code]
 
 # %% ../nbs/80_stats.ipynb #91fdf15b
 def _one_value_a_cell(name, values):
