@@ -269,7 +269,7 @@ def _lite0_starts_from(options):
 
 
 def _finish_lite0(fitted, setup):
-    from malaria_nb.lite0 import over_symmetries
+    from malaria_nb.looks import over_symmetries
 
     return over_symmetries(fitted) if setup.options.get("symmetries") else fitted
 
@@ -299,12 +299,32 @@ def _one_look(kept, setup):
 )
 def _lite0(setup, x, rows):
     from malaria_nb.lite0 import lite0
+
+    return lite0(setup.size, _lite0_weights(setup))
+
+
+def _lite0_weights(setup):
+    "Find the file of ImageNet's weights; None where the recipe wants random ones."
     from malaria_nb.pretrained import find_lite0
 
     weights = setup.options.get("weights")
     if weights not in (None, "random"):
         raise ValueError(f"weights={weights!r}: use 'random', or leave it out for ImageNet's")
-    return lite0(setup.size, None if weights else find_lite0())
+    return None if weights else find_lite0()
+
+
+@kind(
+    "lite0_short",
+    compile=_compile_with_options,
+    starts_from=_lite0_starts_from,
+    epochs="basic",
+    options=("schedule", "smoothing", "averaging", "weights"),
+    minutes=20,
+)
+def _lite0_short(setup, x, rows):
+    from malaria_nb.lite0 import lite0_short
+
+    return lite0_short(setup.size, _lite0_weights(setup))
 
 
 def _lite0_features(cells, images, setup):

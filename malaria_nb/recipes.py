@@ -181,8 +181,19 @@ _VARIANTS = {
     "8_epochs": dict(epochs=8),
 }
 _ONCE = dict(splits=("patient",), seeds=(42,), fold_seeds=())
+_SHORT = replace(
+    _LITE0,
+    name="lite0_short",
+    model="lite0_short",
+    augment="symmetries_and_strength",
+    size=64,
+    epochs=12,
+    options={"schedule": "one_cycle", "smoothing": 0.05},
+)
 _LITE0S = (
     _LITE0,
+    _SHORT,
+    replace(with_options(_SHORT, weights="random"), name="lite0_short_scratch", **_ONCE),
     replace(with_options(_LITE0, weights="random"), name="lite0_scratch"),
     replace(_PROBE, name="lite0_probe", model="lite0_probe", size=96),
     *(replace(_LITE0, name=f"lite0_{how}", **what, **_ONCE) for how, what in _VARIANTS.items()),

@@ -12,7 +12,8 @@ from malaria_nb.augment import colour_gain, symmetries_and_gain
 from malaria_nb.cells import course_cells
 from malaria_nb.images import load_images, symmetry
 from malaria_nb.kinds import kind_named
-from malaria_nb.lite0 import STAGES, lite0, over_symmetries
+from malaria_nb.lite0 import STAGES, lite0, lite0_short
+from malaria_nb.looks import over_symmetries
 from malaria_nb.pretrained import _MAGIC, _VERSION, find_lite0, load_lite0, read_torch
 from malaria_nb.settings import read_settings
 
@@ -140,19 +141,21 @@ def test_without_the_package_the_error_says_what_to_install(monkeypatch):
         find_lite0()
 
 
-def parameters():
+def parameters(blocks=16):
     "Derive Lite0's numbers from its table of stages: kernels, and four numbers a normed channel."
-    kernels = [3 * 3 * 3 * 32, 320 * 1280]
-    norms, before = [32, 1280], 32
-    for channels, side, _, expand, repeats in STAGES:
-        for _ in range(repeats):
-            inside = before * expand
-            if expand > 1:
-                kernels.append(before * inside)
-                norms.append(inside)
-            kernels += [side * side * inside, inside * channels]
-            norms += [inside, channels]
-            before = channels
+    kernels, norms, before = [3 * 3 * 3 * 32], [32], 32
+    every = [stage for stage in STAGES for _ in range(stage[-1])]
+    for channels, side, _, expand, _ in every[:blocks]:
+        inside = before * expand
+        if expand > 1:
+            kernels.append(before * inside)
+            norms.append(inside)
+        kernels += [side * side * inside, inside * channels]
+        norms += [inside, channels]
+        before = channels
+    if blocks == 16:
+        kernels.append(320 * 1280)
+        norms.append(1280)
     return sum(kernels), sum(norms)
 
 
@@ -176,6 +179,30 @@ def test_the_weights_arrive_in_every_layer():
     for a, b in zip(drawn.layers, loaded.layers, strict=True):
         if a.weights and a.name != "logit":
             assert any((x != y).any() for x, y in zip(a.get_weights(), b.get_weights())), a.name
+
+
+@pytest.mark.parametrize("blocks", [1, 5, 16])
+def test_a_short_lite0_is_the_first_blocks_of_the_whole(blocks):
+    cells = np.random.default_rng(0).integers(0, 255, (2, 32, 32, 3)).astype("uint8")
+    whole, short = lite0(32, find_lite0()), lite0_short(32, find_lite0(), blocks)
+    evidence, unit = short.get_layer("evidence"), short.get_layer("evidence").get_weights()
+    last = short.layers[-4].name
+    assert last.startswith(f"block{blocks}_")
+    read = keras.Model(whole.input, whole.get_layer(last).output).predict(cells, verbose=0)
+    logit = (read @ unit[0][0, 0] + unit[1]).mean((1, 2))
+    assert np.allclose(short.predict(cells, verbose=0), 1 / (1 + np.exp(-logit)), atol=1e-5)
+    assert evidence.output.shape[1:3] == read.shape[1:3]
+
+
+def test_five_blocks_have_fewer_parameters_than_compact():
+    kernels, norms = parameters(5)
+    assert lite0_short(64).count_params() == kernels + 4 * norms + 40 + 1 == 58_457
+
+
+@pytest.mark.parametrize("blocks", [0, 17, 2.5])
+def test_blocks_that_lite0_has_not_are_refused(blocks):
+    with pytest.raises(ValueError, match="use 1 to 16"):
+        lite0_short(32, None, blocks)
 
 
 def test_a_score_over_symmetries_is_their_mean_and_does_not_turn():

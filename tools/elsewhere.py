@@ -45,6 +45,7 @@ FIRST = NETWORKS["compact"]["file"]
 COLOURS = ["red", "green", "blue", "sharp", "filled"]
 SMALL = ["compact", "basic_cnn", "purple_threshold"]
 FULLY = [
+    "compact_strengths",
     "compact_student",
     "compact_wide",
     "lite0_finetuned",
@@ -52,7 +53,7 @@ FULLY = [
     "lite0_probe",
     "lite0_strengths",
 ]
-LARGE = ["vgg19_frozen", "vgg19_finetuned", *FULLY[2:]]
+LARGE = ["vgg19_frozen", "vgg19_finetuned", *FULLY[3:]]
 WAYS = ["cut", "box", "trim", "balance", "reinhard-field", "reinhard-run", "macenko-run"]
 
 
@@ -218,7 +219,7 @@ def write(options):
     said = {
         "split": "patient",
         "seed": 42,
-        "models": "compact: chapter 16's first network, int8; compact_student, compact_wide, and "
+        "models": "compact: chapter 16's first network, int8; its wider kin and "
         "all of Lite0 at the full scale; others: recipes at the quick scale",
     }
     unit = "logits of parasitized; score .5 is 0"
@@ -227,7 +228,7 @@ def write(options):
     part, _, _ = cells_of(argparse.Namespace(iml=options.iml, chula=None, every=4))
     key = ["file", "box", "kind", "run"]
     short = {"file": lambda t: t["file"].str[2:8].astype(int)}
-    small = [*SMALL, "compact_student", "compact_wide"]
+    small = [*SMALL, *FULLY[:3]]
     whole = iml[key].assign(**columns(options, "iml", 1, small, ["cut"]), **short)
     write_table("15_external-iml", whole.set_index("file"), QUICK, note=unit, **said)
     place = iml.reset_index().merge(part[["file", "box"]], on=["file", "box"])["index"].to_numpy()

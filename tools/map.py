@@ -51,7 +51,7 @@ LAYERS = {
             "diagrams",
             "workflow",
         ),
-        *("compact", "lite0", "pretrained", "export", "predict"),
+        *("compact", "lite0", "looks", "pretrained", "export", "predict"),
     ),
     "evaluation": (
         *(
