@@ -5,6 +5,7 @@
     python tools/elsewhere.py shifts --iml FOLDER --cache CACHE
     python tools/elsewhere.py write --iml FOLDER --chula FOLDER --cache CACHE
     python tools/elsewhere.py add --iml FOLDER --chula FOLDER --cache CACHE --models NAME …
+    python tools/elsewhere.py trainings --iml FOLDER --cache CACHE --models NAME …
 
 FOLDER is what `malaria_nb.laboratories` reads. Models are `compact`, the first small
 network in int8, or recipes: at the quick scale (4,000 real cells, 64 pixels, seed 42, by patient),
@@ -12,7 +13,8 @@ those of `FULLY` at the full one. They must have been trained: nothing is traine
 a cell is prepared. `--every 4` takes every fourth uninfected cell, and all parasitized ones: a
 VGG-19 takes seconds a field. CACHE keeps scores, a file a model and way. No picture leaves
 FOLDER. `write` makes the tables that chapter 15 reads; `add` puts another model's scores beside
-what they hold.
+what they hold. `trainings` asks how much one training says: it scores the networks of a recipe's
+split and five folds.
 """
 
 import argparse
@@ -26,7 +28,7 @@ from fields import NETWORKS
 
 from malaria_nb.cells import course_cells
 from malaria_nb.dataset import sample_cells, split_cells
-from malaria_nb.evaluation import evaluate
+from malaria_nb.evaluation import evaluate, metrics
 from malaria_nb.images import load_images, purple_excess
 from malaria_nb.laboratories import read_chula, read_iml
 from malaria_nb.pictures import read_picture
@@ -48,12 +50,14 @@ FULLY = [
     "compact_strengths",
     "compact_student",
     "compact_wide",
+    "lite0_short",
+    "lite0_short_scratch",
     "lite0_finetuned",
     "lite0_scratch",
     "lite0_probe",
     "lite0_strengths",
 ]
-LARGE = ["vgg19_frozen", "vgg19_finetuned", *FULLY[3:]]
+LARGE = ["vgg19_frozen", "vgg19_finetuned", *FULLY[5:]]
 WAYS = ["cut", "box", "trim", "balance", "reinhard-field", "reinhard-run", "macenko-run"]
 
 
@@ -228,7 +232,7 @@ def write(options):
     part, _, _ = cells_of(argparse.Namespace(iml=options.iml, chula=None, every=4))
     key = ["file", "box", "kind", "run"]
     short = {"file": lambda t: t["file"].str[2:8].astype(int)}
-    small = [*SMALL, *FULLY[:3]]
+    small = [*SMALL, *FULLY[:5]]
     whole = iml[key].assign(**columns(options, "iml", 1, small, ["cut"]), **short)
     write_table("15_external-iml", whole.set_index("file"), QUICK, note=unit, **said)
     place = iml.reset_index().merge(part[["file", "box"]], on=["file", "box"])["index"].to_numpy()
@@ -295,9 +299,36 @@ def add(options):
         write_table(name, merged, QUICK, **about)
 
 
+TRAININGS = ["patient", *(f"patient-fold{k}" for k in range(1, 6))]
+
+
+def trainings(options):
+    "Judge a recipe's six networks by patient on each run, at .5."
+    cells, folder, _ = cells_of(argparse.Namespace(iml=options.iml, chula=None, every=1))
+    sick, rows, images = (cells["kind"] != "red blood cell").astype(int), [], {}
+    for name in options.models:
+        for split in TRAININGS:
+            if not (plan_run(name, FULL, split).folder / "run.json").exists():
+                sys.exit(f"{name} hasn't been trained: malaria-nb experiment run {name} {split}")
+            found = run(name, FULL, split)
+            size = found.settings.scale.size
+            if size not in images:
+                images[size] = crops(cells, folder, size, "cut")[0]
+            score = found.model().predict(images[size], batch_size=256, verbose=0)[:, 0]
+            for number in (1, 2):
+                here = (cells["run"] == number).to_numpy()
+                m = metrics(sick[here], score[here])
+                rates = {k: round(m[k], 4) for k in ("sensitivity", "specificity", "auc")}
+                rows.append({"recipe": name, "trained": split, "run": number, **rates})
+            print(rows[-1], flush=True)
+    note = "each network of a recipe, trained on other patients; all cells, threshold .5"
+    table = pd.DataFrame(rows).set_index("recipe")
+    write_table("15_external-trainings", table, FULL, note=note, seed=42)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["score", "shifts", "write", "add"])
+    parser.add_argument("what", choices=["score", "shifts", "write", "add", "trainings"])
     parser.add_argument("--iml", type=Path)
     parser.add_argument("--chula", type=Path)
     parser.add_argument("--cache", type=Path, required=True)
@@ -306,7 +337,8 @@ def main():
     parser.add_argument("--ways", nargs="+", default=["cut"], choices=WAYS)
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
-    {"score": score, "shifts": shifts, "write": write, "add": add}[options.what](options)
+    steps = {"score": score, "shifts": shifts, "write": write, "add": add, "trainings": trainings}
+    steps[options.what](options)
 
 
 if __name__ == "__main__":
