@@ -31,6 +31,7 @@ from malaria_nb.export import PRECISIONS, export_litert, export_onnx
 from malaria_nb.files import whole_file
 from malaria_nb.images import load_images, symmetry
 from malaria_nb.intervals import patient_interval
+from malaria_nb.lite0 import lite0_short
 from malaria_nb.predict import CompactModel
 from malaria_nb.recipes import RECIPES, Recipe, choices, with_options
 from malaria_nb.records import load, records_folder, write_table
@@ -281,7 +282,11 @@ def export_all(trained: Run, to: Path):
     train = np.flatnonzero(cells["split"] == "train")
     shown = np.asarray(images[train[:: max(1, len(train) // 300)]])
     # built anew, since the saved one holds the steps of the day on which it was trained
-    model = compact_cnn(trained.recipe.size, **trained.recipe.options.get("network", {}))
+    recipe = trained.recipe
+    if recipe.model == "lite0_short":
+        model = lite0_short(recipe.size)
+    else:
+        model = compact_cnn(recipe.size, **recipe.options.get("network", {}))
     model.set_weights(trained.model().get_weights())
     files = {}
     for precision in PRECISIONS:
@@ -316,16 +321,16 @@ def parity(trained: Run, to: Path) -> tuple[pd.DataFrame, int]:
     return pd.DataFrame(rows).T.astype({"moved": int}).rename_axis("format"), len(tested)
 
 
-def write_exports(settings: Settings, name: str, keep: Path | None = None) -> None:
-    "Export a recipe's network, compare, and keep the int8 file where it is asked for."
+def write_exports(settings: Settings, name: str, keep: Path | None, precision: str) -> None:
+    "Export a recipe's network, compare, and keep one of the files where it is asked for."
     trained = run(name, settings, split="patient", seed=42)
     with tempfile.TemporaryDirectory() as folder:
         table, cells = parity(trained, Path(folder))
         if keep:
             with whole_file(keep) as part:
-                part.write_bytes((Path(folder) / "int8.tflite").read_bytes())
+                part.write_bytes((Path(folder) / f"{precision}.tflite").read_bytes())
     write_table(
-        "16_compact-exports",
+        "17_lite0-exports" if trained.recipe.model == "lite0_short" else "16_compact-exports",
         table,
         trained.settings,
         test_cells=cells,
@@ -344,7 +349,8 @@ def main() -> None:
     parser.add_argument("tables", nargs="+", choices=tables)
     parser.add_argument("--lists", type=Path, help="folder of the lists of Fuhad et al. (2020)")
     parser.add_argument("--recipe", default="compact", help="whose network is exported")
-    parser.add_argument("--keep", type=Path, help="where the int8 file goes")
+    parser.add_argument("--keep", type=Path, help="where an exported file goes")
+    parser.add_argument("--precision", default="int8", choices=PRECISIONS, help="of that file")
     options = parser.parse_args()
     settings = read_settings(cells="nih", scale="full", precision="float32")
     if "disputed" in options.tables and options.lists is None:
@@ -358,7 +364,7 @@ def main() -> None:
         if table == "disputed":
             write_disputed(settings, options.lists)
         if table == "exports":
-            write_exports(settings, options.recipe, options.keep)
+            write_exports(settings, options.recipe, options.keep, options.precision)
 
 
 if __name__ == "__main__":
