@@ -15,6 +15,7 @@ import pandas as pd
 from .finder import find_cells
 from .pixels import check_picture
 from .quality import check_field
+from .stats import check_threshold
 
 # %% ../nbs/84_counting.ipynb #e354cbb2
 def crop_cells(
@@ -78,8 +79,7 @@ def count_field(
 
     A field that can't be read counts none, and `reason` says why; `warning` is what `check_count`
     says of a count. Raises `ValueError` for no picture and a threshold that is no score."""
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold={threshold}: use a score from 0 to 1, such as 0.5")
+    check_threshold(threshold)
     if reason := check_field(field):
         return {"reason": reason, "warning": ""} | dict.fromkeys(
             ("cells", "parasitized", *LEFT_OUT), 0

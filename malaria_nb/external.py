@@ -92,8 +92,7 @@ def score_external(
     source = Path(source)
     if not source.exists():
         raise FileNotFoundError(2, "no such folder or COCO file", str(source))
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold={threshold}: use a score from 0 to 1")
+    check_threshold(threshold)
     size = size or getattr(model, "input_shape", (None, None))[1]
     if not size:
         raise ValueError("the model doesn't say which size it reads: give size=…")

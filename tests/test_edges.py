@@ -7,6 +7,7 @@ import pytest
 from malaria_nb.brier import score_bins
 from malaria_nb.calibration import calibration_line
 from malaria_nb.conformal import conformal_sets, coverage
+from malaria_nb.counting import count_field
 from malaria_nb.dataset import CLASSES
 from malaria_nb.decisions import threshold_for_specificity
 from malaria_nb.evaluation import confusion, hardest
@@ -14,10 +15,12 @@ from malaria_nb.external import evaluate_external
 from malaria_nb.intervals import patient_interval
 from malaria_nb.logistic import fit_logistic
 from malaria_nb.patients import patient_scores
+from malaria_nb.predict import CompactModel
 from malaria_nb.recalibration import fewest_errors
 from malaria_nb.screening import critical_count, limit_of_detection
 from malaria_nb.spread import fit_spread
-from malaria_nb.stats import check_labels_scores, check_pair, check_scores
+from malaria_nb.stats import check_labels_scores, check_pair, check_scores, patient_numbers
+from malaria_nb.synthetic import draw_field
 from malaria_nb.temperature import fit_temperature
 from malaria_nb.thresholds import net_benefit
 
@@ -137,3 +140,22 @@ def test_limits_stay_between_0_and_1():
 def test_the_score_that_is_no_number_is_named():
     with pytest.raises(ValueError, match="'high'"):
         check_scores(np.array([0.1, "high"], dtype=object))
+
+
+@pytest.mark.parametrize("patient", [[["a"], ["b"]], np.zeros((2, 2)), "ab"])
+def test_what_is_not_one_patient_a_cell_is_refused(patient):
+    with pytest.raises(ValueError, match="give one value a cell"):
+        patient_numbers(patient, 2)
+
+
+def test_patients_are_numbered_by_their_names_whatever_holds_them():
+    for names in (["b", "a", "b"], pd.Series(["b", "a", "b"], dtype="category"), ["1", 0, 1]):
+        assert patient_numbers(names, 3).tolist() == [1, 0, 1]
+
+
+def test_a_field_may_be_counted_at_the_threshold_that_calls_nothing():
+    field, model = draw_field(3)[0], CompactModel()
+    count = count_field(field, model, np.nextafter(1, 2))
+    assert count["parasitized"] == 0 and count["cells"] > 0
+    with pytest.raises(ValueError, match="use a score from 0 to 1"):
+        count_field(field, model, 1.5)
