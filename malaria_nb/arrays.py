@@ -172,7 +172,7 @@ def cached_array(
 ) -> np.memmap:  # read-only, (*shape)
     """Compute an array's rows once, in batches, and open them ever after.
 
-    A start that is killed, interrupted or stopped by a full disk is gone on with by the next.
+    The next start resumes one that was killed, interrupted or stopped by a full disk.
     An array that isn't what was written is named in a warning, and made again.
     When `fill` raises `ValueError`, its input can't be used, and nothing is kept.
     Raises what `fill` raises, `TypeError` for rows of another shape or type, `OSError` for a full

@@ -102,7 +102,7 @@ def model_card(record: Record) -> str:  # Markdown
         "0.9.",
         markdown_table(_spread(patients["accuracy"]), ["of the test patients", "accuracy"]),
         "What a call is worth depends on how common parasites are:",
-        markdown_table(_worth(record), ["share of cells that are parasitized", "PPV", "NPV"]),
+        markdown_table(_worth(record), ["proportion of cells parasitized", "PPV", "NPV"]),
         "## What it can't do",
         _LIMITS,
         "## To make it again",
@@ -212,7 +212,7 @@ which microscope (one patient's two smears were photographed on two).
 
 At the Chittagong Medical College Hospital in Bangladesh, with a phone on a microscope's \
 eyepiece. Half of the cells are parasitized by selection; in the smears they come from it was \
-about 3.3 % (chapter 07). How patients were chosen is not told in the archive.
+about 3.3 % (chapter 07). The archive does not say how patients were chosen.
 
 ## Who set the labels
 
@@ -293,7 +293,7 @@ def checklists(
     parts = [
         "# Checklists: what this course answers, and what not",
         "Made from `nbs/checklists.csv` by `make cards`; see [chapter 97](97_cards.ipynb). The "
-        "items are told in our words; the guidelines themselves are the authority.",
+        "items are paraphrased; the guidelines themselves are the authority.",
         markdown_table(counts, ["guideline", *ANSWERS]),
     ]
     head = ["item", "it asks for", "answered", "where", "what is missing"]

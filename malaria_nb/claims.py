@@ -451,7 +451,7 @@ def _worse(name, column, now, then):
     mend = f"Claim them in nbs/claims/{name}.py, or, if that is meant, edit nbs/claims/coverage.csv"
     if column == "claims":
         return Fault(name, f"its ledger has {now} claims, and had {then}", mend)
-    why = f"{now} numbers of its results have no claim, and {then} had none"
+    why = f"{now} numbers of its results have no claim; coverage.csv allows {then}"
     return Fault(name, f"{why} (--coverage lists them)", mend)
 
 

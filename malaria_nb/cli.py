@@ -1310,7 +1310,7 @@ def _add_doctor(commands):
     c = _command(
         commands,
         _doctor,
-        "say whether this machine can run the course, and what mends it",
+        "say whether this machine can run the course, and how to fix it",
         "One line each for Python, packages, processor, memory, disk, Keras, accelerator, cells,\n"
         "weights and port. Exit status 1 when the course can't run.",
     )

@@ -36,7 +36,7 @@ def conformal_limits(
     label, score, _ = check_labels_scores(label, score)
     if not 0 < alpha < 1:
         raise ValueError(
-            f"alpha={alpha}: use a share between 0 and 1, "
+            f"alpha={alpha}: use a proportion between 0 and 1, "
             "such as 0.1 for sets that hold the label in 90 %"
         )
     strangeness = np.where(label == 1, 1 - score, score)

@@ -31,7 +31,7 @@ def threshold_for_specificity(
     label, score, code = check_labels_scores(label, score, patient)
     if not 0 < specificity <= 1:
         raise ValueError(
-            f"specificity={specificity}: use a share above 0 and up to 1, such as 0.95"
+            f"specificity={specificity}: use a proportion above 0 and up to 1, such as 0.95"
         )
     if confidence is not None and not 0.5 < confidence < 1:
         raise ValueError(

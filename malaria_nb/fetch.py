@@ -321,8 +321,8 @@ def fetch_file(
     md5: str | None = None,  # hash of the file, where its publisher gives no better one
     size: int | None = None,  # bytes, where known: another length is refused; None: `MOST` at most
     timeout: tuple[float, float] = (10, 60),  # seconds to connect, and without a byte
-    retries: int = 4,  # tries in a row that bring no new byte before it gives up
-    pause: float = 1.0,  # seconds before the first new try; doubles each time, 30 at most
+    retries: int = 4,  # further tries after one that brought no new byte
+    pause: float = 1.0,  # half the seconds before the first new try; doubles, to 30 at most
     progress: bool = True,  # show a bar
 ) -> Path:  # `to`, whole, with that hash
     """Bring a published file here, whole; a file that is here with the right hash asks nobody.

@@ -209,7 +209,7 @@ def fresh_folder(
 def writing(
     folder: str | Path,  # where the block writes; made if it isn't there
 ) -> Iterator[Path]:
-    "Turn the errors of a full or protected disk into ones that say how to mend them."
+    "Turn the errors of a full or protected disk into ones that say how to fix them."
     folder = Path(folder)
     elsewhere = "or choose another folder with MALARIA_NB_HOME"
     try:

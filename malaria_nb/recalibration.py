@@ -18,7 +18,7 @@ from .stats import check_both_classes, check_labels_scores, check_level, check_t
 def fewest_errors(
     label: np.ndarray,  # (n,) 0 or 1
     score: np.ndarray,  # (n,) probability of parasitized, 0–1
-) -> float:  # a threshold, midway between two scores
+) -> float:  # a threshold: midway between two scores, 0, or one that calls nothing
     "Choose the threshold with the fewest wrong calls, the lowest of several."
     levels = np.unique(score)
     last = 1 if levels[-1] < 1 else np.nextafter(1, 2)  # calls nothing

@@ -260,7 +260,7 @@ def load(
 
 # %% ../nbs/87_records.ipynb #f0b67dde
 def write_table(
-    name: str,  # of the file, such as "15_external-shifts"
+    name: str,  # of the file, such as "18_intervals-coverage"
     table: pd.DataFrame,  # a row a result; its index is kept
     settings: Settings,  # cells and scale it was made with
     records: Path | None = None,  # folder of records; None: as `records_folder` finds them

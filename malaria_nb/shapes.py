@@ -48,7 +48,7 @@ def conv_parameters(
     channels: int,  # channels that come in
     filters: int,  # channels that go out
 ) -> int:
-    "Count a convolution's parameters: one kernel over all channels, and one bias, a filter."
+    "Count a convolution's parameters: for each filter a kernel over all channels and a bias."
     return (kernel * kernel * channels + 1) * filters
 
 
@@ -56,7 +56,7 @@ def dense_parameters(
     inputs: int,  # numbers that come in
     units: int,  # numbers that go out
 ) -> int:
-    "Count a dense layer's parameters: one weight an input, and one bias, a unit."
+    "Count a dense layer's parameters: for each unit a weight per input and a bias."
     return (inputs + 1) * units
 
 # %% ../nbs/77_shapes.ipynb #7c3e51b1

@@ -119,7 +119,7 @@ SHIFTS = {
         change=_change_hue,
     ),
     "stain": Shift(
-        what="change of density, share",
+        what="change of density, proportion",
         doses=(-0.5, -0.25, 0, 0.25, 0.5),
         low=-1,
         high=3,
@@ -133,21 +133,21 @@ SHIFTS = {
         change=_change_focus,
     ),
     "gain": Shift(
-        what="light lost, share",
+        what="light lost, proportion",
         doses=(0, 0.1, 0.2, 0.4),
         low=0,
         high=1,
         change=_change_gain,
     ),
     "gradient": Shift(
-        what="fall of light from left to right,\nshare",
+        what="fall of light from left to right,\nproportion",
         doses=(0, 0.2, 0.4, 0.6),
         low=0,
         high=2,
         change=_change_gradient,
     ),
     "magnification": Shift(
-        what="width of the cell lost, share",
+        what="width of the cell lost, proportion",
         doses=(0, 0.1, 0.25, 0.5),
         low=0,
         high=0.95,

@@ -171,7 +171,7 @@ def normalise_macenko(
 # %% ../nbs/84_stains.ipynb #c61ee6de
 def stain_jitter(
     batch: np.ndarray,  # RGB, uint8, (b, side, side, 3), black outside the cell
-    rng: np.random.Generator,  # source of chance
+    rng: np.random.Generator,  # source of randomness
     factor: float = 0.4,  # densities are multiplied by a channel's own e^u, u within ± this
     offset: float = 0.2,  # and moved by as much, uniform within ± this: the light
     strength: float = 0.0,  # all channels are multiplied by one more e^u: how much dye

@@ -653,7 +653,9 @@ def draw_field(
     Columns of the truth: x, y, radius (pixels), kind, label, edge, touches. Raises `ValueError`
     for a parasitaemia outside 0-1 or fewer than 0 cells."""
     if not 0 <= parasitaemia <= 1:
-        raise ValueError(f"parasitaemia={parasitaemia}: expected a share from 0 to 1, such as 0.03")
+        raise ValueError(
+            f"parasitaemia={parasitaemia}: expected a proportion from 0 to 1, such as 0.03"
+        )
     if cells < 0:
         raise ValueError(f"cells={cells}: expected 0 or more")
     rng = np.random.default_rng(rng)
