@@ -440,7 +440,7 @@ def plot_intervals(
     title: str,
     quantity: str = "accuracy",
 ) -> Any:  # matplotlib figure
-    "Draw intervals one above the other; those that miss the true value are dashed, with round ends."
+    "Draw intervals one above the other; dashed, with round ends, where the true value is missed."
     with needs("plot"):
         import matplotlib.pyplot as plt
     low, high = np.asarray(low), np.asarray(high)

@@ -58,7 +58,7 @@ def at_parasitaemia(
     patients: pd.DataFrame,  # of `patient_scores`
     parasitaemia: float,  # of every infected patient, 0–1
 ) -> pd.Series:  # index patient; proportion that would be called, 0–1; NaN without cells to tell
-    "Say what an infected patient's share would be at another parasitaemia, from the patient's own two rates."
+    "Say what each infected patient's share would be at another parasitaemia."
     if not 0 <= parasitaemia <= 1:
         raise ValueError(
             f"parasitaemia={parasitaemia}: expected a proportion from 0 to 1, such as 0.01 for 1 %"

@@ -20,7 +20,7 @@ def as_proportions(
     for name, array in zip(named, arrays):
         if not ((array >= 0) & (array <= 1)).all():
             raise ValueError(
-                f"{name}={named[name]!r}: expected a proportion from 0 to 1, such as 0.033 for 3.3 %"
+                f"{name}={named[name]!r}: use a proportion from 0 to 1, such as 0.033 for 3.3 %"
             )
     return arrays
 
