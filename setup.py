@@ -80,7 +80,7 @@ setup(
         "Typing :: Typed",
     ],
     packages=find_packages(include=["malaria_nb", "malaria_nb.*"]),
-    package_data={"malaria_nb": ["compact.tflite", "laboratories.csv", "py.typed", "touch/*"]},
+    package_data={"malaria_nb": ["network.tflite", "laboratories.csv", "py.typed", "touch/*"]},
     cmdclass={"build_py": WithCourse},
     python_requires=f">={cfg['min_python']},<{cfg['max_python']}",
     install_requires=lines("requirements"),

@@ -111,7 +111,7 @@ def lite0_short(
 ) -> keras.Model:  # RGB 0–255 (n, size, size, 3) → probability of parasitized (n, 1)
     """Build Lite0's first blocks, uncompiled; the logit is the mean of a map of evidence.
 
-    Raises `ValueError` as `lite0`, and for a number of blocks that it hasn't."""
+    Raises `ValueError` as `lite0`, and for more or fewer blocks than it has."""
     if blocks not in range(1, 17):
         raise ValueError(f"blocks={blocks}: use 1 to 16")
     layers, whole = keras.layers, lite0(size, weights)

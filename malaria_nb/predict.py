@@ -83,11 +83,11 @@ def _unlike(picture):
     return "no colour, and the model reads the stain's" if grey else ""
 
 # %% ../nbs/79_predict.ipynb #9bfd57cb
-MODEL = Path(malaria_nb.__file__).with_name("compact.tflite")
-SHA256 = "4f2465aba768853c389bb75b2f4e3961c088597b7f7d3cd4916b50038bf226eb"
-_MODEL_BYTES = 1 << 28  # of a model's file; this one has 23,000
+MODEL = Path(malaria_nb.__file__).with_name("network.tflite")
+SHA256 = "f19890970a0108ed62fbe19f95d9afebf0297fb55ceca572395d5267229c48f4"
+_MODEL_BYTES = 1 << 28  # of a model's file; this one has 130,784
 _BATCH = 64  # cells at a time
-_REINSTALL = "reinstall malaria_nb (in a clone: git checkout malaria_nb/compact.tflite)"
+_REINSTALL = "reinstall malaria_nb (in a clone: git checkout malaria_nb/network.tflite)"
 
 
 def _model_bytes(file, sha256):

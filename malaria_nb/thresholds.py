@@ -23,8 +23,9 @@ def shift_prior(
 ) -> np.ndarray:  # (n,) probability of parasitized there, 0–1
     """Carry probabilities to a place where another proportion of cells is parasitized.
 
-    Saerens, Latinne and Decaestecker (2002); it holds if only the proportions of the
-    classes differ. Raises `ValueError` for a proportion that is not between 0 and 1."""
+    Saerens, Latinne and Decaestecker (2002); it holds if the scores are calibrated here
+    and only the proportions of the classes differ. Raises `ValueError` for a proportion
+    that is not between 0 and 1."""
     for name, value in (("there", there), ("here", here)):
         if not 0 < value < 1:
             hint = "use a proportion between 0 and 1, such as 0.033 for 3.3 %"

@@ -217,7 +217,7 @@ def test_it_goes_where_a_function_or_a_keras_model_goes(model, tmp_path):
     score = model(images)
     np.testing.assert_array_equal(model.predict(images, batch_size=2, verbose=0)[:, 0], score)
     np.testing.assert_array_equal(model.predict_on_batch(images)[:, 0], score)
-    assert model.input_shape == (None, 48, 48, 3)
+    assert model.input_shape == (None, 64, 64, 3)
     for i, picture in enumerate(images):
         save(tmp_path / "in" / ("yes" if i % 2 else "no") / f"{i}.png", picture)
     found = score_external(model, tmp_path / "in", {"yes": 1, "no": 0}, 0.5).predictions

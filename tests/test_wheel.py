@@ -76,9 +76,9 @@ def test_wheel_brings_the_model_and_the_sample_byte_for_byte_with_its_notice(whe
     with zipfile.ZipFile(wheel) as archive:
         found = {
             name: hashlib.sha256(archive.read(f"malaria_nb/{name}")).hexdigest()
-            for name in ("compact.tflite", f"data/{ZIP}")
+            for name in ("network.tflite", f"data/{ZIP}")
         }
-        assert found == {"compact.tflite": SHA256, f"data/{ZIP}": SAMPLE_SHA256}
+        assert found == {"network.tflite": SHA256, f"data/{ZIP}": SAMPLE_SHA256}
         notice = archive.read("malaria_nb/data/NOTICE.md").decode()
     assert "Courtesy of the U.S. National Library of Medicine" in notice
 

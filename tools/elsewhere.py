@@ -5,7 +5,7 @@
     python tools/elsewhere.py shifts --iml FOLDER --cache CACHE
     python tools/elsewhere.py write --iml FOLDER --chula FOLDER --cache CACHE
     python tools/elsewhere.py add --iml FOLDER --chula FOLDER --cache CACHE --models NAME …
-    python tools/elsewhere.py trainings --iml FOLDER --cache CACHE --models NAME …
+    python tools/elsewhere.py trainings --iml FOLDER --chula FOLDER --cache CACHE --models NAME …
 
 FOLDER is what `malaria_nb.laboratories` reads. Models are `compact`, the first small
 network in int8, or recipes: at the quick scale (4,000 real cells, 64 pixels, seed 42, by patient),
@@ -14,7 +14,7 @@ a cell is prepared. `--every 4` takes every fourth uninfected cell, and all para
 VGG-19 takes seconds a field. CACHE keeps scores, a file a model and way. No picture leaves
 FOLDER. `write` makes the tables that chapter 15 reads; `add` puts another model's scores beside
 what they hold. `trainings` asks how much one training says: it scores the networks of a recipe's
-split and five folds.
+split and five folds, and keeps the rows of other recipes.
 """
 
 import argparse
@@ -25,6 +25,8 @@ import cv2
 import numpy as np
 import pandas as pd
 from fields import NETWORKS
+from scipy.special import expit
+from sklearn.metrics import roc_curve
 
 from malaria_nb.cells import course_cells
 from malaria_nb.dataset import sample_cells, split_cells
@@ -302,27 +304,50 @@ def add(options):
 TRAININGS = ["patient", *(f"patient-fold{k}" for k in range(1, 6))]
 
 
+def away_from_middle(logits: np.ndarray, fields: pd.Series) -> np.ndarray:
+    "Subtract each field's median from its cells' logits."
+    logits = pd.Series(logits)
+    return (logits - logits.groupby(fields.to_numpy()).transform("median")).to_numpy()
+
+
 def trainings(options):
-    "Judge a recipe's six networks by patient on each run, at .5."
-    cells, folder, _ = cells_of(argparse.Namespace(iml=options.iml, chula=None, every=1))
-    sick, rows, images = (cells["kind"] != "red blood cell").astype(int), [], {}
+    "Judge a recipe's six networks by patient: on each run at .5, at run 1's threshold, and alarms."
+    sets = {"iml": dict(iml=options.iml, chula=None), "chula": dict(iml=None, chula=options.chula)}
+    sets = {k: cells_of(argparse.Namespace(every=1, **where)) for k, where in sets.items()}
+    cells = sets["iml"][0]
+    sick = (cells["kind"] != "red blood cell").to_numpy().astype(int)
+    first, rows, images = (cells["run"] == 1).to_numpy(), [], {}
     for name in options.models:
         for split in TRAININGS:
             if not (plan_run(name, FULL, split).folder / "run.json").exists():
                 sys.exit(f"{name} hasn't been trained: malaria-nb experiment run {name} {split}")
             found = run(name, FULL, split)
-            size = found.settings.scale.size
-            if size not in images:
-                images[size] = crops(cells, folder, size, "cut")[0]
-            score = found.model().predict(images[size], batch_size=256, verbose=0)[:, 0]
-            for number in (1, 2):
-                here = (cells["run"] == number).to_numpy()
-                m = metrics(sick[here], score[here])
-                rates = {k: round(m[k], 4) for k in ("sensitivity", "specificity", "auc")}
+            size, model = found.settings.scale.size, found.model()
+            score = {}
+            for lab, (there, folder, _) in sets.items():
+                if (lab, size) not in images:
+                    images[lab, size] = crops(there, folder, size, "cut")[0]
+                found = model.predict(images[lab, size], batch_size=256, verbose=0)[:, 0]
+                score[lab] = expit(logit(found))  # to the digits of the other tables
+            centred = away_from_middle(logit(score["iml"]), cells["file"])
+            false, true, thresholds = roc_curve(sick[first], centred[first])
+            called = (centred >= thresholds[(true - false).argmax()]).astype(int)
+            alarms = round(float((score["chula"] >= 0.5).mean()), 4)
+            for number, here in ((1, first), (2, ~first)):
+                m, there = metrics(sick[here], score["iml"][here]), called[here] == 1
+                rates = {k: round(m[k], 5) for k in ("sensitivity", "specificity", "auc")}
+                rates["sensitivity, centred"] = round(there[sick[here] == 1].mean(), 5)
+                rates["specificity, centred"] = round(1 - there[sick[here] == 0].mean(), 5)
+                rates["thai alarms"] = alarms
                 rows.append({"recipe": name, "trained": split, "run": number, **rates})
             print(rows[-1], flush=True)
-    note = "each network of a recipe, trained on other patients; all cells, threshold .5"
-    table = pd.DataFrame(rows).set_index("recipe")
+    note = (
+        "each network of a recipe, trained on other patients; all cells, threshold .5; centred: "
+        "less the field's median logit, at the threshold of run 1's largest J; thai alarms: of "
+        "Chula-RBC-12's cells"
+    )
+    kept = read_table("15_external-trainings").drop(index=options.models, errors="ignore")
+    table = pd.concat([kept, pd.DataFrame(rows).set_index("recipe")])
     write_table("15_external-trainings", table, FULL, note=note, seed=42)
 
 

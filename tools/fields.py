@@ -1,8 +1,8 @@
 """Find, cut out, classify and count on real fields; writes a table, a row a field.
 
-python tools/fields.py --iml FOLDER --chula FOLDER [--network student] [--out FOLDER]
+python tools/fields.py --iml FOLDER --chula FOLDER [--network shipped] [--out FOLDER]
 
-The network is `compact`, chapter 16's first, for chapter 14's tables, or `student`, which comes
+The network is `compact`, chapter 16's first, for chapter 14's tables, or `shipped`, which comes
 with the package, for chapter 15's. FOLDER is what `malaria_nb.laboratories` reads. No picture is
 kept, only numbers. The first run of IML's camera is what finder and limits were chosen on; the
 second, and Chula, are for reporting. Every field is counted, refused or not: what would have been
@@ -35,12 +35,12 @@ NETWORKS = {
     "compact": {
         "file": records_folder() / "models" / "compact.tflite",
         "table": "14_smear-{}",
-        "model": "compact, chapter 16's first network",
+        "model": "compact, chapter 16's first network, int8",
     },
-    "student": {
+    "shipped": {
         "file": MODEL,
         "table": "15_external-{}-counts",
-        "model": "compact_student, which comes with the package",
+        "model": "lite0_short, which comes with the package, float16",
     },
 }
 BORDER = 3  # pixels that a whole cell's box keeps from the border
@@ -197,7 +197,7 @@ def main():
             Settings(cells="nih", scale=SCALES["full"]),
             given.out,
             cells_of=f"fields of {name}; {about}",
-            model=f"{network['model']}, int8, threshold .5",
+            model=f"{network['model']}, threshold .5",
         )
         runs = table["run"] if "run" in table else pd.Series(1, table.index)
         print(table.select_dtypes("number").groupby(runs).sum().T.round(2).to_string())

@@ -36,8 +36,9 @@ def y_p(t):
 
 
 claim(
-    """seven runs of three models, each with 14 validation patients, on which we choose, and 60
-    test patients, on which we report.""",
+    """seven runs of three models in three splits, each with 14 validation patients, on which we
+    choose, and 60 test patients, on which we report.""",
+    len({frozenset(t["patient"]) for t in test.values()}) == 3,
     {t["patient"].nunique() for t in valid.values()} == {14},
     {t["patient"].nunique() for t in test.values()} == {60},
 )
@@ -64,7 +65,8 @@ claim(
 )
 claim(
     """The worst run falls to a specificity of 87 % and, with the cautious threshold, to 94 %. With
-    caution two runs of seven still fall short, though both their test intervals include 95 %.""",
+    caution two runs of seven still fall short, both on seed 44's patients, and both test intervals
+    include 95 %.""",
     rounded(100 * min(plain_kept), 0) == 87,
     rounded(100 * min(cautious_kept), 0) == 94,
     sum(s < 0.95 for s in cautious_kept) == 2,
@@ -74,16 +76,35 @@ claim(
         if cautious[n]["specificity"] < 0.95
     ),
 )
+odd = ["C13", "C38", "C92"]
+
+
+def kept_without(name):
+    t = test[name][~test[name]["patient"].isin(odd)]
+    return metrics(*y_p(t), chosen(name))["specificity"]
+
+
+claim(
+    """Seven runs are not seven independent trials: they share three sets of patients. Of the five
+    misses two rest on three of them, C13, C38 and C92, whom chapter 11 meets again: without these,
+    the CNN and the VGG-19 of seed 42 keep 95 %.""",
+    {name for name, m in plain.items() if m["specificity"] < 0.95} >= {CNN, VGG},
+    min(kept_without(CNN), kept_without(VGG)) > 0.95,
+    {n for n, m in cautious.items() if m["specificity"] < 0.95}
+    == {n for n in test if n.endswith("44")},
+)
 claim(
     "in every run fewer parasites are found.",
     all(cautious[n]["sensitivity"] < plain[n]["sensitivity"] for n in test),
 )
 healthy = cnn.groupby("patient").filter(lambda t: not t["label"].any())
 alarmed = healthy.groupby("patient")["score"].max() >= chosen(CNN)
+cautious_alarms = healthy.groupby("patient")["score"].max() >= chosen(CNN, 0.95)
 claim(
-    """With its threshold the basic CNN still raises at least one alarm in 18 of the 20 test
-    patients who have no parasitized cell.""",
+    """With either threshold the basic CNN raises at least one alarm in 18 of the 20 test patients
+    who have no parasitized cell.""",
     (int(alarmed.sum()), len(alarmed)) == (18, 20),
+    int(cautious_alarms.sum()) == 18,
 )
 
 
@@ -95,17 +116,30 @@ def searched(proportion, price):
     return [best, *cost_curve(*y_p(cnn), [best, 0.5], [w, w])["cost"]]
 
 
+def half_less_nothing(t):
+    "What flagging from 0.5 on costs more than flagging nothing, with 3.3 % parasitized."
+    m = metrics(*y_p(t), 0.5)
+    return 0.033 * (1 - m["sensitivity"]) + 0.967 * (1 - m["specificity"]) - 0.033
+
+
+without = [half_less_nothing(cnn[cnn["patient"] != p]) for p in cnn["patient"].unique()]
+costs_apart = patient_interval(
+    pd.Series({"cost": half_less_nothing(cnn)}),
+    pd.DataFrame({"cost": without}),
+    bounds=(-np.inf, np.inf),
+).loc["cost"]
 rare_cost, dear, even = searched(0.033, 1), searched(0.01, 1000), searched(0.5, 1)
 claim(
     """The threshold moves from 0.97, where parasites are rare and a miss costs no more than an
     alarm, to 0.04, where a miss costs 1,000 alarms. Where parasites are rare and costs equal,
-    the test cost falls from 0.046 to 0.018 (flagging nothing costs 0.033, so 0.5 was worse
-    than no model); where a miss costs 1,000 alarms, from 0.064 to 0.041. With balanced
-    classes and equal costs the search gains nothing: 0.059, against 0.056 at a threshold of
-    0.5.""",
+    the test cost falls from 0.046 to 0.018 (flagging nothing costs 0.033, so 0.5 was not
+    detectably better than no model); where a miss costs 1,000 alarms, from 0.064 to 0.041. With
+    balanced classes and equal costs the search gains nothing: 0.059, against 0.056 at a threshold
+    of 0.5.""",
     rounded([rare_cost[0], dear[0]], 2) == [0.97, 0.04],
     rounded(rare_cost[1:]) == [0.018, 0.046],
     rounded(0.033 / (0.033 + 0.967)) == 0.033,
+    costs_apart["low"] < 0 < costs_apart["high"],
     rounded(dear[1:]) == [0.041, 0.064],
     rounded(even[1:]) in ([0.059, 0.056], [0.058, 0.056]),
 )
@@ -130,7 +164,7 @@ claim(
     rounded(rare["label"].mean()) == 0.033,
 )
 claim(
-    """Where the shifted score says 0.98, 75 % are parasitized (95 % interval by patient 0.58 to
+    """Where the shifted score averages 0.98, 75 % are parasitized (95 % interval by patient 0.58 to
     0.86). Only 27 of 4,134 uninfected cells are up there""",
     rounded(top["shifted"].mean(), 2) == 0.98,
     rounded(ratio_interval(sums["sum"], sums["size"]).iloc[0], 2) == [0.75, 0.58, 0.86],
@@ -258,7 +292,7 @@ given(
     "a setting, or arithmetic",
 )
 given(
-    "it lies just above the score below which 95 % of their uninfected cells are.",
+    "it lies just above the 95th percentile of their uninfected cells' scores.",
     "a setting, or arithmetic",
 )
 given(
