@@ -54,7 +54,7 @@ nobody has tested it as one. It reads single cells that somebody has already cut
 film, of one species, from one laboratory."""
 _LIMITS = """\
 - All cells are from one laboratory; on another one's second run of photographs `lite0_short` \
-found only 0.62 of the parasitized cells (chapter 15).
+found only 0.47 of the parasitized cells (chapter 15).
 - Half of the cells are parasitized, by selection. In the smears they come from it was about \
 3.3 %; see the last table.
 - Some labels are disputed (chapter 12), and nobody measured how far two readers agree.

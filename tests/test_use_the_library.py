@@ -23,11 +23,12 @@ assert not any(p.skipped for p in scored)
 assert compact.score.between(0, 1).all() and len(compact) > 1_000
 """,
     "Intervals by patient": """
-assert (table["low"] <= table["value"]).all() and (table["value"] <= table["high"]).all()
+given = table.dropna()  # where too few patients have an error, there is no interval
+assert len(given) >= 6
+assert (given["low"] <= given["value"]).all() and (given["value"] <= given["high"]).all()
 assert table.loc["accuracy", "value"] > 0.8
-wide = table["high"] - table["low"]
-by_cell = evaluate(test["label"], test["score"])
-assert (by_cell["high"] - by_cell["low"] < wide).mean() > 0.5
+by_cell = evaluate(test["label"], test["score"]).loc[given.index]
+assert (by_cell["high"] - by_cell["low"] < given["high"] - given["low"]).mean() > 0.5
 """,
     "Compare two models on the same cells": """
 assert images.shape == (len(split), 64, 64, 3)

@@ -155,8 +155,8 @@ def pictures() -> tuple[dict[str, np.ndarray], dict[str, str]]:  # by name: RGB;
         )
     truth["field 17 of Chula-RBC-12.png"] = (
         "What is known: nobody in this collection has malaria, so every alarm is false. At 0.50 "
-        "there are six: four pale cells, one of them with a dark speck, and two across which the "
-        "microscope's pointer lies. Six in 87 would be an infection of 6.9 %."
+        "there are five: four pale cells, one of them with a dark speck, and part of a white cell "
+        "that was taken for a red one. Five in 87 would be an infection of 5.7 %."
     )
     truth["field 100 of Chula-RBC-12.png"] = (
         "What is known: nobody here has malaria either. Stain and light differ from those of the "

@@ -336,8 +336,12 @@ def trainings(options):
             for number, here in ((1, first), (2, ~first)):
                 m, there = metrics(sick[here], score["iml"][here]), called[here] == 1
                 rates = {k: round(m[k], 5) for k in ("sensitivity", "specificity", "auc")}
-                rates["sensitivity, centred"] = round(there[sick[here] == 1].mean(), 5)
-                rates["specificity, centred"] = round(1 - there[sick[here] == 0].mean(), 5)
+                fields = cells["file"][here]
+                judged = evaluate(sick[here], there.astype(float), fields, 0.5)
+                for metric in ("sensitivity", "specificity"):
+                    for end, x in judged.loc[metric, ["value", "low", "high"]].items():
+                        name_of = f"{metric}, centred" + ("" if end == "value" else f", {end}")
+                        rates[name_of] = round(x, 5)
                 rates["thai alarms"] = alarms
                 rows.append({"recipe": name, "trained": split, "run": number, **rates})
             print(rows[-1], flush=True)

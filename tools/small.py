@@ -33,7 +33,7 @@ from malaria_nb.images import load_images, symmetry
 from malaria_nb.intervals import patient_interval
 from malaria_nb.lite0 import lite0_short
 from malaria_nb.predict import CompactModel
-from malaria_nb.recipes import RECIPES, Recipe, choices, with_options
+from malaria_nb.recipes import RECIPES, Recipe, choices, split_as, with_options
 from malaria_nb.records import load, records_folder, write_table
 from malaria_nb.report import five_folds
 from malaria_nb.run import Run, fit_recipe, run
@@ -277,7 +277,7 @@ def write_disputed(settings: Settings, lists: Path) -> None:
 def export_all(trained: Run, to: Path):
     "Export a run's network in every format; int8 is calibrated on training cells."
     cells, root = course_cells(trained.settings)
-    cells = split_cells(cells, by=trained.split, seed=trained.seed)
+    cells = split_as(cells, trained.split, trained.seed)
     images = load_images(cells, root, trained.recipe.size, trained.settings.home / "images")
     train = np.flatnonzero(cells["split"] == "train")
     shown = np.asarray(images[train[:: max(1, len(train) // 300)]])
@@ -321,9 +321,11 @@ def parity(trained: Run, to: Path) -> tuple[pd.DataFrame, int]:
     return pd.DataFrame(rows).T.astype({"moved": int}).rename_axis("format"), len(tested)
 
 
-def write_exports(settings: Settings, name: str, keep: Path | None, precision: str) -> None:
+def write_exports(
+    settings: Settings, name: str, split: str, keep: Path | None, precision: str
+) -> None:
     "Export a recipe's network, compare, and keep one of the files where it is asked for."
-    trained = run(name, settings, split="patient", seed=42)
+    trained = run(name, settings, split=split, seed=42)
     with tempfile.TemporaryDirectory() as folder:
         table, cells = parity(trained, Path(folder))
         if keep:
@@ -334,8 +336,8 @@ def write_exports(settings: Settings, name: str, keep: Path | None, precision: s
         table,
         trained.settings,
         test_cells=cells,
-        patients=60,
-        split="patient",
+        patients=trained.predictions.query("split == 'test'")["patient"].nunique(),
+        split=split,
         seed=42,
         model=str(trained),
         note="largest: difference of a score from Keras's; moved: predictions at threshold 0.5 "
@@ -349,6 +351,7 @@ def main() -> None:
     parser.add_argument("tables", nargs="+", choices=tables)
     parser.add_argument("--lists", type=Path, help="folder of the lists of Fuhad et al. (2020)")
     parser.add_argument("--recipe", default="compact", help="whose network is exported")
+    parser.add_argument("--split", default="patient", help="of that network: patient-fold1, say")
     parser.add_argument("--keep", type=Path, help="where an exported file goes")
     parser.add_argument("--precision", default="int8", choices=PRECISIONS, help="of that file")
     options = parser.parse_args()
@@ -364,7 +367,7 @@ def main() -> None:
         if table == "disputed":
             write_disputed(settings, options.lists)
         if table == "exports":
-            write_exports(settings, options.recipe, options.keep, options.precision)
+            write_exports(settings, options.recipe, options.split, options.keep, options.precision)
 
 
 if __name__ == "__main__":

@@ -231,7 +231,7 @@ def test_it_opens_with_a_field_that_python_has_read_and_the_browser_reads_alike(
     assert still.locator("#opening image").bounding_box()["width"] > 300
     context.close()
     assert "nobody in this collection has malaria" in live[2]
-    assert "Six in 87" in live[2] and live[1].startswith("87 red cells, 6 called")
+    assert "Five in 87" in live[2] and live[1].startswith("87 red cells, 5 called")
     notice = (DEMO / "LICENSE-chula.txt").read_text("utf-8")
     assert "Chula PIC Lab" in notice and demo.query_selector("a[href='LICENSE-chula.txt']")
 
