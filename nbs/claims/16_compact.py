@@ -182,8 +182,12 @@ claim(
     all(t[n]["low"] > 0 for t in (by_cell, by_patient) for n in ("basic_cnn", "vgg19_frozen")),
 )
 claim(
-    """After three of its 25 epochs it is behind in accuracy by 0.006 (0.001 to 0.010) and ahead in
-    AUC by 0.004 (0.001 to 0.008).""",
+    """After 3 of 25 epochs it is behind in accuracy by 0.006 (0.001 to 0.010) and ahead in AUC by
+    0.004 (0.001 to 0.008). By cell, neither is detectable.""",
+    by_cell["vgg19_finetuned"]["low"] < 0 < by_cell["vgg19_finetuned"]["high"],
+    ahead("vgg19_finetuned", "cell", "auc")["low"]
+    < 0
+    < ahead("vgg19_finetuned", "cell", "auc")["high"],
     rounded(by_patient["vgg19_finetuned"]) == [0.006, 0.001, 0.010],
     rounded(ahead("vgg19_finetuned", metric="auc")) == [-0.004, -0.008, -0.001],
 )
@@ -204,7 +208,9 @@ purple = out_of_fold(
 )
 claim(
     """Chapter 02's threshold on purple reaches 0.9447 in the same folds. The 61,103 further
-    parameters bring 0.0127 (0.0060 to 0.0227).""",
+    parameters lead by 0.0127 (0.0060 to 0.0227), 0.0098 without patient C116.""",
+    rounded(difference(*[t[t["patient"] != "C116"] for t in (folds, purple)]).loc["accuracy"], 4)[0]
+    == 0.0098,
     rounded(metrics(purple["label"], purple["score"])["accuracy"], 4) == 0.9447,
     PARAMETERS["compact"] - PARAMETERS["purple_threshold"] == 61_103,
     rounded(difference(folds, purple).loc["accuracy"], 4) == [0.0127, 0.006, 0.0227],
@@ -345,10 +351,12 @@ claim(
     auc("compact") < auc("vgg19_finetuned"),
     work["compact, float32"] == 39,
 )
+in_folds = disputed.loc[("compact", "five folds by patient")]
+wrong_in_folds = ((folds["score"] >= 0.5) != folds["label"]).sum()
 claim(
-    """Split by cell, four in five of its mistakes are on disputed labels, and more work brings
+    """In five folds, seven in ten of its mistakes are on disputed labels; by cell, more work brings
     nothing detectable.""",
-    rounded(followed_not / mistakes, 1) == 0.8,
+    rounded((1 - in_folds["followed"]) * in_folds["disputed"] / wrong_in_folds, 1) == 0.7,
     (more["gain_low"] <= 0).all(),
 )
 
@@ -371,21 +379,30 @@ def unused(table):
 
 student_five = evaluate(student_folds["label"], student_folds["score"], student_folds["patient"])
 claim(
-    """The first table has one split and one seed, 8,268 test cells; the second, five folds with all
-    27,558 cells.""",
+    """The first table has one split and one seed (its last AUC depends on patient C182), the second
+    five folds, all 27,558 cells.""",
     len(on_test("compact_student")) == 8268,
+    ahead("lite0_finetuned", metric="auc", name="compact_student")["high"] > 0,
+    difference(
+        *[
+            t[t["patient"] != "C182"]
+            for t in (on_test("compact_student"), on_test("lite0_finetuned"))
+        ]
+    ).loc["auc", "high"]
+    < 0,
     len(student_folds) == 27_558,
 )
 claim(
-    """Five folds give 0.9635 (0.9502–0.9700) and an AUC of 0.9914 (0.9868–0.9937), a lead of
-    0.0061 (0.0029 to 0.0102) and 0.0024 (0.0010 to 0.0038); on the 60 patients that had no part in
-    its choice 0.0058 (0.0021 to 0.0114) in accuracy.""",
+    """**The second student leads `compact` in five folds,** by 0.0061 (0.0029 to 0.0102) in
+    accuracy and 0.0024 (0.0010 to 0.0038) in AUC. On the 60 patients that had no part in its
+    choice these networks lead by 0.0058 (0.0021 to 0.0114), but seed 42's by 0.0024, not
+    detectably: trainings differ.""",
     rounded(difference(unused(student_folds), unused(folds)).loc["accuracy"], 4)
     == [0.0058, 0.0021, 0.0114],
-    rounded(student_five.loc["accuracy"], 4) == [0.9635, 0.9502, 0.97],
-    rounded(student_five.loc["auc"], 4) == [0.9914, 0.9868, 0.9937],
     rounded(difference(student_folds, folds).loc["accuracy"], 4) == [0.0061, 0.0029, 0.0102],
     rounded(difference(student_folds, folds).loc["auc"], 4) == [0.0024, 0.001, 0.0038],
+    rounded(ahead("compact", name="compact_student")["value"], 4) == 0.0024,
+    ahead("compact", name="compact_student")["low"] < 0,
 )
 claim(
     "2.2 times as many parameters",
@@ -407,8 +424,8 @@ given(
 )
 claim(
     """The basic CNN has 247 times as many parameters, sees seven times as many pixels, and trained
-    for 56 minutes.""",
-    rounded(load("basic_cnn").about["seconds"] / 60, 0) == 56,
+    for ten epochs.""",
+    len(load("basic_cnn").history) == 10,
     round(PARAMETERS["basic_cnn"] / PARAMETERS["compact"]) == 247,
     round((125 / 48) ** 2) == 7,
 )
@@ -421,10 +438,7 @@ claim(
     "who hold 1,397 labels of this data set to be wrong",
     disputed.loc[("compact", "five folds by patient"), "disputed"] == 1397,
 )
-claim(
-    "It shows where the missing points are: in 5 % of the labels.",
-    rounded(100 * 1397 / len(folds), 0) == 5,
-)
+given("Hard cells are the likeliest to be disputed (chapter 12).", "chapter 12")
 given("from −127 to 127, with a scale for each filter", "LiteRT's eight-bit format")
 claim(
     "The second student, recorded, was tested on 8,268 cells.",
