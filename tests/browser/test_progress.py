@@ -64,7 +64,10 @@ def again(page):
 def tick_all(page, chapters):
     done = {chapter: "2026-11-29" for chapter in chapters}
     page.evaluate(f"done => localStorage.setItem('{KEY}', JSON.stringify(done))", done)
-    again(page)
+    for _ in range(10):  # on a busy machine that process may know it later still
+        again(page)
+        if page.evaluate(f"localStorage.getItem('{KEY}')"):
+            break
 
 
 def ticked(page):
