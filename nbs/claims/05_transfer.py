@@ -78,8 +78,12 @@ claim(
     accuracy["vgg19_frozen"] == accuracy["purple_threshold"] < accuracy["vgg19_finetuned"],
 )
 claim(
-    "In AUC, which needs no cut-off, it is a little ahead of the threshold.",
-    0 < auc["vgg19_frozen"] - auc["purple_threshold"] < 0.01,
+    "In chapter 08 it is behind, with all three seeds.",
+    all(
+        load("vgg19_frozen", "patient", seed).metrics.loc["accuracy", "high"]
+        < load("purple_threshold", "patient", seed).metrics.loc["accuracy", "value"]
+        for seed in (42, 43, 44)
+    ),
 )
 claim(
     "Here it falls behind a CNN that was trained on cells alone.",
@@ -106,7 +110,17 @@ claim(
     auc["vgg19_finetuned"] == max(auc.values()) == 0.992,
 )
 claim(
-    "Each network's epoch was chosen on these cells, and 14 patients are few.",
+    """One of the 14 patients has 702 of the 1,928 cells: without it, the threshold beats the frozen
+    network.""",
+    all(
+        metrics(*(t[t["patient"] != "C68"][c] for c in ("label", "score")))["accuracy"] > 0.94
+        for t in (load("purple_threshold").predictions.query("split == 'valid'"),)
+    ),
+    all(
+        metrics(*(t[t["patient"] != "C68"][c] for c in ("label", "score")))["accuracy"] < 0.93
+        for t in (load("vgg19_frozen").predictions.query("split == 'valid'"),)
+    ),
+    (load("vgg19_frozen").predictions.query("split == 'valid'")["patient"] == "C68").sum() == 702,
     tuned.about["cells"]["valid"]["patients"] == 14,
 )
 
@@ -115,7 +129,7 @@ claim(
     rounded(h["val_auc"][3]) == 0.991,
 )
 claim(
-    "only the cut-off at 0.5 had drifted.",
+    "By AUC the ranking did not suffer; a drifted cut-off could explain it.",
     h["val_accuracy"][2] < h["val_accuracy"][1],
     h["val_auc"][2] > h["val_auc"][1],
 )
