@@ -11,7 +11,7 @@ from malaria_nb.recipes import FOLDS
 from malaria_nb.records import load
 
 NBS = Path(__file__).resolve().parents[1] / "nbs"
-# the recipe whose card is kept, since its model comes with the package; any other:
+# the recipe and split whose card is kept, since its model comes with the package; any other:
 # malaria-nb experiment card NAME
 CARD = "lite0_short", "patient-fold1"
 

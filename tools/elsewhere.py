@@ -327,21 +327,19 @@ def trainings(options):
             for lab, (there, folder, _) in sets.items():
                 if (lab, size) not in images:
                     images[lab, size] = crops(there, folder, size, "cut")[0]
-                found = model.predict(images[lab, size], batch_size=256, verbose=0)[:, 0]
-                score[lab] = expit(logit(found))  # to the digits of the other tables
+                predicted = model.predict(images[lab, size], batch_size=256, verbose=0)[:, 0]
+                score[lab] = expit(logit(predicted))  # to the digits of the other tables
             centred = away_from_middle(logit(score["iml"]), cells["file"])
             false, true, thresholds = roc_curve(sick[first], centred[first])
-            called = (centred >= thresholds[(true - false).argmax()]).astype(int)
+            called = (centred >= thresholds[(true - false).argmax()]).astype(float)
             alarms = round(float((score["chula"] >= 0.5).mean()), 4)
             for number, here in ((1, first), (2, ~first)):
-                m, there = metrics(sick[here], score["iml"][here]), called[here] == 1
+                m = metrics(sick[here], score["iml"][here])
                 rates = {k: round(m[k], 5) for k in ("sensitivity", "specificity", "auc")}
-                fields = cells["file"][here]
-                judged = evaluate(sick[here], there.astype(float), fields, 0.5)
+                judged = evaluate(sick[here], called[here], cells["file"][here], 0.5).round(5)
                 for metric in ("sensitivity", "specificity"):
-                    for end, x in judged.loc[metric, ["value", "low", "high"]].items():
-                        name_of = f"{metric}, centred" + ("" if end == "value" else f", {end}")
-                        rates[name_of] = round(x, 5)
+                    for column, end in (("value", ""), ("low", ", low"), ("high", ", high")):
+                        rates[f"{metric}, centred{end}"] = judged.loc[metric, column]
                 rates["thai alarms"] = alarms
                 rows.append({"recipe": name, "trained": split, "run": number, **rates})
             print(rows[-1], flush=True)

@@ -1,7 +1,9 @@
-"""Make the tables on the small network that chapter 16 reads, each once, and keep what they cost.
+r"""Make the tables on the small network that chapter 16 reads, each once, and keep what they cost.
 
     python tools/small.py steps larger          # hours on 2 CPU cores; what is kept isn't repeated
     python tools/small.py exports               # of the recorded networks; trains what is missing
+    python tools/small.py exports --recipe lite0_short --split patient-fold1 --precision float16 \
+        --keep malaria_nb/network.tflite        # the file that comes with the package
     python tools/small.py disputed --lists FOLDER    # the lists of Fuhad et al. (2020)
 
 All real cells are needed (MALARIA_NB_CELLS=nih). A step of the design is judged on the cells that

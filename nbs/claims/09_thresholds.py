@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 
+from malaria_nb.calibration import temper
 from malaria_nb.claims import claim, given, rounded
 from malaria_nb.decisions import cost_curve, refer, threshold_for_specificity
 from malaria_nb.evaluation import evaluate, metrics
 from malaria_nb.intervals import patient_interval, ratio_interval
 from malaria_nb.records import load
+from malaria_nb.temperature import fit_temperature
 from malaria_nb.thresholds import net_benefit, shift_prior
 
 complete = True
@@ -332,3 +334,18 @@ given(
 )
 given("Here 99 cells in 100 are uninfected", "a setting, or arithmetic")
 given("the ones with scores nearest to 0.5, to a person.", "a setting, or arithmetic")
+surest = load("vgg19_frozen").predictions.query("split == 'valid'")
+corrected = temper(test[VGG]["score"], fit_temperature(surest["label"], surest["score"]))
+claim(
+    """corrected as in chapter [11](11_calibration.ipynb), it no longer loses detectably at
+    $p_t=0.5$.""",
+    benefit(VGG, 0.01, 0.5)["high"] < 0,
+    net_benefit(
+        test[VGG]["label"], shift_prior(corrected, 0.01), test[VGG]["patient"], 0.01, [0.5]
+    ).iloc[0]["high"]
+    > 0,
+)
+claim(
+    "Every threshold and margin was chosen on 14 patients",
+    {t["patient"].nunique() for t in valid.values()} == {14},
+)

@@ -189,4 +189,4 @@ claim(
     rounded(100 * infected(False).mean(), 0) == 55,
     len(infected(True)) + len(infected(False)) == 200,
 )
-given("since 2.6 million weights may gain more from both causes", "chapter 05's head")
+given("2.6 million weights may gain more from both causes", "chapter 05's head")

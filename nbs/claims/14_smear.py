@@ -174,3 +174,9 @@ claim(
     ratio(two, "found", "whole") == 0.982,
     ratio(two, "right", "red") == 0.951,
 )
+in_order = iml[(iml["run"] == 1) & (iml["refused"] == "no")]
+marked = (in_order["warned"] == "yes").to_numpy()
+claim(
+    "All eight marked fields lie in the first half of run 1",
+    marked[: len(marked) // 2].sum() == marked.sum() == 8,
+)
