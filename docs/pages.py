@@ -17,7 +17,7 @@ from docutils import nodes
 from PIL import Image
 
 NUMBERED = re.compile(r"(?:(exercises|solutions)/)?(\d\d)_\w+")
-LESSON = re.compile(r"[01]\d_\w+")
+LESSON = re.compile(r"[0-6]\d_\w+")
 
 
 # -- a chapter's number is its file's

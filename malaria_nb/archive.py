@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 from .fetch import fetch_file, file_hash, one_at_a_time
 from .files import whole_file, writing
 from .reading import CELL_BYTES, read_regular
+from .settings import absolute
 
 # %% ../nbs/72_archive.ipynb #1599fa56
 URL = "https://data.lhncbc.nlm.nih.gov/public/Malaria/cell_images.zip"
@@ -57,7 +58,7 @@ def class_root(
     root: str | Path,  # folder laid out like the official archive
 ) -> Path:  # the folder that holds `Parasitized/` and `Uninfected/`: `root` or its `cell_images/`
     "Find the two class folders; raise `FileNotFoundError` if one is missing or both are empty."
-    root = Path(root).expanduser()
+    root = absolute(root)
     both = f"Give a folder with {FOLDERS[1]}/ and {FOLDERS[0]}/ in it, or fetch the cells again"
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder. {both}")
@@ -217,10 +218,10 @@ def _install(to: Path, sha256: str, get: Callable[[], Path], ours: bool, progres
 def _place(to: str | Path | None, home: str | Path | None, sha256: str) -> Path:
     "Return where an archive is unpacked: `to`, or a folder of `home` named after its content."
     if to is not None:
-        return Path(to).expanduser()
+        return absolute(to)
     if home is None:
         raise ValueError("where should the cells be unpacked? Give to=FOLDER or home=FOLDER")
-    return Path(home).expanduser() / ("nih" if sha256 == SHA256 else f"cells-{sha256[:12]}")
+    return absolute(home) / ("nih" if sha256 == SHA256 else f"cells-{sha256[:12]}")
 
 
 def _from_address(url: str, to, home, sha256: str | None, size: int | None, how: dict) -> Path:
@@ -258,8 +259,8 @@ def fetch_cells(
     sha256: str | None = None,  # of the archive; None: an address must bring the official one
     size: int | None = None,  # bytes of the archive at an address, if `sha256` is given
     timeout: tuple[float, float] = (10, 60),  # seconds to connect, and without a byte
-    retries: int = 4,  # tries in a row without a new byte before the next source's turn
-    pause: float = 1.0,  # seconds before the first new try; doubles each time, 30 at most
+    retries: int = 4,  # further tries after one that brought no new byte; then the next source
+    pause: float = 1.0,  # half the seconds before the first new try; doubles, to 30 at most
     progress: bool = True,  # show bars
 ) -> Path:  # folder that holds `Parasitized/` and `Uninfected/`
     """Bring the cells here, whole; cells that are here already are only counted.
@@ -267,6 +268,7 @@ def fetch_cells(
     Raises, when no source has them, what the last one gave: `ConnectionError` for a server,
     `FileNotFoundError` for a file or folder that isn't there, `ValueError` for a wrong hash or a
     damaged archive. Raises `OSError` for a full or protected disk."""
+    sha256 = sha256 and sha256.lower()  # as hashlib writes it
     sources = [URL if source is None else source]
     if not isinstance(source, (str, Path, type(None))):
         sources = list(source)
@@ -278,7 +280,7 @@ def fetch_cells(
         try:
             if re.match(r"https?://", one, re.IGNORECASE):
                 return _from_address(one, to, home, sha256, size, how)
-            return _from_disk(Path(one).expanduser(), to, home, sha256, progress)
+            return _from_disk(absolute(one), to, home, sha256, progress)
         except (ConnectionError, FileNotFoundError, ValueError) as e:
             errors.append(e)
     kinds = (ConnectionError, FileNotFoundError, ValueError)

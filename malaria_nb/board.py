@@ -54,9 +54,11 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.I | re.A)
 def _rows(text: str) -> list[list[str]]:  # with the head
     "Split a CSV into its rows; empty lines are none."
     try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline="")) if any(row)]
+        reader = csv.reader(io.StringIO(text, newline=""))
+        numbered = [(reader.line_num, row) for row in reader if any(row)]
     except csv.Error as e:
         raise ValueError(f"no CSV: {e}") from None
+    rows = [row for _, row in numbered]
     if not rows:
         raise ValueError("the file is empty")
     head = [name.strip().lower() for name in rows[0]]
@@ -68,10 +70,10 @@ def _rows(text: str) -> list[list[str]]:  # with the head
             hint = "; write it with to_csv(…, index=False)"
         found = ", ".join(name[:20] or "(no name)" for name in head[:5])
         raise ValueError(f"its columns are {found}: expected file and score{hint}")
-    for number, row in enumerate(rows[1:], 2):
+    for number, row in numbered[1:]:
         if len(row) != 2:
             raise ValueError(
-                f"row {number} has {len(row)} entries, expected 2: a decimal comma, perhaps?"
+                f"line {number} has {len(row)} entries, expected 2: a decimal comma, perhaps?"
             )
     return [head, *rows[1:]]
 

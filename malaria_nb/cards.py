@@ -7,7 +7,7 @@ __all__ = ['ANSWERS', 'markdown_table', 'by_patient', 'model_card', 'data_sheet'
 
 # %% ../nbs/97_cards.ipynb #af610bb3
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -53,8 +53,7 @@ _FOR = """\
 nobody has tested it as one. It reads single cells that somebody has already cut out of a thin \
 film, of one species, from one laboratory."""
 _LIMITS = """\
-- All cells are from one laboratory; on another one's second run of photographs `lite0_short` \
-found only 0.47 of the parasitized cells (chapter 15).
+- All cells are from one laboratory. Elsewhere, networks trained on them did worse (chapter 15).
 - Half of the cells are parasitized, by selection. In the smears they come from it was about \
 3.3 %; see the last table.
 - Some labels are disputed (chapter 12), and nobody measured how far two readers agree.
@@ -76,7 +75,11 @@ _SAYS = {
 _ELSEWHERE = ("size", "batch", "epochs")  # said in lines of their own
 
 
-def model_card(record: Record) -> str:  # Markdown
+def model_card(
+    record: Record,
+    file: str = "",  # what to say of the file that the network comes in, if there is one
+    limits: Sequence[str] = (),  # what else it can't do, a sentence or two each
+) -> str:  # Markdown
     "Write a model card, every number of it from a record (sections after Mitchell et al. 2019)."
     a, cells = record.about, record.about["cells"]
     split = a["split"]
@@ -89,7 +92,7 @@ def model_card(record: Record) -> str:  # Markdown
         "## What it is for",
         _FOR,
         "## What it is",
-        markdown_table(_made(record), ["what", "it is"]),
+        markdown_table(_made(record) + [["file", file]] * bool(file), ["what", "it is"]),
         "## What it was trained and tested on",
         f"{cells['n']:,} {cells['source']} cells (fingerprint `{cells['fingerprint']}`); see the "
         "[data sheet](data_sheet.md). Courtesy of the U.S. National Library of Medicine.",
@@ -98,13 +101,13 @@ def model_card(record: Record) -> str:  # Markdown
         "## How it does",
         "On the test cells, threshold 0.5, with 95 % intervals by patient.",
         markdown_table(_scores(record), ["metric", "value (interval)"]),
-        f"Accuracy differs between the {len(patients)} test patients; {below} of them are below "
-        "0.9.",
+        f"Accuracy differs between the {len(patients)} test patients: below 0.9 in {below} "
+        "of them.",
         markdown_table(_spread(patients["accuracy"]), ["of the test patients", "accuracy"]),
         "What a call is worth depends on how common parasites are:",
         markdown_table(_worth(record), ["proportion of cells parasitized", "PPV", "NPV"]),
         "## What it can't do",
-        _LIMITS,
+        "\n".join([_LIMITS, *(f"- {one}" for one in limits)]),
         "## To make it again",
         f"```\nmalaria-nb experiment run {record.name} --split {split} --seed {a['seed']} --again"
         "\n```",
@@ -237,7 +240,7 @@ Courtesy of the U.S. National Library of Medicine.
 
 def data_sheet(
     cells: pd.DataFrame,  # a row a cell: file, patient, smear, label
-    source: str,  # "real (NIH/NLM)" or "synthetic"
+    source: str,  # as `cells_name` gives it: "real (NIH/NLM)", the only set this text describes
 ) -> str:  # Markdown
     "Write a data sheet, its counts from a table of cells (sections after Gebru et al. 2021)."
     name = cells["file"].str.split("/").str[-1]
@@ -271,6 +274,10 @@ def read_checklists(
     "Read the answers; `ValueError` for one that is none, and for a yes that doesn't say where."
     with open(path, encoding="utf-8", newline="") as f:
         table = pd.DataFrame(list(csv.DictReader(f)))
+    if None in table:  # what `csv` calls the cells beyond the last column
+        row = table[table[None].notna()].iloc[0]
+        item = f"{row['guideline']} {row['item']}"
+        raise ValueError(f"{item}: too many columns; quote its commas")
     for row in table.itertuples():
         item = f"{row.guideline} {row.item}"
         if row.answer not in ANSWERS:

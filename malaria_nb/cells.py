@@ -48,8 +48,8 @@ def course_folder(
 ) -> Path:  # folder that holds `Parasitized/` and `Uninfected/`
     """Return the folder of a run's cells; draw or fetch them first if they aren't there.
 
-    Raises what `synthetic_cells` or `fetch_cells` raise, and `FileNotFoundError` for a folder of
-    your own that isn't laid out like the official archive."""
+    Raises what `unpack_sample`, `fetch_cells` or `synthetic_cells` raise, and `FileNotFoundError`
+    for a folder of your own that isn't laid out like the official archive."""
     bring = _BRING.get(settings.cells)
     return bring(settings) if bring else class_root(settings.cells)
 

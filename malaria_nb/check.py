@@ -259,6 +259,9 @@ def check(
     "Check that prose, code and records agree; offline, in a minute or so."
     folder = records_folder(records)
     root = folder.parents[1]
+    if not (root / "settings.ini").is_file():
+        why = "only a clone of the course can be checked, with its library: no such file"
+        raise FileNotFoundError(2, why, str(root / "settings.ini"))
     _, every = _read_each(folder)
     known = [r for r in every if not list(misshapen(r.about)) and r.name in RECIPES]
     with golden_beside({r.name for r in known}) as golden_now:

@@ -41,11 +41,13 @@ from malaria_nb.notebooks import (
 )
 from .process import OutOfTime, stoppable
 from malaria_nb.settings import (
+    POLICIES,
     SOURCES,
     WEIGHTS,
     Settings,
     absolute,
     as_variables,
+    cells_name,
     read_settings,
 )
 from .terminal import Lines, on_one_line, open_streams, shown, written_out
@@ -79,8 +81,9 @@ def _cells_folder(args, settings: Settings) -> Path:
     if settings.cells == "nih":
         return fetch_cells(args.source, args.to, home=settings.home)
     if args.source or args.to:
+        cells = cells_name(settings.cells)
         raise argparse.ArgumentError(
-            None, f"--source and --to are for the real cells, not --cells {args.cells}"
+            None, f"--source and --to are for all real cells (--cells nih), not for {cells} cells"
         )
     return course_folder(settings)
 
@@ -218,7 +221,9 @@ def _needs(*packages: str):
 
 
 def _chapters(args) -> list[Path]:
-    only = args.only and re.split(r"[\s,]+", " ".join(args.only).strip(" ,"))
+    only = args.only and re.findall(r"[^\s,]+", " ".join(args.only))
+    if args.only and not only:
+        raise argparse.ArgumentError(None, "--only names no chapter: give some, such as 03 04")
     try:
         found = find_chapters(args.chapters, only)
     except (ValueError, FileNotFoundError) as e:
@@ -292,12 +297,13 @@ def _offline(args) -> None:
     "Take weights and cells from the folder of a stick; without weights, random ones."
     here = Path.cwd()
     archive, weights = here / "cell_images.zip", here / "vgg19.h5"
-    if args.weights is None:
+    if args.weights is None and "MALARIA_NB_WEIGHTS" not in read_variables():
         args.weights = str(weights) if weights.is_file() else "random"
-    if args.cells == "nih" and archive.is_file():
+    settings = _settings(args)
+    if settings.cells == "nih" and archive.is_file():
         from malaria_nb.archive import fetch_cells
 
-        fetch_cells(archive, home=_settings(args).home)
+        fetch_cells(archive, home=settings.home)
 
 
 def _find_exercises(nbs: Path, chapter: str | None, home: Path | None) -> Path:
@@ -366,7 +372,6 @@ def _list(args) -> int:  # exit status
 
 
 def _run(args) -> int:  # exit status
-    from malaria_nb.device import POLICIES
     from malaria_nb.grid import grid, run_grid
 
     if args.precision not in (None, *POLICIES):
@@ -510,10 +515,11 @@ def _card(args) -> int:  # exit status
 
 
 def _compare(args) -> int:  # exit status
-    from malaria_nb.stats import difference, mcnemar
+    from malaria_nb.stats import check_same_cells, difference, mcnemar
 
     records = _settings(args).records
     a, b = _load(args.a, records), _load(args.b, records)
+    check_same_cells({args.a: a.predictions, args.b: b.predictions})
     print(a, b, sep="\n")
     table = difference(a.predictions, b.predictions).rename_axis("first − second")
     print(table.to_string(float_format="{:+.3f}".format))
@@ -726,7 +732,11 @@ def _progress(args) -> int:  # exit status
     lessons = read_lessons(nbs)
     passed = read_passed(file)
     if args.report:
-        report = json.loads(Path(args.report).read_text("utf-8"))
+        try:
+            report = json.loads(Path(args.report).read_text("utf-8"))
+        except ValueError:  # no JSON, or no UTF-8
+            why = f"{short_path(args.report)} is not what malaria-nb grade --json writes"
+            raise ValueError(why) from None
         passed = passed_in_report(report, lessons) | passed
     progress = Progress(lessons, passed)
     print(progress)
@@ -940,7 +950,8 @@ def _command(commands, run: Callable, help: str, more: str = ""):
 def _add_cells(c, default: str):
     c.add_argument(
         "--cells",
-        help=f"{', '.join(SOURCES)} (nih: the real ones; synthetic: drawn here), or a folder with "
+        help=f"{', '.join(SOURCES)} (sample: real cells that come with the course; nih: all real "
+        "cells, downloaded once; synthetic: drawn by the course), or a folder with "
         f"Parasitized/ and Uninfected/ (default: $MALARIA_NB_CELLS, else {default})",
     )
 
@@ -956,7 +967,8 @@ def _add_scale(c):
 def _add_weights(c, default: str):
     c.add_argument(
         "--weights",
-        help=f"what VGG-19 starts from: {', '.join(WEIGHTS)}, or a weights file (default: "
+        help="what VGG-19 starts from: imagenet (80 MB, downloaded once), auto (the same, or "
+        "random weights where they can't be had), random, or a weights file (default: "
         f"$MALARIA_NB_WEIGHTS, else {default})",
     )
 
@@ -1032,7 +1044,7 @@ def _add_course(commands):
         "--timeout",
         metavar="SECONDS",
         type=_seconds,
-        help="give a cell up after so long (default: never)",
+        help="stop a chapter when a cell takes longer than this (default: no limit)",
     )
     c.add_argument(
         "--store",
@@ -1072,7 +1084,7 @@ def _add_opening(c):
     _add_scale(c)
     _add_weights(c, Settings.weights)
     _add_chapters(c)
-    c.add_argument("--dry-run", action="store_true", help="print what would be started, and end")
+    c.add_argument("--dry-run", action="store_true", help="print the command instead of running it")
     c.add_argument(
         "--offline",
         action="store_true",
@@ -1089,14 +1101,31 @@ def _add_bundle(commands):
         commands,
         _bundle,
         "make a folder for a USB stick: the course without a network",
-        "Every wheel for a named system, and a page that says what to type. Needs pip.",
+        "It holds every wheel that the course needs on that system, and a page that says what\n"
+        "to type. Needs pip.",
     )
-    c.add_argument("folder", metavar="FOLDER", help="where to; what is there isn't fetched again")
-    c.add_argument("--system", choices=SYSTEMS, default="windows", help="(default: windows)")
-    c.add_argument("--python", choices=PYTHONS, default="3.13", help="(default: 3.13)")
-    c.add_argument("--weights", metavar="FILE", help="VGG-19's weights for chapter 05, put in")
-    c.add_argument("--archive", metavar="FILE", help="cell_images.zip, put in: all real cells")
-    c.add_argument("--book", metavar="FOLDER", help="the book that make docs made, put in")
+    c.add_argument(
+        "folder",
+        metavar="FOLDER",
+        help="folder to make; files that are in it already are not downloaded again",
+    )
+    c.add_argument(
+        "--system",
+        choices=SYSTEMS,
+        default="windows",
+        help="system of the learners' computers (default: windows)",
+    )
+    c.add_argument(
+        "--python",
+        choices=PYTHONS,
+        default="3.13",
+        help="Python on the learners' computers (default: 3.13)",
+    )
+    c.add_argument("--weights", metavar="FILE", help="also copy VGG-19's weights, for chapter 05")
+    c.add_argument(
+        "--archive", metavar="FILE", help="also copy cell_images.zip, the archive of all real cells"
+    )
+    c.add_argument("--book", metavar="FOLDER", help="also copy the book that make docs built")
     _add_traceback(c)
 
 # %% ../nbs/92_command_line.ipynb #07127f42
@@ -1125,7 +1154,7 @@ def _add_experiment(commands):
     v = verb(_show, "show records")
     v.add_argument("names", nargs="+", **record)
     _add_common(v)
-    v = verb(_compare, "compare two records on the test cells that both have")
+    v = verb(_compare, "compare two records that were tested on the same cells")
     v.add_argument("a", **record)
     v.add_argument("b", **record)
     _add_common(v)
@@ -1153,17 +1182,20 @@ def _add_run(verbs):
     v.epilog = (
         "With --planned accelerator and no RECIPE, everything that waits for an accelerator:\n"
         "the fine-tuned VGG-19, the article's and ours, 25 epochs, seeds 42 to 44. Keras\n"
-        "computes with JAX. Give the same command again after it was cut off: what is recorded\n"
+        "computes with JAX. If it is interrupted, give the same command again: what is recorded\n"
         "in --out is left alone, and a training goes on after its last whole epoch.\n"
         "Exit status 1 while any is left."
     )
     v.add_argument(
         "--planned",
         metavar="WHAT",
-        help="accelerator: run what waits for one (RECIPE, --split and --seed choose from it)",
+        help="accelerator (the only choice): run the experiments that wait for a GPU; RECIPE, "
+        "--split and --seed select some of them",
     )
     v.add_argument(
-        "--out", metavar="FOLDER", help="with --planned: where the records go, and nothing else"
+        "--out",
+        metavar="FOLDER",
+        help="with --planned: folder for the records; nothing else is written there",
     )
     v.add_argument(
         "--budget",
@@ -1200,7 +1232,7 @@ def _add_run(verbs):
     v.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="hand them to a Dask cluster, e.g. tcp://10.0.0.1:8786",
+        help="run them on a Dask cluster, e.g. tcp://10.0.0.1:8786",
     )
     v.add_argument(
         "--cells",
@@ -1252,13 +1284,13 @@ def _add_grade(commands):
         metavar="SECONDS",
         type=_seconds,
         default=60,
-        help="give a cell or a check up after so long (default: 60)",
+        help="stop a cell or a check that takes longer than this (default: 60)",
     )
     c.add_argument(
         "--total",
         metavar="SECONDS",
         type=_seconds,
-        help="give a notebook up after so long (default: ten times --timeout)",
+        help="stop a notebook after this long in all (default: ten times --timeout)",
     )
     c.set_defaults(stopped="stopped; the report holds the notebooks that were graded")
     _add_common(c)
@@ -1269,7 +1301,7 @@ def _add_predict(commands):
         commands,
         _predict,
         "score pictures of single cells with the small model, offline",
-        "Single cells, cut out on black, with the model of chapter 16: no network, no Keras.\n"
+        "Single cells, cut out on black, with chapter 17's small network: no internet, no Keras.\n"
         "A teaching tool, not a medical device: no score says how a patient should be treated.\n"
         "Exit status 1 when a file was skipped.",
     )
@@ -1310,7 +1342,7 @@ def _add_doctor(commands):
     c = _command(
         commands,
         _doctor,
-        "say whether this machine can run the course, and how to fix it",
+        "check whether this machine can run the course, and say how to fix what is missing",
         "One line each for Python, packages, processor, memory, disk, Keras, accelerator, cells,\n"
         "weights and port. Exit status 1 when the course can't run.",
     )
@@ -1352,13 +1384,15 @@ def _add_progress(commands):
         "--forget deletes what was kept. It is your own record, and no certificate.",
     )
     c.add_argument(
-        "--html", metavar="FILE", help="write a page there that prints well, a sheet a part"
+        "--html",
+        metavar="FILE",
+        help="write an HTML page for printing, with a sheet for each finished part",
     )
-    c.add_argument("--name", default="", help="your name, for the sheets (default: a line)")
+    c.add_argument("--name", default="", help="your name on those sheets (default: a blank line)")
     c.add_argument(
         "--report",
         metavar="FILE",
-        help="count what this report says is passed, too: malaria-nb grade --json wrote it",
+        help="also count what a report of malaria-nb grade --json calls passed",
     )
     c.add_argument("--forget", action="store_true", help="delete what was kept")
     _add_chapters(c)
@@ -1420,7 +1454,8 @@ def _ended(error: BaseException, args) -> tuple[int, str]:  # exit status, messa
         stopped = args.stopped if args else "stopped"
         return 128 + getattr(error, "number", signal.SIGINT), stopped
     if isinstance(error, argparse.ArgumentError):
-        return 2, f"{on_one_line(one_line(error))} (see malaria-nb {args.command} --help)"
+        words = " ".join(filter(None, (args.command, getattr(args, "verb", None))))
+        return 2, f"{on_one_line(one_line(error))} (see malaria-nb {words} --help)"
     if args and args.traceback:
         raise error
     return 1, _message(error)

@@ -30,7 +30,7 @@ def cut_patches(
     "Return all windows of an image, or of many, each as a row of numbers."
     slide = np.lib.stride_tricks.sliding_window_view
     windows = slide(images, (height, width), axis=(-3, -2))
-    windows = np.moveaxis(windows, -3, -1)
+    windows = np.moveaxis(windows, -3, -1)  # (…, height, width, channels)
     return windows.reshape(*windows.shape[:-3], -1)
 
 # %% ../nbs/03_cnn.ipynb #ebc52b9b

@@ -21,7 +21,7 @@ with needs("train"):
     import keras
 
 # %% ../nbs/77_compiled.ipynb #323c266d
-_ROWS = 1024  # arrays are as long as a multiple of this, or each number of cells is a new program
+_ROWS = 1024  # lengths are rounded up to a multiple: each new length would be compiled anew
 
 
 @dataclass

@@ -29,9 +29,10 @@ def conformal_limits(
 ) -> pd.Series:  # index class; strangeness a label may have; infinite: too few cells to exclude any
     """Find how strange a label may look, by split conformal prediction.
 
-    Vovk, Gammerman and Shafer (2005); Angelopoulos and Bates (2021). A limit is exact for cells
-    that could be exchanged with these, so it needs no interval, and no patients; for cells of
-    other patients the promise is an average, `coverage(by=patient)` shows of what. Raises
+    Vovk, Gammerman and Shafer (2005); Angelopoulos and Bates (2021). For cells
+    that could be exchanged with these the limit holds as promised, without an interval or
+    patients. For cells of other patients it holds on average only: `coverage(by=patient)` shows
+    how much patients differ. Raises
     `ValueError` for an alpha outside 0–1 and for bad input."""
     label, score, _ = check_labels_scores(label, score)
     if not 0 < alpha < 1:
@@ -68,7 +69,7 @@ def coverage(
 ) -> pd.DataFrame:  # a row a group: cells, coverage, one, both, none (proportions of sets)
     """Count how often the sets hold the true label, and how large they are.
 
-    Raises `ValueError` where lengths differ."""
+    Raises `ValueError` where lengths differ, and for a cell without a group."""
     label, _, _ = check_labels_scores(np.asarray(label), np.zeros(len(label)))
     held = sets[list(CLASSES)].to_numpy(bool)
     if len(held) != len(label):

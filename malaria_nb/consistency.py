@@ -16,11 +16,10 @@ import pandas as pd
 
 from .cells import fingerprint
 from .dataset import SPLITS, parse_name
-from .device import POLICIES
 from .kinds import kind_named
 from .recipes import planned, recipe_named, scaled, split_as
 from .records import Record, count_parts, record_name
-from .settings import SCALES, cells_name
+from .settings import POLICIES, SCALES, cells_name
 from .signed import reading
 
 # %% ../nbs/88_consistency.ipynb #9a79f870

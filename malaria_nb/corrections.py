@@ -94,12 +94,15 @@ def course_corrections(
     settings: Settings,  # which cells, and where the lists are
     cells: pd.DataFrame,  # their cells table
 ) -> pd.DataFrame:  # `name` and `label`, as of `read_corrections`
-    """Return the corrections for this run's cells; made up for synthetic ones, and said, for the
-    sample where the lists are not there.
+    """Return the corrections for this run's cells.
+
+    They are made up for synthetic cells, and, with a line that says so, for the sample without
+    lists.
 
     Raises `FileNotFoundError` where real cells' lists are not there."""
     folder = corrections_folder(settings)
-    if not (settings.synthetic or settings.cells == "sample" and not folder.is_dir()):
+    there = any((folder / name).is_file() for name in _LISTS)
+    if not (settings.synthetic or settings.cells == "sample" and not there):
         return read_corrections(folder)
     if not settings.synthetic:
         print("No list of disputed labels here: one in twenty labels, made up, stands in.")

@@ -44,7 +44,9 @@ def score_cells(
     red = (found["kind"] == "red").to_numpy()
     score = np.full(len(found), np.nan)
     if red.any():
-        crops = crop_cells(field, found[red], model.input_shape[1])
+        if not (size := model.input_shape[1]):
+            raise ValueError("the model doesn't say which size it reads: fix it in its Input")
+        crops = crop_cells(field, found[red], size)
         score[red] = np.asarray(model.predict_on_batch(crops))[:, 0]
     return found.assign(score=score)
 

@@ -118,7 +118,7 @@ def cost(
     cells: str = "sample",  # "sample", "nih", "synthetic" or a folder
     scale: str = "quick",  # "quick" or "full"
 ) -> str:
-    "Say what chapters cost, one after the other; of the full scale, who knows."
+    "Say what chapters cost, run one after the other; at the full scale, where to look it up."
     if scale == "full":
         return "hours where networks train: malaria-nb experiment list says what each took"
     known = [found for c in chapters if (found := measured(c, cells))] or [(0, 0)]

@@ -20,7 +20,7 @@ from scipy.special import expit, logit, ndtr, ndtri, stdtrit
 from .figures import COLORS
 from .intervals import patient_interval
 from .process import needs
-from .stats import check_labels_scores, draw_groups
+from .stats import check_labels_scores, check_threshold, draw_groups
 
 # %% ../nbs/82_coverage.ipynb #6ebc3530
 # of the four counts tn, fp, fn, tp: those above and below the line
@@ -54,8 +54,11 @@ def summarise(
     patient: ArrayLike,  # (n,) whose cell
     threshold: float = 0.5,  # a score of at least this is an alarm
 ) -> Patients:  # in the order of their names
-    "Summarise predictions by patient; raise `ValueError` for what `check_labels_scores` refuses."
+    """Summarise predictions by patient.
+
+    Raises `ValueError` for what `check_labels_scores` or `check_threshold` refuses."""
     label, score, code = check_labels_scores(label, score, patient)
+    check_threshold(threshold)
     n = code.max() + 1
     outcome = 2 * label + (score >= threshold)
     counts = np.bincount(4 * code + outcome, minlength=4 * n).reshape(n, 4)
@@ -206,7 +209,7 @@ def draw_patients(
     draws: int,  # samples
     rng: np.random.Generator,
 ) -> Draws:
-    "Draw samples of patients with replacement."
+    "Draw samples of patients with replacement; `ValueError` for fewer than 2 in a sample."
     n = len(models[0].counts)
     if patients < 2:
         raise ValueError(f"patients={patients}: an interval needs 2 at least")

@@ -25,7 +25,7 @@ from malaria_nb.tables import (  # noqa: F401
 )
 
 # %% ../nbs/01_dataset.ipynb #e8efc383
-_NAME = r"""(?ix)                    # x: ignore blanks and comments
+_NAME = r"""(?ix)                    # i: any case; x: skip blanks, comments
     (?P<photo>
         (?P<smear>
             (?P<patient> C\d+ )     # C33

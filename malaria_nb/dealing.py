@@ -54,6 +54,10 @@ def _check(cells: pd.DataFrame, by: str, fractions: Sequence[float]) -> None:
         raise ValueError(f"no column {', '.join(sorted(missing))}: use a table from index_cells")
     if (twice := cells.file[cells.file.duplicated()]).size:
         raise ValueError(f"{twice.iloc[0]} is in the table twice: drop duplicates first")
+    if without := int(cells[_GROUPS[by]].isna().sum()):
+        raise ValueError(
+            f"{without} cells have no {_GROUPS[by]}: drop them, or deal by another group"
+        )
     if not all(0 <= f <= 1 for f in fractions) or abs(sum(fractions) - 1) > 1e-6:
         raise ValueError(
             f"fractions={tuple(fractions)}: expected numbers from 0 to 1 that add up to 1"
@@ -70,7 +74,8 @@ def deal_cells(
     """Deal cells into parts, their groups whole, by the table's content and the seed alone.
 
     The order of the rows doesn't matter. Raises `ValueError` for a `by` that isn't known, a
-    missing column, a file that is there twice, and fewer groups than parts."""
+    missing column, a file that is there twice, a cell without a group, fractions that don't add up
+    to 1, and fewer groups than parts."""
     _check(cells, by, fractions)
     rng = np.random.default_rng(seed)
     group, names = pd.factorize(cells[_GROUPS[by]].to_numpy(), sort=True)

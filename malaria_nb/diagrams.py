@@ -218,7 +218,7 @@ def _row(ax, y, name, row):
         ax.add_patch(Rectangle((1.5 + 0.62 * i, y - 0.28), 0.56, 0.56, **style))
         box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"}
         ax.text(1.78 + 0.62 * i, y, i + 1, ha="center", va="center", fontsize=10, bbox=box)
-    ax.add_patch(Rectangle((4.9, y - 0.28), 1.4, 0.56, **{**_FREE, "alpha": 0.6}))
+    ax.add_patch(Rectangle((4.9, y - 0.28), 1.4, 0.56, **_FREE))
     ax.text(5.6, y, last, ha="center", va="center", fontsize=11)
     ax.text(6.5, y, says, ha="left", va="center", fontsize=11)
 

@@ -37,7 +37,7 @@ def confusion(
     "Count the four outcomes; raise `ValueError` for what `check_labels_scores` refuses."
     label, score, _ = check_labels_scores(label, score)
     check_threshold(threshold)
-    counts = np.bincount(2 * label + (score >= threshold), minlength=4)
+    counts = np.bincount(2 * label + (score >= threshold), minlength=4)  # 0: tn
     return pd.Series(counts, ["tn", "fp", "fn", "tp"])
 
 # %% ../nbs/06_evaluation.ipynb #dfc8d7ae

@@ -93,7 +93,7 @@ def export_onnx(
 ) -> Path:  # the file
     "Export a network to ONNX, in float32; raise `ModuleNotFoundError` without the package tf2onnx."
     if util.find_spec("tf2onnx") is None:
-        raise ModuleNotFoundError('ONNX needs a package more: pip install "malaria_nb[export]"')
+        raise ModuleNotFoundError('ONNX needs one more package: pip install "malaria_nb[export]"')
     both = _with_evidence(model)
     # Keras exports only what has been called
     both(np.zeros((1, *model.input_shape[1:]), np.float32))

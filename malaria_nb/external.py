@@ -93,6 +93,9 @@ def score_external(
     if not source.exists():
         raise FileNotFoundError(2, "no such folder or COCO file", str(source))
     check_threshold(threshold)
+    check_level(level)
+    if interpolation not in INTERPOLATIONS:
+        raise ValueError(f"interpolation={interpolation!r}: use one of {', '.join(INTERPOLATIONS)}")
     size = size or getattr(model, "input_shape", (None, None))[1]
     if not size:
         raise ValueError("the model doesn't say which size it reads: give size=…")

@@ -253,7 +253,8 @@ def _persist(download: _Download, retries: int, pause: float) -> None:
             came = have > best and not isinstance(e, _Slow)
             failures, best = 0 if came else failures + 1, max(have, best)
             if failures > retries:
-                raise ConnectionError(f"{e}; gave up after {failures} tries") from e
+                tries = "1 try" if failures == 1 else f"{failures} tries"
+                raise ConnectionError(f"{e}; gave up after {tries}") from e
             time.sleep(min(30, pause * (2**failures if failures else 0.1)))
 
 # %% ../nbs/72_fetch.ipynb #de0a66ba
@@ -329,11 +330,12 @@ def fetch_file(
 
     What arrived before a break is kept in a `.part` beside `to`, and the next call goes on there.
     Raises `ConnectionError` when the server can't be reached, refuses or is too slow, `ValueError`
-    when the file's hash is another or none is given, `OSError` for a full or protected disk."""
+    when the file's hash is another or not exactly one is given, `OSError` for a full or protected
+    disk."""
     if (sha256 is None) == (md5 is None):
         raise ValueError(f"{url}: give the file's hash, as sha256=… or as md5=…")
     to = Path(to).expanduser()
-    algorithm, expected = ("sha256", sha256) if sha256 else ("md5", md5)
+    algorithm, expected = ("sha256", sha256.lower()) if sha256 else ("md5", md5.lower())
     how = {"timeout": timeout, "retries": retries, "pause": pause, "progress": progress}
     with writing(to.parent), one_at_a_time(to.with_name(to.name + ".lock")):
         try:

@@ -10,6 +10,7 @@ import errno
 import filecmp
 import os
 import re
+import secrets
 import shutil
 import stat
 import sys
@@ -122,11 +123,21 @@ def _alike(part, old):
         os.chmod(part, stat.S_IMODE(old.st_mode) & 0o777)
 
 
+def _folder_in(parent):
+    "Make a folder with a name nobody can guess, closed to others but on Windows."
+    if os.name != "nt":
+        return mkdtemp(prefix=".", suffix=".part", dir=parent)
+    # there a file that is made in a closed folder stays closed to others after it is renamed
+    folder = os.path.join(parent, f".{secrets.token_hex(8)}.part")
+    os.mkdir(folder)
+    return folder
+
+
 @contextmanager
 def _beside(target, name):
     "Make a folder beside a file, closed to others, that goes when the block ends."
     try:
-        folder = mkdtemp(prefix=".", suffix=".part", dir=target.parent)
+        folder = _folder_in(target.parent)
     except OSError as e:
         if e.errno in _FULL:
             raise
@@ -205,6 +216,14 @@ def fresh_folder(
     return path
 
 # %% ../nbs/71_files.ipynb #f25314c8
+def _is_elsewhere(error, folder):
+    "Tell whether an error names a file that doesn't lie in a folder, such as one that was read."
+    if not isinstance(error.filename, (str, bytes)):
+        return False
+    there = os.path.abspath(os.fsdecode(error.filename))
+    return not Path(there).is_relative_to(os.path.abspath(folder))
+
+
 @contextmanager
 def writing(
     folder: str | Path,  # where the block writes; made if it isn't there
@@ -212,16 +231,20 @@ def writing(
     "Turn the errors of a full or protected disk into ones that say how to fix them."
     folder = Path(folder)
     elsewhere = "or choose another folder with MALARIA_NB_HOME"
+    begun = False
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        begun = True
         yield folder
     except OSError as e:
+        if begun and _is_elsewhere(e, folder):
+            raise
         if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise PermissionError(
                 e.errno,
                 f"can't write in {folder} ({e.strerror}): give yourself permission, {elsewhere}",
             ) from e
-        if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if e.errno in _FULL:
             raise OSError(
                 e.errno,
                 f"the disk that holds {folder} is full: free some space, {elsewhere}; "

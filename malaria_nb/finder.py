@@ -26,8 +26,8 @@ def _radius(mask):
 
 
 def rim_votes(
-    flat: np.ndarray,  # of `even_light`
-    mask: np.ndarray,  # of `dark_regions`
+    flat: np.ndarray,  # green, uint8, (height, width), of `even_light`
+    mask: np.ndarray,  # uint8, (height, width), 1 where stained, of `dark_regions`
 ) -> np.ndarray:  # float32, (height, width): about 1 where rims lie all around at one radius
     "Let each steep pixel vote for the middle of the cell whose rim it may be (Hough 1962)."
     radius = _radius(mask)
@@ -62,7 +62,7 @@ def _flood(core, mask):
 
 def part_cells(
     mask: np.ndarray,  # 1 where something is stained, uint8, (height, width)
-    votes: np.ndarray,  # of `rim_votes`
+    votes: np.ndarray,  # float32, (height, width), of `rim_votes`
 ) -> np.ndarray:  # int32, (height, width): 0 empty, -1 dam, 1, 2, … a region each
     """Part cells that touch: cores grow until they meet (watershed, Vincent and Soille 1991).
 

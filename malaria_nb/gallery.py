@@ -24,10 +24,12 @@ def show_cells(
     title: str = "",  # what the figure finds
     side: float = 1.2,  # width of one image, inches
 ) -> Any:  # matplotlib figure
-    "Draw images in a grid; raise `ValueError` unless there is one label or title an image."
+    "Draw images in a grid; raise `ValueError` for none, or unless each has one label or title."
     with needs("plot"):
         import matplotlib.pyplot as plt  # not part of the core
 
+    if not len(images):
+        raise ValueError("no images: there is nothing to draw")
     for name, texts in (("labels", label), ("titles", titles)):
         if texts is not None and len(texts) != len(images):
             raise ValueError(f"{len(images)} images but {len(texts)} {name}: give one an image")

@@ -73,8 +73,9 @@ def golden_beside(
     workers: int = 2,  # processes
 ) -> Iterator[Callable[[], dict[str, dict[str, float]]]]:  # waits, and gives what `golden` does
     "Make golden runs in processes of their own while the block goes on."
+    names = set(names)
     slow = {name for name in names if _is_slow(recipe_named(name))}
-    groups = [sorted(group) for group in (slow, {*names} - slow) if group]
+    groups = [sorted(group) for group in (slow, names - slow) if group]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         runs = [pool.submit(_golden_unseen, group) for group in groups]
 

@@ -51,8 +51,13 @@ def grid(
     splits: Iterable[str] | None = None,  # None takes each recipe's own
     seeds: Iterable[int] | None = None,  # None takes each recipe's own
 ) -> list[Job]:
-    "List the experiments of a part of the grid; raise `ValueError` for a name that is no recipe's."
+    "List the experiments of a part of the grid; raise `ValueError` for an unknown recipe or split."
     splits, seeds, jobs = list(splits or ()), list(seeds or ()), []
+    if wrong := [s for s in splits if s not in ("cell", "photo", "patient", *FOLDS)]:
+        raise ValueError(
+            f"split={wrong[0]!r}: use 'cell', 'photo' or 'patient', or one of the folds, "
+            f"{FOLDS[0]!r} to {FOLDS[-1]!r}"
+        )
     for recipe in map(recipe_named, names or RECIPES):
         asked = product(splits or recipe.splits, seeds or recipe.seeds)
         where = asked if splits or seeds else _tried(recipe)
@@ -109,7 +114,7 @@ def _state(record, epochs):
 def _minutes(recipe):  # at the full scale on 2 CPU cores, its teacher's included
     kind = kind_named(recipe.model)
     own = kind.minutes
-    if recipe.epochs and kind.epochs == "finetune":  # of 25
+    if recipe.epochs and kind.epochs in ("basic", "finetune"):  # of 25
         own = own * recipe.epochs // 25
     if not recipe.teacher:
         return own
@@ -128,7 +133,7 @@ def run_grid(
     until: float | None = None,  # as `run` takes it
 ) -> Iterator[Path]:  # the folder of each record as it is written
     "Run what is missing, stale or unfinished, and record it; raise `OutOfTime` as `run` does."
-    to = records_folder(records)
+    to = records_folder(records, to_write=True)  # before anything is trained
     missing = [job for job in jobs if again or not _done(job, epochs, to)]
     how = {"epochs": epochs, "again": again, "precision": precision, "until": until}
     for files in _results(missing, settings, scheduler, **how):

@@ -75,7 +75,7 @@ def patient_interval(
     middle = middle + shrink * _EXTREMES * ends.sum(0)
     error = shrink * np.sqrt((pulls**2).sum(0) + _EXTREMES * (ends**2).sum(0))
     y, slope = _unbounded(middle, *bounds)
-    with np.errstate(invalid="ignore"):  # at a bound no patient pulls, on an endless slope
+    with np.errstate(invalid="ignore"):  # at a bound the slope is infinite and the error 0
         reach = stdtrit(np.maximum(patients - 1, 1), (1 + level) / 2) * error * slope
         low, high = _bounded(y - reach, *bounds), _bounded(y + reach, *bounds)
     enough &= np.isfinite(low) & np.isfinite(high) & (low < high)

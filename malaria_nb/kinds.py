@@ -164,7 +164,10 @@ def _vgg19_finetuned(setup, x, rows):
     from malaria_nb.transfer import vgg19_finetuned
 
     model = vgg19_finetuned(setup.weights, setup.size, setup.head, setup.preprocessing)
-    if setup.options.get("learn") == "all":
+    learn = setup.options.get("learn")
+    if learn not in (None, "all"):
+        raise ValueError(f"learn={learn!r}: use 'all', or leave it out for blocks 4 and 5")
+    if learn:
         for layer in model.layers:
             layer.trainable = True
     return model
@@ -251,6 +254,7 @@ def _several_numbers(setup, x, rows):
     "compact_cnn",
     compile=_compile_with_options,
     epochs="basic",
+    minutes=15,
     options=(
         "schedule",  # "one_cycle": the learning rate climbs for a fifth of all steps, then falls
         "smoothing",  # labels are moved by half of this towards 0.5

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 import malaria_nb
-from .annotations import Crop, crops_of_boxes, crops_of_folder, cut_box
+from .annotations import Crop, check_mapping, crops_of_boxes, crops_of_folder, cut_box
 from .pictures import read_picture
 from .reading import read_regular
 
@@ -92,7 +92,7 @@ def _iml_box(file, i, j, entry):
     numbers = []
     for key in ("x", "y", "w", "h"):
         try:
-            numbers.append(int(box[key]))
+            numbers.append(int(str(box[key])))
         except (KeyError, TypeError, ValueError, OverflowError):
             raise ValueError(
                 f"{where} has {key} {box.get(key)!r:.80} in its bbox, expected whole pixels"
@@ -155,7 +155,11 @@ def read_iml(
 def _chula_points(file):
     "Read a list of points; raise `ValueError`, naming the line, for what is none."
     points = []
-    for i, line in enumerate(read_regular(file, _MAX_BYTES).decode("utf-8-sig").splitlines(), 1):
+    try:
+        text = read_regular(file, _MAX_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise ValueError(f"{file} is not UTF-8 at byte {e.start:,}. The {CHULA}") from None
+    for i, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words:
             continue
@@ -256,9 +260,7 @@ def crops_of_fields(
     folder = Path(folder)
     points = (folder / "points").is_dir()
     table = read_chula(folder, check) if points else read_iml(folder, check)
-    unknown = sorted(set(table["kind"]) - set(mapping))
-    if unknown:
-        raise ValueError(f"not in mapping: {', '.join(unknown)}. Give each 0, 1 or None")
+    check_mapping(sorted(set(table["kind"])), mapping)
     for name, boxes in table.groupby("file", sort=False):
         field = read_picture(folder / "fields" / name)
         for b in boxes.itertuples():

@@ -121,8 +121,9 @@ def rivals(
 ) -> dict[str, np.ndarray]:  # name -> float, (n, h, w)
     "Draw three maps that know nothing of any model: random, a blob in the middle, saturation."
     n, h, w = images.shape[:3]
-    d = np.hypot(*(np.mgrid[:h, :w] - (h - 1) / 2))
-    blob = np.exp(-(d**2) / (2 * (h / 4) ** 2))
+    y, x = np.mgrid[:h, :w]
+    d = np.hypot(y - (h - 1) / 2, x - (w - 1) / 2)
+    blob = np.exp(-(d**2) / (2 * (min(h, w) / 4) ** 2))
     saturation = [cv2.cvtColor(x, cv2.COLOR_RGB2HSV)[..., 1] / 255 for x in images]
     return {
         "random": np.random.default_rng(seed).random((n, h, w)),

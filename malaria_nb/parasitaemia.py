@@ -119,7 +119,7 @@ def lang_reiczigel(
     tp: ArrayLike,  # parasitized ones called so
     z: float,  # standard errors to each side, such as 1.96
 ) -> tuple[ArrayLike, ArrayLike, ArrayLike]:  # value, low, high; not clipped
-    "Compute Lang and Reiczigel's corrected proportion and the ends of its interval, unchecked."
+    "Correct a proportion for errors, with its interval's ends (Lang, Reiczigel 2014); unchecked."
     sick, well = tp + fn, tn + fp
     raw = (k / n - fp / well) / (tp / sick + tn / well - 1)
     q, sens, spec = (k + z * z / 2) / (n + z * z), (tp + 1) / (sick + 2), (tn + 1) / (well + 2)

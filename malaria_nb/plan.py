@@ -125,7 +125,10 @@ def _needs_weights(recipe):
 
 
 def _from_random(recipe):
-    return recipe.options.get("weights") == "random"
+    weights = recipe.options.get("weights")
+    if weights not in (None, "random"):
+        raise ValueError(f"weights={weights!r}: use 'random', or leave it out for ImageNet's")
+    return weights == "random"
 
 
 def _with_parents(recipe, settings, shared):

@@ -178,12 +178,13 @@ def read_sizes(
     root: str | Path,  # folder
     files: list[str],  # PNG files below it
     notes: str | Path | None = None,  # folder in which sizes are remembered; None: they aren't
-) -> np.ndarray:  # (height, width) of every file, pixels
+) -> np.ndarray:  # int64, (n, 2): height and width of every file, pixels
     """Read the files' headers, or a note of them while no file changes; raise `BadCell`.
 
     What counts as a change: see `digests.remembered`."""
     if notes is None:
-        return np.array([_read_size(Path(root), file) for file in files])
+        sizes = [_read_size(Path(root), file) for file in files]
+        return np.array(sizes, np.int64).reshape(-1, 2)
     try:
         return remembered(root, files, partial(_read_size, Path(root)), ("i8", 2), notes, "sizes")
     except OSError as e:

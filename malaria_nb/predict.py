@@ -211,8 +211,12 @@ def _search(folder):
 
 def find_pictures(
     paths: Iterable[str | Path],  # files, and folders to search with all below them
-) -> list[tuple[Path, str, str]]:  # file, name below its folder, why there is none ("": there is)
-    "List each picture once, a folder's in sorted order; no hidden files, no drawings of evidence."
+) -> list[tuple[Path, str, str]]:  # file, name below its folder, why it has no picture or ""
+    """List each picture once, a folder's in sorted order; no hidden files, no drawings of evidence.
+
+    Raises `ValueError` for a single path in place of a list."""
+    if isinstance(paths, (str, os.PathLike)):
+        raise ValueError(f"paths={paths!r}: give a list of files and folders, as [{str(paths)!r}]")
     found = {}
     for path in map(Path, paths):
         if not os.path.isdir(path):
@@ -261,7 +265,7 @@ def predict_files(
     model: CompactModel | None = None,  # None takes the one that comes with the package
     cut_out: bool = False,  # blacken the ground of a cell that isn't on black
 ) -> Iterator[Prediction]:  # in the order of `find_pictures`
-    "Score pictures of single cells, with a line for each that can't be."
+    "Score pictures of single cells; one that can't be read gives a skipped `Prediction`."
     model = model or CompactModel()
 
     def prepared(found):

@@ -21,7 +21,7 @@ def ahead(
     n: int,  # results that may wait to be asked for
     workers: int | None = None,  # threads; None takes one a core
 ) -> Iterator:  # results, in the order of the items
-    "Map in threads, never more than `n` ahead of who asks; raise what `function` raises."
+    "Map in threads, at most `n` results ahead of the caller; raise what `function` raises."
     # from Python 3.14 on, pool.map(..., buffersize=n) does this
     pool, waiting = ThreadPoolExecutor(workers or os.cpu_count()), deque()
     try:
@@ -35,21 +35,32 @@ def ahead(
         pool.shutdown(cancel_futures=True)
 
 # %% ../nbs/71_process.ipynb #7f4a9099
+_HUSHING = threading.Lock()
+_hush = {"blocks": 0, "kept": -1}  # how many blocks there are, and what still reaches stderr
+
+
 @contextmanager
 def hushed() -> Iterator[int]:  # a file descriptor that still reaches stderr
     "Keep what libraries written in C say away from stderr, for the whole process."
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with _HUSHING:
+        if not _hush["blocks"]:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            try:
+                _hush["kept"] = os.dup(2)
+            except OSError:  # a program without a terminal may have no stderr
+                _hush["kept"] = os.dup(nowhere)
+            os.dup2(nowhere, 2)
+            if nowhere != 2:
+                os.close(nowhere)
+        _hush["blocks"] += 1
     try:
-        kept = os.dup(2)
-    except OSError:  # a program without a terminal may have no stderr
-        kept = os.dup(nowhere)
-    os.dup2(nowhere, 2)
-    try:
-        yield kept
+        yield _hush["kept"]
     finally:
-        os.dup2(kept, 2)
-        for descriptor in (kept, nowhere):
-            os.close(descriptor)
+        with _HUSHING:
+            _hush["blocks"] -= 1
+            if not _hush["blocks"]:
+                os.dup2(_hush["kept"], 2)
+                os.close(_hush["kept"])
 
 # %% ../nbs/71_process.ipynb #1d575f40
 class OutOfTime(RuntimeError):

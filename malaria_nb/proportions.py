@@ -27,10 +27,10 @@ def as_proportions(
 
 def as_count(
     cells: ArrayLike,  # how many cells
-) -> np.ndarray:
+) -> np.ndarray:  # the same numbers, of the type they have
     "Return `cells` as an array; raise `ValueError` unless every one is a whole number, 1 or more."
     array = np.asarray(cells)
-    if not ((array >= 1) & (array == np.floor(array))).all():
+    if not ((array >= 1) & (array == np.floor(array)) & (array < np.inf)).all():
         raise ValueError(f"cells={cells!r}: expected a whole number of cells, 1 or more")
     return array
 

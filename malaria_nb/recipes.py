@@ -31,7 +31,9 @@ class Recipe:
     plateau: int | None = 2
     patience: int | None = 8  # stop after so many; None: never
     keep: str = "best"  # epoch whose weights are kept, "best" (lowest validation loss) or "last"
-    augment: str | None = None  # "eight_symmetries" or "affine", of each training cell
+    # of each training cell: "eight_symmetries", "symmetries_and_gain", "symmetries_and_stain",
+    # "symmetries_and_strength" or "affine"; None: none
+    augment: str | None = None
     preprocessing: str = "bgr-mean"  # in front of VGG-19, see `transfer.PREPROCESSING`
     start_from: str | None = None  # recipe whose trained head this one starts with
     splits: tuple[str, ...] = ("patient", "cell")  # what is kept together, where it is recorded
@@ -312,8 +314,8 @@ def split_as(
     seed: int = 42,
 ) -> pd.DataFrame:  # the same rows with a column `split`
     "Split cells as an experiment asks; raise `ValueError` for a split that means nothing."
-    by, _, fold = split.partition("-fold")
-    if not fold:
+    by, is_fold, fold = split.partition("-fold")
+    if not is_fold:
         return split_cells(cells, by=by, seed=seed)
     if split not in FOLDS:
         raise ValueError(f"split={split!r}: folds are called {FOLDS[0]!r} to {FOLDS[-1]!r}")

@@ -124,7 +124,7 @@ def write_record(
 
     It is whole, or (killed between two renames) not there. Its digest is written into it, and into
     the list of digests beside it."""
-    about, records = json.loads(files["record.json"]), records_folder(records)
+    about, records = json.loads(files["record.json"]), records_folder(records, to_write=True)
     folder = records / record_name(about["name"], about["split"], about["seed"])
     records.mkdir(parents=True, exist_ok=True)
     with (
@@ -155,11 +155,14 @@ def record_name(
 # %% ../nbs/87_records.ipynb #7ddd87cb
 def records_folder(
     records: Path | None = None,  # a folder of records; None: look for the course's
+    to_write: bool = False,  # leave out the installed library's own, which are there to read
 ) -> Path:
     "Find the folder of records; raise `FileNotFoundError` where there is none."
     if records is not None:
         return Path(records)
     for place in _places():
+        if to_write and place == Path(malaria_nb.__file__).parent / "course":
+            continue
         for found in (place / "nbs" / "records", place / "records"):
             if found.is_dir() and found.parent.name == "nbs":
                 return found
@@ -274,7 +277,8 @@ def write_table(
             f"the table comes from {cells_name(settings.cells)} cells: "
             "keep what was made on all real ones (cells='nih')"
         )
-    path = records_folder(records) / "tables" / f"{name}.csv"
+    records = records_folder(records, to_write=True)
+    path = records / "tables" / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     said = {"cells": str(settings), "device": f"{os.cpu_count()} CPU cores"} | about
     head = f"# {json.dumps(said, ensure_ascii=False)}\n"
@@ -282,8 +286,8 @@ def write_table(
         part.write_text(
             head + table.to_csv(float_format="%.6g", lineterminator="\n"), encoding="utf-8"
         )
-    with _locked(records_folder(records)):
-        sign(records_folder(records), [f"tables/{path.name}"])
+    with _locked(records):
+        sign(records, [f"tables/{path.name}"])
     return path
 
 
@@ -295,8 +299,8 @@ def read_table(
     path = records_folder(records) / "tables" / f"{name}.csv"
     if not path.exists():
         raise FileNotFoundError(
-            f"no table {path.name} among the records: "
-            f"malaria-nb course --cells nih --only {name.split('-')[0]} writes it"
+            f"no table {path.name} among the records: restore it with git checkout "
+            f"nbs/records/tables/{path.name}; a script in tools/ or benchmarks/ makes it anew"
         )
     with reading(path), open(path, encoding="utf-8") as f:
         about = json.loads(f.readline().removeprefix("# "))

@@ -81,11 +81,15 @@ def within_patients(
     score: ArrayLike,  # (n,) probability of parasitized, or any number that ranks the cells
     patient: ArrayLike,  # (n,) patient of each cell
 ) -> float:  # AUC over pairs of cells of one patient, 0–1; a tie counts half
-    "Compute the AUC within patients; raise `ValueError` if none has cells of both classes."
+    "Compute the AUC within patients; `ValueError` for bad input or none with both classes."
     from scipy.stats import rankdata  # heavy, and for this alone
 
-    label = np.asarray(label).astype(int)
-    score = np.asarray(score, float)
+    label, score = np.asarray(label), np.asarray(score, float)
+    if label.ndim != 1 or label.shape != score.shape:
+        raise ValueError(f"labels {label.shape} and scores {score.shape}: give one of each a cell")
+    if not np.isin(label, (0, 1)).all() or np.isnan(score).any():
+        raise ValueError("labels must be 0 or 1, and scores numbers: drop cells without them")
+    label = label.astype(int)
     code = patient_numbers(patient, len(label))
     wins = pairs = 0.0
     for p in range(code.max() + 1):

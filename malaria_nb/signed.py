@@ -80,13 +80,17 @@ def digests_of(
         if path.is_dir() and re.search(r"-s\d+$", path.name):
             found[path.name] = lambda folder=path: _digest_of_record(folder)
         elif path.is_dir():
-            files = (p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+            files = (p for p in path.rglob("*") if p.is_file() and not _is_hidden(p, records))
             for file in sorted(files):
                 name = file.relative_to(records).as_posix()
                 found[name] = lambda file=file: file_digest(file)
         elif path.name != LIST:
             found[path.name] = lambda file=path: file_digest(file)
     return found
+
+
+def _is_hidden(path, root):
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
 def _digest_of_record(folder):

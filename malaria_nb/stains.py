@@ -28,6 +28,8 @@ def _rows_by_group(images, group):
             f"{len(images)} images but groups of shape {group.shape}: "
             "give one an image, such as its patient"
         )
+    if missing := int(pd.isna(group).sum()):
+        raise ValueError(f"{missing} images have no group: give each its own, such as its patient")
     return [np.flatnonzero(group == g) for g in pd.unique(group)]
 
 
@@ -80,7 +82,7 @@ def normalise_reinhard(
     target: ArrayLike,  # (2, 3), of `colour_statistics` of training cells and *their* groups
     group: ArrayLike | None = None,  # (n,) what shares a stain, as the patient; None: all images
 ) -> np.ndarray:  # a new array, same shape and dtype
-    "Give each group the target's colours (Reinhard et al. 2001); raise `ValueError` for another."
+    "Give each group the target's colours (Reinhard et al. 2001); raise `ValueError` unless (2, 3)."
     target = np.asarray(target, float)
     if target.shape != (2, 3):
         raise ValueError(f"target of shape {target.shape}: use what colour_statistics returns")

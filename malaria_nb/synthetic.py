@@ -434,11 +434,11 @@ def _patient_cells(seed, patient, infected, uninfected):
 
 
 def plan_cells(
-    n: int = 1600,  # cells, half of them parasitized
+    n: int = 1600,  # cells, 2 or more; half of them parasitized, rounded down
     seed: int = 42,  # the same seed gives the same plan
     patients: int | None = None,  # None: one for 20 cells, at least 60 and at most 200
 ) -> list[Planned]:
-    "Decide name, class, look and seed of every cell, without drawing any."
+    "Decide name, class, look and seed of each cell; `ValueError` for under 2 cells or patients."
     patients = int(np.clip(n // 20, 60, 200)) if patients is None else patients
     if n < 2:
         raise ValueError(f"n={n}: a data set needs at least 2 cells, one of each class")
@@ -492,14 +492,16 @@ def _holds(root, recipe, plan):
 
 def synthetic_cells(
     root: str | Path,  # folder to make
-    n: int = 1600,  # cells, half of them parasitized
+    n: int = 1600,  # cells, 2 or more; half of them parasitized, rounded down
     seed: int = 42,  # the same seed gives the same bytes
     masks: bool = False,  # also write each cell's parasite mask (0 or 255) to `root`/masks
     patients: int | None = None,  # None: one for 20 cells, at least 60 and at most 200
     workers: int | None = None,  # threads; None: one a core
     progress: bool | None = None,  # show a bar; None: from 5,000 cells on
 ) -> Path:  # `root`
-    "Draw `n` cells into `root`, laid out like the official archive, unless they are there."
+    """Draw `n` cells into `root`, laid out like the official archive, unless they are there.
+
+    Raises `FileExistsError` where `root` holds anything else, and `ValueError` as `plan_cells`."""
     from tqdm.auto import tqdm
 
     progress = n >= 5000 if progress is None else progress
@@ -565,9 +567,11 @@ def _free_platelet(rng, radius, look):
 
 # %% ../nbs/90_synthetic.ipynb #6848239b
 def _positions(rng, radii, touching, shape):
-    "Choose a centre for each radius; only cells meant to touch do, and some may find no room."
-    placed = []
-    for radius in radii:
+    """Choose a centre for each radius that finds room; only cells meant to touch do.
+
+    Return (x, y, radius) of each, and which of the radii these are."""
+    placed, kept = [], []
+    for i, radius in enumerate(radii):
         beside = bool(placed) and rng.random() < touching
         for _ in range(300):
             if beside:
@@ -582,8 +586,9 @@ def _positions(rng, radii, touching, shape):
             gaps = sorted(np.hypot(at[0] - x, at[1] - y) / (radius + r) for x, y, r in placed)
             if not gaps or gaps[beside and len(gaps) > 1] > 1.2 or (beside and len(gaps) == 1):
                 placed.append((*at, radius))
+                kept.append(i)
                 break
-    return placed
+    return placed, kept
 
 
 def _expose(rng, density, look, blur, exposure):
@@ -641,7 +646,7 @@ def draw_field(
     cells: int = 90,  # red cells to place, the cut ones included; up to about 150 find room
     parasitaemia: float = 0.03,  # chance of a red cell to hold parasites, 0-1
     look: Look | None = None,  # the photograph's; None chooses one
-    touching: float = 0.15,  # share of the red cells put beside another
+    touching: float = 0.15,  # proportion of the red cells put beside another
     white: float = 0.3,  # white cells, on average
     platelets: float = 3,  # platelets between the cells, on average
     blur: float = 0,  # focus lost, standard deviation in pixels
@@ -663,11 +668,12 @@ def draw_field(
     kinds = ["white"] * rng.poisson(white) + ["red"] * cells + ["platelet"] * rng.poisson(platelets)
     usual = np.array([{"white": 1.8, "red": 1, "platelet": 0.3}[k] for k in kinds]) * look.radius
     radii = (usual * rng.normal(1, 0.1, len(kinds))).clip(15, 200)
-    placed = _positions(rng, radii * _SHRUNK, touching, shape)
+    placed, kept = _positions(rng, radii * _SHRUNK, touching, shape)
     density = np.zeros((shape[0] + 2 * _MARGIN, shape[1] + 2 * _MARGIN, 3), np.float32)
     taken, rows = np.zeros(density.shape[:2], np.int32), {}
     middle = np.s_[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
-    for number, ((x, y, radius), kind) in enumerate(zip(placed, kinds), 1):
+    for number, ((x, y, radius), i) in enumerate(zip(placed, kept), 1):
+        kind = kinds[i]
         infected = kind == "red" and rng.random() < parasitaemia
         layers, cell = _thing(rng, kind, radius, look, infected)
         touched = _lay(density, taken, layers, cell, x, y, number)

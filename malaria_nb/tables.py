@@ -20,7 +20,7 @@ def describe_cells(
     cells: pd.DataFrame,  # a cells table
     by: str = "label",  # one row for each value of this column: "label", "split" or "fold"
 ) -> pd.DataFrame:  # rows: the values and "all"; columns: counts, and cells a patient
-    "Count cells, patients, smears and photographs, and the cells of one patient."
+    "Count cells, patients, smears, photographs, and cells a patient; `ValueError` for no column."
     if by not in cells:
         raise ValueError(f"by={by!r}: no such column; the table has {', '.join(cells)}")
     values = [v for v in SPLITS if (cells[by] == v).any()]
@@ -50,7 +50,7 @@ def group_folds(
     by: str,  # what stays whole: "patient", "photo" or "cell"
     seed: int = 42,  # another seed, other folds
 ) -> pd.DataFrame:  # the same rows with a column `fold`, 0 to k-1
-    "Deal cells into folds, groups whole and classes balanced; raise `ValueError`."
+    "Deal cells into folds, groups whole, classes balanced; `ValueError` for k < 2 or too few."
     if k < 2:
         raise ValueError(f"k={k}: cross-validation needs at least 2 folds")
     return cells.assign(fold=deal_cells(cells, by, [1 / k] * k, seed))
@@ -62,6 +62,8 @@ def sample_cells(
     seed: int = 42,  # another seed, other cells
 ) -> pd.DataFrame:  # `n` rows, or as many as there are
     "Sample as many cells of each class, one from every patient before a second from any."
+    if n < 0:
+        raise ValueError(f"n={n}: use a number of cells, 0 or more")
     if n >= len(cells):
         return cells
     rng = np.random.default_rng(seed)

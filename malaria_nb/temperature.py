@@ -45,8 +45,8 @@ def _temperature(label, z, weight):
         high *= 2
         if high > 1e6:
             raise ValueError(
-                "every call is right, so surer is always better and no temperature is best: "
-                "use more validation cells, or leave the scores"
+                "every prediction is correct, so surer is always better and no temperature is "
+                "best: use more validation cells, or leave the scores"
             )
     return 1 / brentq(derivative, 0, high, xtol=1e-9)
 
@@ -58,7 +58,7 @@ def fit_temperature(
 ) -> float:  # temperature, above 0
     """Fit the temperature with the least cross-entropy (Guo et al. 2017).
 
-    Raises `ValueError` where there is none: 0.5 for every cell is better, or every call right."""
+    Raises `ValueError` where there is none: 0.5 for all cells is better, or every one is right."""
     label, score, _ = check_labels_scores(label, score)
     if weight is None:
         return _temperature(label, clipped_logit(score), 1)

@@ -64,7 +64,7 @@ def on_one_line(
 def shown(
     name: object,  # of a file
 ) -> str:  # on one line, in letters that stdout has
-    "Show a file's name, of whatever letters, so that no two names look the same."
+    "Show a file's name on one line; a letter that can't be shown is written as Python escapes it."
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return on_one_line(name).encode(encoding, "backslashreplace").decode(encoding)
 

@@ -28,5 +28,5 @@ def predict_cells(
     known = [name for name in columns if name in cells]
     table = cells[known].iloc[rows].reset_index(drop=True)
     score = score_images(model, images, rows, batch_size)
-    table.insert(len(known) - ("split" in known), "score", score)
+    table.insert(len(known) - ("split" in known), "score", score)  # before split
     return table

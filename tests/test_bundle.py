@@ -1,13 +1,25 @@
 """A folder for a stick: what pip is asked for, what is put in, and what a learner is told."""
 
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 from malaria_nb import bundle as made
 from malaria_nb import cli
-from malaria_nb.bundle import PYTHONS, SYSTEMS, bundle, instructions
+from malaria_nb.bundle import PYTHONS, SYSTEMS, bundle, instructions, lacking_wheels
 from malaria_nb.cli import main
+
+OURS = "malaria_nb-0.1.0-py3-none-any.whl"
+
+
+def wheel(folder, name, *needs):
+    "Put a wheel into a folder that says no more than what it needs."
+    package, version, *_ = name.split("-")
+    said = "".join(f"Requires-Dist: {need}\n" for need in needs)
+    with ZipFile(folder / name, "w") as archive:
+        about = f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n{said}"
+        archive.writestr(f"{package}-{version}.dist-info/METADATA", about)
 
 
 @pytest.fixture
@@ -18,8 +30,7 @@ def pip(monkeypatch):
     def run(*arguments):
         asked.append([str(a) for a in arguments])
         if arguments[0] == "wheel":
-            folder = Path(asked[-1][asked[-1].index("--wheel-dir") + 1])
-            (folder / "malaria_nb-0.1.0-py3-none-any.whl").write_bytes(b"new")
+            wheel(Path(asked[-1][asked[-1].index("--wheel-dir") + 1]), OURS)
 
     monkeypatch.setattr(made, "_pip", run)
     return asked
@@ -35,11 +46,31 @@ def test_wheels_alone_are_asked_for_and_for_that_system(pip, tmp_path, system):
     assert last[-1].startswith("malaria_nb[course] @ file:")
 
 
+@pytest.mark.parametrize(
+    "system, lacks", [("windows", ["colorama", "pywinpty>=1.1"]), ("mac", []), ("linux", [])]
+)
+def test_what_only_that_system_needs_is_missed(tmp_path, system, lacks):
+    wheel(tmp_path, OURS, "tqdm", "terminado; extra == 'course'", "jax; extra == 'jax'")
+    wheel(tmp_path, "tqdm-4.67-py3-none-any.whl", "colorama; platform_system == 'Windows'")
+    needs = "pywinpty>=1.1; os_name == 'nt'", "ptyprocess; os_name != 'nt'"
+    wheel(tmp_path, "terminado-0.18-py3-none-any.whl", *needs, "old; python_version < '3.12'")
+    wheel(tmp_path, "ptyprocess-0.7-py2.py3-none-any.whl")
+    assert lacking_wheels(tmp_path, system, "3.13") == lacks
+    assert lacking_wheels(tmp_path, system, "3.11") == sorted([*lacks, "old"])
+
+
+def test_what_is_missed_is_fetched(pip, tmp_path, monkeypatch):
+    left = [["colorama"], []]
+    monkeypatch.setattr(made, "lacking_wheels", lambda *args: left.pop(0))
+    bundle(tmp_path, say=lambda text: None)
+    assert pip[-1][-1] == "colorama" and "--platform" in pip[-1] and not left
+
+
 def test_an_older_wheel_of_ours_goes(pip, tmp_path):
     (tmp_path / "wheels").mkdir()
     (tmp_path / "wheels/malaria_nb-0.0.9-py3-none-any.whl").write_bytes(b"old")
     bundle(tmp_path, say=lambda text: None)
-    assert [p.read_bytes() for p in tmp_path.glob("wheels/*.whl")] == [b"new"]
+    assert [p.name for p in tmp_path.glob("wheels/*.whl")] == [OURS]
 
 
 def test_what_is_given_is_put_in(pip, tmp_path):

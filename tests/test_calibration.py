@@ -571,7 +571,7 @@ good = ([0, 1, 0, 1], [0.2, 0.7, 0.6, 0.9])
         (lambda: null_errors([0.1, np.nan]), "drop NaN"),
         (lambda: temper([0.1], -1), "above 0"),
         (lambda: temper([0.1, 1.2], 1), "from 0 to 1"),
-        (lambda: fit_temperature([0, 1, 1], [0.1, 0.8, 0.9]), "every call is right"),
+        (lambda: fit_temperature([0, 1, 1], [0.1, 0.8, 0.9]), "every prediction is correct"),
         (lambda: fit_temperature([1, 0, 1], [0.1, 0.9, 0.6]), "better than 0.5"),
         (lambda: fit_temperature(*good, [1, 2]), "weights of shape"),
         (lambda: fit_temperature(*good, [1, 1, np.nan, 1]), "weights must be"),

@@ -65,6 +65,7 @@ def test_bars_and_breaks_stay_inside_their_column():
         (["G", "1", "x", "yes", "", ""], "say where"),
         (["G", "1", "x", "no", "", ""], "in a note why"),
         (["G", "0", "x", "yes", "here", ""], "there twice"),
+        (["G", "1", "x", "no", "", "a note", " with a comma"], "quote its commas"),
     ],
 )
 def test_answers_that_say_nothing(tmp_path, row, why):

@@ -1,5 +1,6 @@
 """Exercises: made from solutions, each check seen to pass and to fail; what a grader survives."""
 
+import ast
 import json
 import runpy
 from pathlib import Path
@@ -12,7 +13,7 @@ from malaria_nb.exercises import exercises, framed, grade, learners, prove
 
 ROOT = Path(__file__).resolve().parents[1]
 SOLUTIONS = sorted((ROOT / "nbs" / "solutions").glob("*.ipynb"))
-CHAPTERS = sorted(p for p in (ROOT / "nbs").glob("[01]*.ipynb"))
+CHAPTERS = sorted(p for p in (ROOT / "nbs").glob("[0-6]*.ipynb"))
 
 
 def source(notebook):
@@ -39,6 +40,35 @@ def test_exercises_are_what_the_solutions_leave():
         for text in there.values()
         for mark in ("# solution", "BEGIN SOLUTION", "#| wrong")
     )
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda p: p.stem)
+def test_what_learners_get_is_python(path):
+    "A marked line in the middle of an expression would leave half of it."
+    for cell in learners(nbformat.read(path, 4))["cells"]:
+        if cell["cell_type"] == "code":
+            ast.parse(cell["source"])
+
+
+STATED = {
+    "01_dataset": lambda space: space["auc"]["by cell"] > 0.6 and space["auc"]["by patient"] == 0.5,
+    "07_slides": lambda space: (
+        space["found"]["basic_cnn"] > 5 * space["found"]["purple_threshold"] > 5
+        and space["found"].iloc[2] > 0.5
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_results_that_a_solution_states(name, monkeypatch):
+    monkeypatch.chdir(ROOT / "nbs" / "solutions")
+    space = {"display": print}
+    for cell in nbformat.read(ROOT / "nbs" / "solutions" / f"{name}.ipynb", 4)["cells"]:
+        if cell["cell_type"] == "code" and not cell["source"].startswith(("#|", "check_")):
+            exec(cell["source"], space)
+            if "auc" in space or "found" in space:
+                break
+    assert STATED[name](space)
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda p: p.stem)

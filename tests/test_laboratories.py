@@ -139,7 +139,7 @@ def test_points_and_boxes_are_scored_by_field(tmp_path):
     folder = iml(tmp_path, [entry(), entry("difficult"), entry("red blood cell", x="70")])
     found = score_external(pale, folder, IML_LABELS, 0.5, size=16, check=False)
     assert found.predictions["label"].tolist() == [1, 0]
-    with pytest.raises(ValueError, match="not in mapping: difficult, red blood cell"):
+    with pytest.raises(ValueError, match="not in mapping: 'difficult', 'red blood cell'"):
         list(crops_of(folder, {"ring": 1}, check=False))
 
 

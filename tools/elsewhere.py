@@ -69,7 +69,10 @@ def load(name: str):
         return CompactModel(FIRST, sha256=None), 48
     settings = FULL if name in FULLY else QUICK
     if not (plan_run(name, settings).folder / "run.json").exists():
-        sys.exit(f"{name} hasn't been trained: malaria-nb experiment run {name}")
+        how = f"malaria-nb experiment run {name}"
+        if settings is QUICK:
+            how = f"call malaria_nb.run.run({name!r}, QUICK) with QUICK as in this file"
+        sys.exit(f"{name} hasn't been trained: {how}")
     found = run(name, settings)
     size = found.settings.scale.size
     if name == "purple_threshold":
@@ -312,6 +315,8 @@ def away_from_middle(logits: np.ndarray, fields: pd.Series) -> np.ndarray:
 
 def trainings(options):
     "Judge a recipe's six networks by patient: on each run at .5, at run 1's threshold, and alarms."
+    if not (options.iml and options.chula):
+        sys.exit("trainings needs --iml FOLDER and --chula FOLDER")
     sets = {"iml": dict(iml=options.iml, chula=None), "chula": dict(iml=None, chula=options.chula)}
     sets = {k: cells_of(argparse.Namespace(every=1, **where)) for k, where in sets.items()}
     cells = sets["iml"][0]
@@ -320,7 +325,8 @@ def trainings(options):
     for name in options.models:
         for split in TRAININGS:
             if not (plan_run(name, FULL, split).folder / "run.json").exists():
-                sys.exit(f"{name} hasn't been trained: malaria-nb experiment run {name} {split}")
+                how = f"malaria-nb experiment run {name} --split {split}"
+                sys.exit(f"{name} hasn't been trained: {how}")
             found = run(name, FULL, split)
             size, model = found.settings.scale.size, found.model()
             score = {}

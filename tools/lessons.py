@@ -22,7 +22,7 @@ NBS = Path(__file__).resolve().parents[1] / "nbs"
 WORDS, CELLS, LINES, WIDTH, CELL = 2500, 45, 250, 90, 12
 INDEX = 1200
 # how the names of all chapters begin
-KEPT = ("0", "1")
+KEPT = tuple("0123456")
 # what else is read beside them
 TEXTS = ("glossary.md", "teaching.md")
 # functions that a reader sees whole, however long: the models and a block

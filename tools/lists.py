@@ -11,7 +11,7 @@ from dataclasses import replace
 import pandas as pd
 
 from malaria_nb.cells import course_folder
-from malaria_nb.corrections import read_corrections
+from malaria_nb.corrections import corrections_folder, read_corrections
 from malaria_nb.course import read_variables
 from malaria_nb.dataset import index_cells
 from malaria_nb.disputed import (
@@ -53,7 +53,7 @@ def all_cells(recipe: str) -> pd.DataFrame:  # every cell once, by a model witho
 def main():
     settings = replace(read_settings(read_variables()), scale=SCALES["full"])
     cells = index_cells(course_folder(settings), settings.home / "index")
-    folder = settings.corrections or settings.home / "label_corrections"
+    folder = corrections_folder(settings)
     lists = read_corrections(folder)
 
     def write(name, table, note):

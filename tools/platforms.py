@@ -1,6 +1,6 @@
 """Resolve the course for systems that are not at hand: does every requirement have a wheel there?
 
-    python tools/platforms.py            # Windows and Macs, each Python that settings.ini allows
+    python tools/platforms.py            # each system and Python that settings.ini allows
 
 Nothing is installed. Needs uv on the path and a package registry. Exits with 1 where a system has
 no solution; what uv says of the reason is printed.

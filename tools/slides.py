@@ -132,7 +132,7 @@ def main(out: Path):
 if __name__ == "__main__":
     if "--mark" in sys.argv[1:]:
         for chapter in find_chapters(NBS, sys.argv[2:]):
-            if chapter.stem < "20":
+            if chapter.stem < "70":
                 mark(chapter)
     else:
         main(Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "_docs"))

@@ -4,7 +4,7 @@ const MOST = 220;  // letters of a snippet
 
 function kindOf(page) {
   if (page.includes("/")) return KINDS[page.split("/")[0]] || "";
-  if (/^[01]\d_/.test(page)) return "Chapter";
+  if (/^[0-6]\d_/.test(page)) return "Chapter";
   return /^\d\d_/.test(page) ? "The library's notebook" : "";
 }
 

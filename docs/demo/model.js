@@ -34,7 +34,7 @@ const Model = (() => {
     const outputs = await model.run([input]), read = t => ({values: t.toTypedArray().slice(), shape: t.type.layout.dimensions});
     const map = outputs.map(read).find(t => t.shape.length === 4), values = [...map.values];
     [input, ...outputs].forEach(t => t.delete());
-    const logit = values.reduce((a, b) => a + b, 0) / values.length;  // as Python takes it: the model's own score has 8 bits
+    const logit = values.reduce((a, b) => a + b, 0) / values.length;  // as Python takes it: from the map, not from the model's own score
     return {score: 1 / (1 + Math.exp(-logit)), evidence: {values, rows: map.shape[1], columns: map.shape[2]}};
   }
 

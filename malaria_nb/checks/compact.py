@@ -24,8 +24,8 @@ def check_seen_by_one(
     )
     expect(
         side != 31,
-        "the last convolution's step says how far away the next number is; it doesn't widen what "
-        "this one sees",
+        "the third step is 1, not 2; and the last one says how far away the next number is: it "
+        "doesn't widen what this one sees",
     )
     expect(
         side != 9,

@@ -43,8 +43,8 @@ def check_cells_until_met(
     )
     expect(
         enough == 1 or met(int(enough) - 1) < 0.99,
-        f"{enough:g} cells are enough, and so are fewer: how likely is it that none of n cells is "
-        "in training, if each is with a probability of 63 %?",
+        f"{enough:g} cells are enough, and so are fewer: how likely is it that none of the "
+        "n - 1 others is in training, if each is with a probability of 63 %?",
     )
     say_right()
 

@@ -139,7 +139,7 @@ def check_deletion(
 
 # %% ../../nbs/checks/13_explain.ipynb #3f11b4dc
 def check_reliance(
-    reliance: Callable,  # (score, images, mark) → share
+    reliance: Callable,  # (score, images, mark) → proportion
 ):
     "Check how many calls a mark turns, on readers whose calls are listed."
     rng = np.random.default_rng(13)
@@ -176,7 +176,8 @@ def check_reliance(
         )
         if not low:
             expect(
-                np.isnan(found), f"{case}: a share of nothing is NaN, and reliance gives {found:g}"
+                np.isnan(found),
+                f"{case}: a proportion of nothing is NaN, and reliance gives {found:g}",
             )
         else:
             expect(

@@ -138,7 +138,7 @@ def check_coco_box(
         expect(
             np.allclose(found[2:], (w, h), atol=0.01),
             f"{where} the box comes out {found[2]:g} wide and {found[3]:g} high: of what are the "
-            "last two numbers a share?",
+            "last two numbers a fraction?",
         )
         expect(
             False,

@@ -24,7 +24,7 @@ def check_at_most_right(
     # x of the wrong labels are agreed with; for the other wrong ones the model is right
     # against the label
     ways = [agrees - x + wrong - x for x in range(wrong + 1) if 0 <= agrees - x <= n - wrong]
-    expect(found > 1, f"{found:g}: give a number of cells, not a share")
+    expect(found > 1, f"{found:g}: give a number of cells, not a proportion")
     expect(
         found != agrees,
         "that is how many labels it agrees with: with how many wrong labels can it have disagreed?",

@@ -35,15 +35,15 @@ def check_closing(
             "a patient who was met in training brings a stain that was met, too, whatever "
             "proportion of the patient's cells is parasitized"
         ),
-        "more cells": "with more cells of a patient, is he recognised less, or better?",
+        "more cells": "with more cells of a patient, is the patient recognised less, or better?",
         "by photograph": "whose other photographs are in training?",
     }
     for name in sorted(closing & wrong.keys()):
         expect(False, f"{name!r} doesn't close it: {wrong[name]}")
     expect(
         len(closing) == 2,
-        "a change is missing: a leak needs something to be recognised by, and somebody who can "
-        "use it",
+        "a change is missing: a leak needs something that betrays the patient, and a model that "
+        "can use it",
     )
     say_right()
 

@@ -16,9 +16,9 @@ from . import array_of, called, expect, say_right
 def check_three_fields(
     share: float,  # parasitaemia of the three fields
 ):
-    "Check a share put together from fields that were read and one that wasn't."
+    "Check a parasitaemia put together from fields that were read and one that wasn't."
     share = float(array_of(share, (), "share"))
-    expect(0 <= share <= 1, f"{share:g} is no share: it lies between 0 and 1")
+    expect(0 <= share <= 1, f"{share:g} is no proportion: it lies between 0 and 1")
     expect(
         share > 0.03,
         f"{share:.4f} is too low: does the field that was refused count for cells or parasites "
@@ -28,7 +28,7 @@ def check_three_fields(
     expect(share != 0.044, "0.044 is rounded to three digits: give the fraction, or four digits")
     expect(
         abs((share - 1 / 40) * 40 - (6 / 120 - share) * 120) < 0.02,
-        f"{share:.4f} doesn't lie three times nearer to the share of the field with three times "
+        f"{share:.4f} doesn't lie three times nearer to the value of the field with three times "
         "the cells: how many cells were read?",
     )
     say_right()
@@ -100,7 +100,7 @@ def _corrected_interval_case(corrected_interval, counts):
     ends = array_of(called(corrected_interval, *counts), (2,), "corrected_interval")
     expect(
         ends.max() <= 1,
-        f"the ends are {ends[0]:g} and {ends[1]:g}: shares are expected, from 0 to 1, and no "
+        f"the ends are {ends[0]:g} and {ends[1]:g}: proportions are expected, from 0 to 1, and no "
         "per cent",
     )
     p, reach = _corrected_interval_truth(*counts)
@@ -111,7 +111,7 @@ def _corrected_interval_case(corrected_interval, counts):
     )
     expect(
         abs(ends.mean() - p) < 0.15 * wanted,
-        f"{case} the interval lies around {ends.mean():.4f}, and the corrected share is "
+        f"{case} the interval lies around {ends.mean():.4f}, and the corrected proportion is "
         f"{p:.4f}: what does each rate divide by?",
     )
     for part, name in zip(
@@ -186,7 +186,7 @@ def check_fields_needed(
         total = 1 / correlation - 1
         one = (
             rng.binomial(cells, rng.beta(p * total, (1 - p) * total, 400_000)) / cells
-        )  # the share in each of many fields
+        )  # the proportion in each of many fields
         n = called(fields_needed, p, cells, correlation, reach)
         _whole_number(n, "fields_needed", "fields")
 

@@ -52,9 +52,9 @@ def check_decide(
     p = np.linspace(0, 1, 1001)
     cases = (
         ("where both mistakes cost the same", 1.0, 1.0, 0.2),
-        ("where a miss is dear", 10.0, 1.0, 0.3),
-        ("where an alarm is dear", 1.0, 4.0, 0.3),
-        ("where a person is dearer than any mistake", 2.0, 1.0, 5.0),
+        ("where a miss is expensive", 10.0, 1.0, 0.3),
+        ("where an alarm is expensive", 1.0, 4.0, 0.3),
+        ("where a person is more expensive than any mistake", 2.0, 1.0, 5.0),
         ("where a person costs nothing", 3.0, 1.0, 0.0),
         ("where a look costs as much as an alarm", 20.0, 1.0, 1.0),
     )
@@ -74,8 +74,8 @@ def check_decide(
         case = f"{what} (miss {miss:g}, alarm {alarm:g}, look {look:g})"
         expect(
             not least(cost(alarm, miss)),
-            f"{case} the two mistakes have each other's price: who calls a cell uninfected risks "
-            "to miss a parasite",
+            f"{case} the two mistakes have each other's price: calling a cell uninfected risks "
+            "missing a parasite",
         )
         bad = np.flatnonzero(
             cost(miss, alarm)[done, np.arange(len(p))] > cost(miss, alarm).min(0) + 1e-9
@@ -156,9 +156,9 @@ def check_one_each(
 
 # %% ../../nbs/checks/09_thresholds.ipynb #63c16a70
 def check_estimate_prevalence(
-    estimate_prevalence: Callable,  # (score, here) -> share
+    estimate_prevalence: Callable,  # (score, here) -> proportion
 ):
-    "Check a share found from scores alone against the one of highest likelihood, found by SciPy."
+    "Check a proportion found from scores alone against the likeliest one, found by SciPy."
     from scipy.optimize import minimize_scalar
 
     rng = np.random.default_rng(11)
@@ -167,13 +167,13 @@ def check_estimate_prevalence(
         x = rng.normal(2.5 * label) - 1.25
         score = here / (
             here + (1 - here) * np.exp(-2.5 * x)
-        )  # calibrated where a share `here` is parasitized
+        )  # calibrated where a proportion `here` is parasitized
         value = float(
             array_of(called(estimate_prevalence, score.copy(), here), (), "estimate_prevalence")
         )
         expect(
             0 <= value <= 1,
-            f"a share lies between 0 and 1, and estimate_prevalence gives {value:g}",
+            f"a proportion lies between 0 and 1, and estimate_prevalence gives {value:g}",
         )
 
         def unlikely(share):
@@ -194,12 +194,12 @@ def check_estimate_prevalence(
         )
         expect(
             not np.isclose(value, (score >= 0.5).mean()),
-            f"{case}, the share of alarms: some alarms are false, and some parasites are missed",
+            f"{case}, the proportion of alarms: some are false, and some parasites are missed",
         )
-        expect(here == 0.5, f"{case}: from which share are the scores shifted?")
+        expect(here == 0.5, f"{case}: from which proportion are the scores shifted?")
         expect(
             False,
             f"{case}: is the shift always made from the scores as they were given, and repeated "
-            "until the share stays?",
+            "until the proportion settles?",
         )
     say_right()

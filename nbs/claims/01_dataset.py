@@ -169,8 +169,7 @@ given(
     "their tables in PeerJ 6:e4568",
 )
 given(
-    "trains one model, the frozen VGG-19, both ways, tests it on the same cells, and finds about "
-    "one point.",
+    "trains one model both ways, tests it on the same cells, and finds about one percentage point.",
     "claimed in chapter 10",
 )
 

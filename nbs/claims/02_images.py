@@ -82,7 +82,8 @@ claim(
 given("Even at 32 pixels most parasites remain visible", "the AUC at 32 pixels, just claimed")
 claim("ranks more than nine pairs in ten correctly", sides[1] > 0.9)
 claim(
-    "Area alone is close to the 0.5 of guessing, so losing it costs little here.",
+    """Area and black lie near the 0.5 of guessing: losing size costs little, and the outline is a
+    weak shortcut.""",
     abs(numbers(scores, "area of the cell")[0] - 0.5) < 0.07,
     abs(numbers(scores, "proportion of black")[0] - 0.5) < 0.07,
 )
@@ -120,7 +121,7 @@ left = shown('pd.DataFrame({"sharpness left": left})')
 one, five = (numbers(left, f"the article's, {how}")[0] for how in ("in one step", "as five layers"))
 claim("The symmetries keep all the sharpness.", numbers(left, "eight symmetries") == [1])
 claim(
-    "One interpolation loses some of it; four in a row, with a stronger shear, lose most.",
+    "One interpolation loses some of it; four in a row, with 5 % shear, lose most.",
     0.5 < one < 0.9,
     five < 0.4,
 )

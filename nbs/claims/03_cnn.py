@@ -43,7 +43,7 @@ claim(
     numbers("ours.shape, float(")[-1] < 1e-5,
 )
 claim(
-    "Nine hundred against more than twenty billion.",
+    "Sharing weights makes learning from images affordable.",
     parameters[0] == 896,
     (125 * 125 * 3 + 1) * 125 * 125 * 32 > 20_000_000_000,
 )

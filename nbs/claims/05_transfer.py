@@ -48,8 +48,8 @@ claim(
 inputs = shown("rows[name] = [pixels.min(), pixels.max(), length]").split()
 lengths = {name: float(inputs[inputs.index(name) + 3]) for name in ("rgb-mean", "bgr/255")}
 claim(
-    """With the pixels divided by 255, the feature vector keeps less than a tenth of its
-    length. The wrong order alone changes the length far less.""",
+    """With the pixels divided by 255, the features' length (√ of their squares' sum) falls below a
+    tenth. The wrong order changes it far less.""",
     lengths["bgr/255"] < 0.1,
     abs(lengths["rgb-mean"] - 1) < 0.45,
 )
@@ -130,7 +130,7 @@ claim(
     rounded(h["val_auc"][3]) == 0.991,
 )
 claim(
-    "By AUC the ranking did not suffer; a drifted cut-off could explain it.",
+    "The ranking did not suffer; scores that drifted across 0.5 could explain it.",
     h["val_accuracy"][2] < h["val_accuracy"][1],
     h["val_auc"][2] > h["val_auc"][1],
 )

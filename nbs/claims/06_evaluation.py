@@ -13,7 +13,8 @@ MODELS = ("basic_cnn", "vgg19_frozen", "vgg19_finetuned", "purple_threshold")
 
 # the cells that have waited, and why accuracy isn't enough
 given(
-    "At each scale, chapter 01's split sets three patients in ten aside (36 of 60 are the same).",
+    """At each scale, chapter 01's split sets three patients in ten aside (quick and full
+    share 36 of 60).""",
     "the split of seed 42, of 4,000 and of all cells",
 )
 given(
@@ -87,7 +88,7 @@ rows = rows[(rows["method"] == "course") & (rows["metric"] == "accuracy")]
 kept = rows[rows["population"].isin(MODELS + ("compact",)) & (rows["patients"] == 60)]
 pairs = rows[rows["population"].str.contains(" − ") & (rows["patients"] == 60)]
 claim(
-    "With 60 patients they do in 91 to 94 % of studies (differences: from 89)",
+    "With 60 patients they do in 91 to 94 % of studies (of differences, 89 or more)",
     88.5 <= pairs["coverage"].min() <= 89.5,
     90.5 <= kept["coverage"].min() <= 91.5,
     93.5 <= kept["coverage"].max() <= 94.5,
@@ -98,7 +99,7 @@ given(
     "the normal distribution's",
 )
 given(
-    "And the patients who pull most, down and up, count 1.75 times",
+    "The two patients who move the metric most, down and up, count 1.75 times",
     "the weight in `patient_interval`, which chapter 18 explains",
 )
 given('so read "95 %" as "a bit less".', "what the interval is called")
