@@ -15,6 +15,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 import malaria_nb
@@ -129,8 +130,12 @@ def _others(wheels, system, python):
     wanted = f"malaria_nb[course] @ {own.resolve().as_uri()}"
     _pip("download", "--quiet", "--find-links", wheels, "--dest", wheels, *how, wanted)
     # pip asks whether a package is needed on the computer that it runs on (pypa/pip#11664)
+    before = None
     while lacking := lacking_wheels(wheels, system, python):
+        if lacking == before:
+            raise RuntimeError(f"no wheel for {system} and Python {python}: {', '.join(lacking)}")
         _pip("download", "--quiet", "--find-links", wheels, "--dest", wheels, *how, *lacking)
+        before = lacking
 
 
 _MARKERS = {
@@ -140,11 +145,20 @@ _MARKERS = {
 }
 
 
-def _metadata(wheel):
-    "Read what a wheel says of itself."
-    with ZipFile(wheel) as archive:
-        name = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
-        return Parser().parsestr(archive.read(name).decode())
+def _needs(wheel):
+    "Read what a wheel requires."
+    with ZipFile(wheel) as archive:  # a package within has its METADATA deeper
+        names = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        about = archive.read(next(n for n in names if n.count("/") == 1)).decode()
+    return map(Requirement, Parser().parsestr(about).get_all("Requires-Dist") or [])
+
+
+def _runs_on(tags, python):
+    "Tell whether a wheel with these tags is for a version of Python."
+    version = f"cp{python.replace('.', '')}"
+    return any(
+        t.interpreter.startswith("py") or version == t.interpreter or t.abi == "abi3" for t in tags
+    )
 
 
 def lacking_wheels(
@@ -156,18 +170,23 @@ def lacking_wheels(
     names = ("sys_platform", "platform_system", "os_name", "platform_machine")
     where = dict(zip(names, _MARKERS[system]))
     where |= {"python_version": python, "python_full_version": f"{python}.0"}
-    there = {parse_wheel_filename(path.name)[0] for path in wheels.glob("*.whl")}
-    found = {}
-    for path in wheels.glob("*.whl"):
-        extras = ("", "course") if path.name.startswith("malaria_nb-") else ("",)
-        for needed in map(Requirement, _metadata(path).get_all("Requires-Dist") or []):
+    names = {path: parse_wheel_filename(path.name) for path in sorted(wheels.glob("*.whl"))}
+    usable = {path: name for path, (name, *_, tags) in names.items() if _runs_on(tags, python)}
+    bounds, wanted = {}, {}
+    for path, name in usable.items():
+        extras = ("", "course") if name == "malaria-nb" else ("",)
+        for needed in _needs(path):
             asked = needed.marker is None or any(
                 needed.marker.evaluate(where | {"extra": extra}) for extra in extras
             )
             key = canonicalize_name(needed.name)
-            if asked and key not in there:
-                found[key] = f"{needed.name}{needed.specifier}"
-    return sorted(found.values())
+            if asked and key not in usable.values():
+                bounds[key] = bounds.get(key, SpecifierSet()) & needed.specifier
+                wanted[key] = wanted.get(key, set()) | needed.extras
+    found = {
+        key: f"[{','.join(sorted(extras))}]" if extras else "" for key, extras in wanted.items()
+    }
+    return [f"{key}{found[key]}{bounds[key]}" for key in sorted(found)]
 
 
 def _copy(path, to):

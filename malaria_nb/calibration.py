@@ -66,7 +66,7 @@ def calibration_line(
     label, score, code = check_by_patient(label, score, patient, "a calibration line")
     z = clipped_logit(score)
     ones = np.ones((len(z), 1))
-    intercept, intercepts = without_each(code, ones, label, z)
+    intercept, intercepts = without_each(code, ones, label, offset=z)
     line, lines = without_each(code, np.column_stack([ones, z]), label)
     value = pd.Series({"intercept": intercept[0], "slope": line[1]})
     without = pd.DataFrame({"intercept": intercepts[:, 0], "slope": lines[:, 1]})
@@ -106,8 +106,8 @@ def calibration_error(
 ) -> float:  # 0–1; never negative, so above 0 by chance alone: see `null_errors`
     """Return the expected calibration error (Naeini, Cooper and Hauskrecht 2015).
 
-    It is the mean distance between a bin's mean score and its proportion parasitized,
-    weighted by cells. Raises `ValueError` for bad input."""
+    The mean distance between a bin's mean score and its proportion parasitized, weighted
+    by cells: a bin adds |sum of label − score| / n. Raises `ValueError` for bad input."""
     label, score, _ = check_labels_scores(label, score)
     b = score_bins(score, bins, strategy)[0]
     return float(np.abs(np.bincount(b, label - score)).sum() / len(label))

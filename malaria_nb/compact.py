@@ -31,7 +31,7 @@ def compact_cnn(
     widths: Sequence[int] = (16, 32, 64, 64),  # filters of each convolution
     strides: Sequence[int] = (2, 2, 1, 2),  # its step, pixels
     pool: bool = False,  # stride by max pooling, as the article does
-    norm: bool = True,  # batch normalisation after each convolution
+    norm: bool = True,  # batch normalisation after each convolution, in place of a bias
     centre: bool = False,  # subtract each cell's own mean colour first
 ) -> keras.Model:  # RGB 0–255 (n, size, size, 3) → P(parasitized) (n, 1), float32
     """Build a small network, uncompiled, whose logit is the mean of a map of evidence.

@@ -75,7 +75,7 @@ def parse_job(
     text: str,  # "basic_cnn", "basic_cnn-cell-s43" or "vgg19_frozen-patient-fold2-s42"
 ) -> Job:
     "Read how an experiment is called; without split and seed it is by patient, with seed 42."
-    found = re.fullmatch(r"(\w+)-((?:cell|photo|patient)(?:-fold\d)?)-s(\d+)", text)
+    found = re.fullmatch(r"(\w+)-((?:cell|photo|patient)(?:-fold[1-5])?)-s(\d+)", text)
     job = Job(found[1], found[2], int(found[3])) if found else Job(text, "patient", 42)
     return replace(job, name=recipe_named(job.name).name)
 

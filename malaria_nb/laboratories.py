@@ -81,6 +81,13 @@ def _checked_picture(folder, name, known, where):
     return read_picture(path)
 
 
+def _whole_pixels(value):
+    "Read a whole number; raise `ValueError` for a fraction, and for true or false."
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return int(str(value))
+
+
 def _iml_box(file, i, j, entry):
     "Return kind and box of an object; raise `ValueError`, naming it, for what is none."
     where = f"{file}: [{i}].objects[{j}]"
@@ -92,7 +99,7 @@ def _iml_box(file, i, j, entry):
     numbers = []
     for key in ("x", "y", "w", "h"):
         try:
-            numbers.append(int(str(box[key])))
+            numbers.append(_whole_pixels(box[key]))
         except (KeyError, TypeError, ValueError, OverflowError):
             raise ValueError(
                 f"{where} has {key} {box.get(key)!r:.80} in its bbox, expected whole pixels"

@@ -29,7 +29,7 @@ def stained_patients(
     if spread < 0 or not 0 <= lean <= 1:
         raise ValueError(f"{spread=}, {lean=}: spread is 0 or more, lean is 0 to 1")
     rng = np.random.default_rng(seed)
-    proportion = 0.5 + lean * (rng.beta(0.5, 0.5, patients) - 0.5)
+    proportion = 0.5 + lean * (rng.beta(0.5, 0.5, patients) - 0.5)  # near 0 or 1
     stain = spread * rng.normal(size=(patients, 3))
     who = np.repeat(np.arange(patients), cells)
     label = (rng.random(len(who)) < proportion[who]).astype(int)

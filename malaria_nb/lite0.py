@@ -22,7 +22,7 @@ def multiplications(
     total = 0
     for layer in model.layers:
         if hasattr(layer, "kernel"):
-            positions = prod(layer.output.shape[1:-1])  # 1 for a dense layer
+            positions = prod(layer.output.shape[1:-1])  # math.prod; 1 for a dense layer
             total += positions * prod(layer.kernel.shape)
     return total
 

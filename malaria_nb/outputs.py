@@ -22,7 +22,7 @@ def chapters_with_results(
     nbs: Path,  # folder of the chapters
 ) -> list[Path]:
     "List the notebooks that readers are shown results in: the chapters below 20, and the index."
-    return [p for p in sorted(nbs.glob("*.ipynb")) if p.stem == "index" or p.stem[0] in "01"]
+    return [p for p in sorted(nbs.glob("*.ipynb")) if p.stem == "index" or p.stem[0] in "0123456"]
 
 
 def output_digest(

@@ -160,10 +160,11 @@ def records_folder(
     "Find the folder of records; raise `FileNotFoundError` where there is none."
     if records is not None:
         return Path(records)
+    own = (Path(malaria_nb.__file__).parent / "course").resolve()
     for place in _places():
-        if to_write and place == Path(malaria_nb.__file__).parent / "course":
-            continue
         for found in (place / "nbs" / "records", place / "records"):
+            if to_write and found.resolve().is_relative_to(own):
+                continue
             if found.is_dir() and found.parent.name == "nbs":
                 return found
     raise FileNotFoundError(

@@ -21,7 +21,7 @@ def paired_z(
     if (shared < 0).any() or (shared > min(missed_a, missed_b)).any():
         raise ValueError(f"shared={shared}: use 0 to {min(missed_a, missed_b)}")
     disagreements = missed_a + missed_b - 2 * shared
-    return (missed_b - missed_a) / np.sqrt(disagreements)
+    return (missed_b - missed_a) / np.sqrt(disagreements)  # √n: SD of heads − tails
 
 # %% ../nbs/08_repairs.ipynb #8a000026
 def cell_correlation(
@@ -31,7 +31,7 @@ def cell_correlation(
     "Correlate the outcomes of two different cells of one patient, over all such pairs."
     deviation = pd.Series(np.asarray(right, float) - np.mean(right))
     groups = deviation.groupby(np.asarray(patient))
-    products = (groups.sum() ** 2).sum() - (deviation**2).sum()
+    products = (groups.sum() ** 2).sum() - (deviation**2).sum()  # over all pairs i ≠ j
     pairs = (groups.size() ** 2).sum() - len(deviation)
     variance = deviation.var(ddof=0)
     return float(products / pairs / variance) if pairs and variance else float("nan")

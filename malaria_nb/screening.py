@@ -18,8 +18,8 @@ def chance_of_none(
     cells: ArrayLike = 5000,  # cells read
 ) -> ArrayLike:  # probability, 0–1
     "Return the chance that none of the cells read has a parasite."
-    [p] = as_proportions(parasitaemia=parasitaemia)
-    return ((1 - p) ** as_count(cells))[()]
+    [p] = as_proportions(parasitaemia=parasitaemia)  # an array; an error if not 0–1
+    return ((1 - p) ** as_count(cells))[()]  # [()]: one number stays a number
 
 # %% ../nbs/07_slides.ipynb #ddc457b3
 def ppv(

@@ -98,6 +98,9 @@ class Settings:
                 object.__setattr__(self, name, absolute(getattr(self, name)))
         if not isinstance(self.scale, Scale):
             raise ValueError(f"scale={self.scale!r}: use a Scale, such as SCALES['quick']")
+        if self.precision not in (None, *POLICIES):
+            policies = ", ".join(map(repr, POLICIES))
+            raise ValueError(f"precision={self.precision!r}: use one of {policies}")
         if self.cells not in SOURCES:
             object.__setattr__(self, "cells", str(absolute(self.cells)))
         if self.weights not in WEIGHTS:
@@ -153,9 +156,9 @@ def read_settings(
             f"--{name} {given[name]}" if flags.get(name) else f"{_VARIABLES[name]}={given[name]!r}"
         )
 
-    for name in ("cells", "weights", "home", "records", "corrections", "results"):
+    for name in given.keys() & {"cells", "weights", "home", "records", "corrections", "results"}:
         try:
-            absolute(given.get(name, "."))
+            absolute(given[name])
         except ValueError as e:
             raise ValueError(f"{named(name)}: {e}") from None
     if "cells" in given and given["cells"] not in SOURCES and not absolute(given["cells"]).is_dir():

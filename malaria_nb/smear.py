@@ -34,7 +34,7 @@ def usual_area(
     area = np.array([cv2.contourArea(c) for c in outlines] or [0.0])
     radius = np.array([cv2.minEnclosingCircle(c)[1] for c in outlines] or [1.0])
     cell = area > 100
-    # a disc has 1, two that touch have a half
+    # a disc fills its circle, two that touch fill half of it
     alone = cell & (area > 0.75 * np.pi * radius**2)
     some = area[alone if alone.any() else cell]
     return float(np.median(some)) if len(some) else 0.0

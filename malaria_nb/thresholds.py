@@ -9,7 +9,7 @@ __all__ = ['CHANCES', 'shift_prior', 'net_benefit']
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.special import expit, logit
+from scipy.special import expit, logit  # expit: the sigmoid, logit backwards
 
 from .logistic import check_by_patient, with_interval
 from .stats import check_scores, check_threshold

@@ -102,7 +102,7 @@ FAULTS = {
     "UTF-16": ((HEAD + GOOD).encode("utf-16"), "not UTF-8"),
     "zeros": (b"\0" * 100, "no CSV|expected file and score"),
     "a long entry": (HEAD + "x" * 200_000 + ",1\n", "no CSV"),
-    "a quote that never ends": (HEAD + '"' + GOOD, "line \d+ has 1 entries|no CSV"),
+    "a quote that never ends": (HEAD + '"' + GOOD, r"line \d+ has 1 entries|no CSV"),
     "an endless line of names": (HEAD + GOOD + "x" * 100_000 + ",1\n", "x…$"),
 }
 

@@ -123,7 +123,7 @@ rates = np.logspace(-5, np.log10(0.06), 2_000)
 allowed = {n: rates[limit_of_detection(1 - rates, 0.95, n) <= 0.001].max() for n in (5_000, 50_000)}
 claim(
     """To find 0.1 % on 5,000 cells, a model may make one false positive in 14,000 cells; on 50,000
-    cells, one in 270. The fine-tuned network makes one in 57.""",
+    cells, one in 275. The fine-tuned network makes one in 57.""",
     13_000 < 1 / allowed[5_000] < 15_000,
     250 < 1 / allowed[50_000] < 300,
     round(1 / f) == 57,
@@ -173,7 +173,7 @@ claim(
 )
 claim("$e^{-3}$ is 5 %", rounded(np.exp(-3), 2) == 0.05)
 claim(
-    "On 5,000 cells, finding 0.1 % takes 250× fewer false positives",
+    "0.1 % on 5,000 cells takes 250× fewer false positives than the best model",
     240 < (1 / allowed[5_000]) * f < 255,
 )
 claim("and on 95 % of the uninfected ones", rounded(specificity[BASIC], 2) == 0.95)
@@ -189,7 +189,7 @@ claim(
 ours = load("vgg19_finetuned").predictions.query("split == 'test' and label == 0")
 ours = ours.assign(alarm=ours["score"] >= 0.5).groupby("patient")["alarm"].agg(["sum", "size"])
 claim(
-    "between the test patients of our own fine-tuned network it is 1.7 points, 1.0–2.8.)",
+    "between our own fine-tuned network's test patients it is 1.7 points, 95 % interval 1.0–2.8.)",
     rounded(100 * fit_spread(ours["sum"], ours["size"]).loc["spread"], 1) == [1.7, 1.0, 2.8],
 )
 given("(They also belong to one threshold, 0.5", "the article's confusion matrices are at 0.5")
@@ -216,7 +216,7 @@ given(
 given("Each cell is almost certainly free of parasites, but here all 5,000 have to be.", "above")
 given("So to see at least one parasite with a chance of 95 %", "the definition")
 given(
-    "a research centre in Gabon found that 62 are enough, or 88 when counted by WHO's method",
+    "a research centre in Gabon found that 62 per microlitre are enough, or 88 by WHO's method",
     "Joanny 2014",
 )
 given("on its 8,268 test cells, half of them parasitized", "the article's notebook")
@@ -241,7 +241,8 @@ given("on slides with 0.3 % and with 0.8 %", "the chapter's setting")
 given("with a chance of at most 5 %", "the definition")
 given("whose slides exceed the critical count with a chance of 95 %", "the definition")
 given(
-    "<details><summary>the same: both are right on 95 of 100 cells</summary>", "an answer to choose"
+    "<details><summary>the same: both classify about 95 of 100 cells correctly</summary>",
+    "an answer to choose",
 )
 given("Suppose that it finds 95 % of the parasitized cells", "the chapter's setting")
 given("- 5,000 cells are a nanolitre of blood", "five million cells to a microlitre, Dhorda 2020")
@@ -249,4 +250,4 @@ given("and the model reads 5,000 cells", "the chapter's setting")
 given("And what does it report for a true 1 %?", "the chapter's setting")
 given("it agreed with expert microscopy on 74 to 92 % of patients", "Yu 2023, abstract")
 given("A model that is right on 96 % of *cells*", "the article")
-given("So at 0.5 the model that misses *more* cells is the better one here.", "the threshold")
+given("So, at threshold 0.5, the model that misses *more* cells is better here.", "the threshold")

@@ -88,8 +88,8 @@ def kept_without(name):
 
 claim(
     """Seven runs are not seven independent trials: they share three sets of patients. Of the five
-    misses two rest on three of them, C13, C38 and C92, whom chapter 11 meets again: without these,
-    the CNN and the VGG-19 of seed 42 keep 95 %.""",
+    misses, two rest on three patients, C13, C38 and C92, whom chapter 11 meets again: without
+    these, the CNN and the VGG-19 of seed 42 keep 95 %.""",
     {name for name, m in plain.items() if m["specificity"] < 0.95} >= {CNN, VGG},
     min(kept_without(CNN), kept_without(VGG)) > 0.95,
     {n for n, m in cautious.items() if m["specificity"] < 0.95}
@@ -133,11 +133,10 @@ costs_apart = patient_interval(
 rare_cost, dear, even = searched(0.033, 1), searched(0.01, 1000), searched(0.5, 1)
 claim(
     """The threshold moves from 0.97, where parasites are rare and a miss costs no more than an
-    alarm, to 0.04, where a miss costs 1,000 alarms. Where parasites are rare and costs equal,
-    the test cost falls from 0.046 to 0.018 (flagging nothing costs 0.033, so 0.5 was not
-    detectably better than no model); where a miss costs 1,000 alarms, from 0.064 to 0.041. With
-    balanced classes and equal costs the search gains nothing: 0.059, against 0.056 at a threshold
-    of 0.5.""",
+    alarm, to 0.04, where a miss costs 1,000 alarms. Where parasites are rare and costs equal, the
+    test cost falls from 0.046 to 0.018 (flagging nothing costs 0.033, so 0.5 did no better than no
+    model); where a miss costs 1,000 alarms, from 0.064 to 0.041. With balanced classes and equal
+    costs the search gains nothing: 0.059, against 0.056 at a threshold of 0.5.""",
     rounded([rare_cost[0], dear[0]], 2) == [0.97, 0.04],
     rounded(rare_cost[1:]) == [0.018, 0.046],
     rounded(0.033 / (0.033 + 0.967)) == 0.033,
@@ -147,7 +146,7 @@ claim(
 )
 
 # another parasitaemia
-given("in the smears they came from about 3.3 % are.", "chapter 07")
+given("in the smears they came from, about 3.3 % are.", "chapter 07")
 claim("Nine to one in favour, times 33 to 967 against, is about 0.3 to one.", 0.3 < 9 * 33 / 967)
 claim(
     "0.235. In general, odds are multiplied by the ratio of the odds there and here",
@@ -231,15 +230,15 @@ fine = np.linspace(0.25, 0.5, 251)
 crossed = [fine[(curve(name, 0.01, fine) <= 0).argmax()] for name in FIRST]
 at_a_half = benefit(VGG, 0.033, 0.5)
 claim(
-    """At 3.3 % no curve reaches zero (at $p_t=0.5$ the VGG-19's interval does); at 1 % all three
-    cross it, at threshold probabilities between 0.33 and 0.42.""",
+    """At 3.3 % no model's curve reaches zero (at $p_t=0.5$ the VGG-19's interval does); at 1 % all
+    three cross it, at threshold probabilities between 0.33 and 0.42.""",
     all(curve(name, 0.033).min() > 0 for name in FIRST),
     at_a_half["low"] < 0 < at_a_half["high"],
     0.33 <= min(crossed) < 0.335,
     0.41 < max(crossed) < 0.42,
 )
 claim(
-    "At 3.3 % no curve reaches zero; at 1 % all three fall below it",
+    "At 3.3 % no model's curve reaches zero; at 1 % all three fall below it",
     all(found.iloc[-1] for found in below.values()),
 )
 
@@ -319,7 +318,8 @@ given(
 )
 given('But 0.9 meant "of ten such cells, nine are parasitized"', "a setting, or arithmetic")
 given(
-    "and a random few of the parasitized ones, so that 3.3 % are left.", "a setting, or arithmetic"
+    "and just enough parasitized ones, drawn at random, to make up 3.3 %.",
+    "a setting, or arithmetic",
 )
 given(
     "If the answer is 20, then 19 false alarms are worth one parasite", "a setting, or arithmetic"
@@ -333,7 +333,7 @@ given(
     "a setting, or arithmetic",
 )
 given("Here 99 cells in 100 are uninfected", "a setting, or arithmetic")
-given("the ones with scores nearest to 0.5, to a person.", "a setting, or arithmetic")
+given("with scores within a *margin* of 0.5, to a person.", "a setting, or arithmetic")
 surest = load("vgg19_frozen").predictions.query("split == 'valid'")
 corrected = temper(test[VGG]["score"], fit_temperature(surest["label"], surest["score"]))
 claim(

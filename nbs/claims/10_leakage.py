@@ -107,13 +107,13 @@ claim(
     ),
 )
 claim(
-    """By patient, each tests forty different patients, and scores scatter by about a point: about
-    the network's gap between splits, and twelve times the threshold's.""",
+    """By patient, each tests forty different patients, and scores scatter by about a point: as much
+    as the network's gap between splits, and twelve times the threshold's.""",
     0.8 < deviation["vgg19_frozen", 42, "patient"] / network[0]["value"] < 1.25,
     rounded(deviation["purple_threshold", 42, "patient"] / control["value"], 0) == 12,
 )
 claim(
-    """The basic CNN's one run by each split (chapter 08) differs by a point in the same
+    """The basic CNN, run once under each split (chapter 08), differs by a point in the same
     direction""",
     rounded(
         100

@@ -165,7 +165,13 @@ claim(
     rounded(high[VGG], 2) in ([0.87, 0.75, 0.94], [0.88, 0.75, 0.94]),
     rounded(high[CNN], 2) == [0.93, 0.84, 0.97],
 )
-given("A curve that stays within 0.05 of the diagonal is not proof", "an example")
+sure = smooth_curve(*y_p(test[CNN]), test[CNN]["patient"], [0.99, 0.995, 0.999])
+claim(
+    """A curve that stays within 0.05 of the diagonal is not proof of calibration: from 0.99 on, the
+    CNN is too sure.""",
+    (sure["high"] < sure.index).all(),
+)
+given("tell whether scores are too extreme, and little about those near 0.5.", "the bands above")
 
 # the calibration error
 error = {n: calibration_error(*y_p(t)) for n, t in test.items()}
@@ -302,7 +308,7 @@ outside = [
     for name, t in test.items()
     if not by_patient[name]["low"] <= fit_temperature(*y_p(t)) <= by_patient[name]["high"]
 ]
-claim("one of seven is outside.", outside == [odd])
+claim("one of seven is outside its black line.", outside == [odd])
 claim(
     "its calibration slope is 0.6. One temperature raises it to 0.78–0.94 and changes no "
     "prediction at 0.5.",
@@ -322,7 +328,7 @@ given(
 given("what a score of 0.5 means depends on the patients.", "a setting, or arithmetic")
 given("What is its calibration error with 15 bins?", "a setting, or arithmetic")
 given("200 cells are scored by this perfect model.", "a setting, or arithmetic")
-given("and 13 coins seldom show exactly the expected number.", "a setting, or arithmetic")
+given("and a bin's 13 coins seldom show exactly the expected number.", "a setting, or arithmetic")
 given(
     "A model that is right over all patients would still meet some C13 among any 60.",
     "a setting, or arithmetic",

@@ -10,6 +10,7 @@ from malaria_nb.records import load, read_table
 from malaria_nb.synthetic import draw_field
 
 complete = True
+given("at the smallest total distance (Kuhn 1955), at most 0.8 radii apart.", "`match_cells`")
 
 # real fields, from their tables
 iml, chula = read_table("14_smear-iml"), read_table("14_smear-chula")
@@ -49,7 +50,7 @@ ends = binomtest(10, 60).proportion_ci(method="exact")
 wrong = 1 - one["right"].sum() / one["red"].sum()
 given("at least 50 hold a red cell that has no box of its own.", "looked at once, seed 17")
 claim(
-    "By that sample it is 0.98 to 0.99.",
+    "By that sample precision is 0.98 to 0.99.",
     rounded([1 - wrong * share for share in (ends.high, ends.low)], 2) == [0.98, 0.99],
 )
 given(
@@ -57,9 +58,10 @@ given(
     "the design effect",
 )
 claim(
-    """several of its fields have points on fewer than half of the cells found, so its
-    precision means little.""",
+    """Chula's precision means little: several fields have points on fewer than half of the cells
+    found. Recall is below 0.7 in four.""",
     (chula["whole"] < chula["red"] / 2).sum() >= 6,
+    (chula["recall"] < 0.7).sum() == 4,
 )
 lost = {run: t for run, t in read.groupby("run")}[2]
 well = lost["found"].sum() - lost["parasitized_found"].sum()
@@ -89,7 +91,7 @@ claim(
 )
 refused = iml.groupby("run")["refused"].value_counts()
 claim(
-    "Six fields of run 1 are refused as crowded: two thirds of each is covered",
+    "Six fields of run 1 are refused as crowded: over two thirds of each is covered",
     refused[1, "crowded"] == 6,
     iml.loc[iml["refused"] == "crowded", "covered"].min() > 0.66,
 )
@@ -135,8 +137,8 @@ claim(
 )
 unmarked = one[one["warned"] == "no"]
 claim(
-    """It catches absurd counts: without the marked fields, run 1 still counts 3.7 %
-    (3.0–5.0 %), over twice the truth.""",
+    """It catches only absurd counts: without those fields, run 1 still counts 3.7 % (3.0–5.0 %),
+    over twice the truth.""",
     rounded(100 * parasitaemia_by_field(unmarked["called"], unmarked["red"]), 1) == [3.7, 3.0, 5.0],
     unmarked["called"].sum() / unmarked["red"].sum()
     > 2 * unmarked["parasitized"].sum() / unmarked["whole"].sum(),
@@ -148,7 +150,7 @@ claim(
 given("what would a slide of 5,000 such cells show?", "chapter 07's protocol")
 given(
     """we draw patients with 2 %: once with independent cells, once with fields that differ
-    (correlation 0.02 within a field).""",
+    (beta-distributed rates, chapter 07; correlation 0.02 within a field).""",
     "a setting of the simulation",
 )
 given("95 times in 100, since the mean is the same", "an answer to choose")
@@ -177,6 +179,6 @@ claim(
 in_order = iml[(iml["run"] == 1) & (iml["refused"] == "no")]
 marked = (in_order["warned"] == "yes").to_numpy()
 claim(
-    "All eight marked fields lie in the first half of run 1",
+    "All eight *doubtful* fields lie in the first half of run 1",
     marked[: len(marked) // 2].sum() == marked.sum() == 8,
 )

@@ -24,8 +24,8 @@ given(
     "the article's output; the parameters counted in chapters 03 and 05, at 4 bytes each",
 )
 claim(
-    """One dense layer holds 97.6 % of them. It has a weight of its own for each of 225 positions
-    in each of 128 maps.""",
+    """One dense layer holds 97.6 % of them. Each of its 512 units has one weight per position (225)
+    and map (128).""",
     rounded(100 * (225 * 128 + 1) * 512 / PARAMETERS["basic_cnn"], 1) == 97.6,
     15 * 15 == 225,
 )
@@ -75,9 +75,9 @@ def apart(a, b, scored):
 
 
 claim(
-    """So we cut the 140 patients whom the split of seed 42 does not test into three folds. Each
-    version is trained on two folds and scored on the third, and each of the 19,290 cells is
-    scored [out of fold]""",
+    """So we divide the 140 patients outside seed 42's test split into three folds. Each version is
+    trained on two folds and scored on the third, and each of the 19,290 cells is scored [out of
+    fold]""",
     (about["patients"], about["validation_cells"]) == (140, 19_290),
 )
 claim("Yes: alone, it costs 0.020.", gained(NORM)[0] == -0.020)
@@ -297,8 +297,8 @@ claim(
 )
 claim(
     """**There it follows the published label in 43 of 100 cases**, so the lists in 57. As good
-    elsewhere, it would need 56 of 100 for an accuracy of 0.97. Beyond 0.971 it must
-    agree more often""",
+    elsewhere, it would need 56 of 100 for an accuracy of 0.97. Even faultless elsewhere, it must
+    agree more often with disputed labels to pass 0.971.""",
     rounded(1 - followed_not / here["cells"]) == 0.971,
     rounded(100 * here["followed"], 0) == 43,
     rounded(100 * needed(here["undisputed"]), 0) == 56,
@@ -320,7 +320,7 @@ claim(
     rounded(exports.loc["int8", "largest"]) == 0.137,
 )
 given(
-    "Our first attempt gave 0.5:",
+    "Our first attempt moved one by 0.5:",
     "int8 as exported before `* 255` in `_centred`; tests/test_compact.py",
 )
 reading = read_table("16_compact-reading")
@@ -379,8 +379,8 @@ def unused(table):
 
 student_five = evaluate(student_folds["label"], student_folds["score"], student_folds["patient"])
 claim(
-    """The first table has one split and one seed (its last AUC depends on patient C182), the second
-    five folds, all 27,558 cells.""",
+    """The first table has one split and seed (without patient C182 the teacher leads in AUC), the
+    second five folds, all 27,558 cells.""",
     len(on_test("compact_student")) == 8268,
     ahead("lite0_finetuned", metric="auc", name="compact_student")["high"] > 0,
     difference(
@@ -394,9 +394,9 @@ claim(
 )
 claim(
     """**The second student leads `compact` in five folds,** by 0.0061 (0.0029 to 0.0102) in
-    accuracy and 0.0024 (0.0010 to 0.0038) in AUC. On the 60 patients that had no part in its
-    choice these networks lead by 0.0058 (0.0021 to 0.0114), but seed 42's by 0.0024, not
-    detectably: trainings differ.""",
+    accuracy and 0.0024 (0.0010 to 0.0038) in AUC. On the 60 patients that had no part in its choice
+    the folds' networks lead by 0.0058 (0.0021 to 0.0114), seed 42's by 0.0024, not detectably:
+    trainings differ.""",
     rounded(difference(unused(student_folds), unused(folds)).loc["accuracy"], 4)
     == [0.0058, 0.0021, 0.0114],
     rounded(difference(student_folds, folds).loc["accuracy"], 4) == [0.0061, 0.0029, 0.0102],
@@ -415,7 +415,10 @@ claim(
     rounded(100 * disputed.loc[("lite0_finetuned", "five folds by patient"), "followed"], 0) == 54,
 )
 given("Chapter 03 counted 15.1 million parameters in the basic CNN.", "chapter 03's ledger")
-given("It moves every label equally far towards 0.5", "what label smoothing is")
+given(
+    "[Smoothing](glossary.md#label-smoothing) moves every label equally far towards 0.5",
+    "what label smoothing is",
+)
 given("from the article's network at 48 pixels", "the recipes in tools/small.py")
 given(
     """four narrow layers at 48 px, one cycle, eight symmetries, eight epochs. This is the recipe

@@ -227,8 +227,8 @@ given(
 )
 claim(
     """After the same four epochs, ImageNet's start is ahead by 0.0096 (0.0053 to 0.0134) in
-    accuracy; in AUC there is no detectable difference. From random weights, 3.4 million
-    parameters and four epochs trail compact's 61,105 and eight by 0.0035 (0.0004 to 0.0064).""",
+    accuracy; in AUC there is no detectable difference. From random weights, Lite0 (3.4 million
+    parameters, four epochs) trails compact (61,105, eight) by 0.0035 (0.0004 to 0.0064).""",
     (len(scratch.history), len(load("compact").history)) == (len(lite0.history), 8) == (4, 8),
     apart(lite0, scratch, 4)[0] == [0.0096, 0.0053, 0.0134],
     apart(lite0, scratch)[1][1] < 0 < apart(lite0, scratch)[1][2],
@@ -241,8 +241,8 @@ more = [
 purple = load("purple_threshold")
 claim(
     """Frozen features fall short: the probe, at one look, lies 0.041 (0.029 to 0.053) behind
-    fine-tuning, and behind purple's 0.950 here. But it leads VGG-19's probe by 0.013 (0.005 to
-    0.022; 0.011 and 0.016 at other seeds, intervals including 0), at 96 pixels in place of 125,
+    fine-tuning, and behind purple's 0.950 on these cells. But it leads VGG-19's probe by 0.013
+    (0.005 to 0.022; 0.011 and 0.016 at other seeds, intervals including 0), at 96 pixels, not 125,
     for an eightieth of the multiplications.""",
     apart(lite0, probe)[0] == [0.041, 0.029, 0.053],
     apart(purple, probe)[0][1] > 0,
@@ -289,8 +289,8 @@ def on_validation(name):
 
 
 claim(
-    """Half the epochs cost 0.0078 (0.0008 to 0.0175). For pixels and colours, one training each on
-    14 patients can't tell.""",
+    """Half the epochs cost 0.0078 (0.0008 to 0.0175). For pixels and colours, one training judged
+    on 14 patients can't tell.""",
     on_validation("lite0_2_epochs") == [-0.0078, -0.0175, -0.0008],
     all(one[1] < 0 < one[2] for one in map(on_validation, ("lite0_64px", "lite0_plain_colours"))),
 )

@@ -166,8 +166,8 @@ given("and by two where 500 studies were drawn.", "the binomial distribution")
 refused = enough.groupby("method")["none"].max()
 most = enough.loc[enough["none"] > 10]
 claim(
-    "With 40 patients and rates near 1, up to 26 % have none by the course's method, and up to "
-    "31 % by bootstrap-t.",
+    """With 40 patients and rates near 1, up to 26 % have none by the course's method (rule below),
+    and up to 31 % by bootstrap-t.""",
     rounded(refused["course"], 0) == 26,
     rounded(refused["bootstrap-t"], 0) == 31,
     set(most.loc[most["method"].isin(["course", "bootstrap-t"]), "population"])
@@ -187,8 +187,8 @@ claim(
     enough.loc[enough["method"] == "beta-binomial", "coverage"].max() == 100.0,
 )
 claim(
-    "lies in the band for 75 % of the points, the jackknife without its last step for 58 %, the "
-    "percentile for 28 %.",
+    """lies in the band for 75 % of the points, the first three steps alone for 58 %, the percentile
+    for 28 %.""",
     rounded(in_band("course"), 0) == 75,
     rounded(in_band("jackknife, log-odds, t"), 0) == 58,
     rounded(in_band("percentile"), 0) == 28,
@@ -248,8 +248,8 @@ def of_sensitivity(method, sizes, what="coverage", digits=1):
 
 
 claim(
-    "gives an interval in almost none of the samples of 10 patients, refuses in 72 % of 20 and in "
-    "26 % of 40, and no longer with 100.",
+    """gives an interval in almost none of the samples of 10 patients, refuses 72 % of those of 20,
+    26 % of 40 and none of 100.""",
     of_sensitivity("course", (10, 20, 40, 100), "none", 0) == [100, 72, 26, 0],
 )
 claim(

@@ -94,7 +94,8 @@ def test_a_tick_at_a_chapters_end_is_on_the_page_and_can_be_taken_back(book, ser
     assert book.locator("input:checked").count() == 1
     assert book.locator("li[data-chapter='01_dataset'] .day").inner_text() == TODAY
     said = book.inner_text("#progress-next")
-    assert said.startswith("1 of 20 chapters done. Next: 00 ") and "19 hours of reading" in said
+    assert said.startswith(f"1 of {len(CHAPTERS)} chapters done. Next: 00 ")
+    assert f"{len(CHAPTERS) - 1} hours of reading" in said
     book.uncheck("#box-01_dataset")
     assert book.evaluate(f"localStorage.getItem('{KEY}')") == "{}"
     assert book.locator(".ticked, .day:not(:empty)").count() == 0
@@ -138,7 +139,7 @@ def test_a_part_that_is_done_has_a_sheet_that_prints_on_one_page(book):
 def test_all_done_and_then_forgotten(book):
     book.open("progress")
     tick_all(book, CHAPTERS)
-    assert "All 20 chapters are done" in book.inner_text("#progress-next")
+    assert f"All {len(CHAPTERS)} chapters are done" in book.inner_text("#progress-next")
     assert book.locator(".sheet:visible").count() == 2
     answers = iter(["dismiss", "accept"])
     book.on("dialog", lambda d: getattr(d, next(answers))())
