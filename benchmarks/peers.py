@@ -66,6 +66,7 @@ RECORDED = {
     "the article's fine-tuned VGG-19": "article_vgg19_finetuned",
     "VGG-19 frozen, our recipe": "vgg19_frozen",
     "VGG-19 fine-tuned, our recipe": "vgg19_finetuned",
+    "VGG-19 fine-tuned, one cycle": "vgg19_finetuned_one_cycle",
     "Lite0's five blocks": "lite0_short",
     "Lite0 fine-tuned": "lite0_finetuned",
 }
@@ -78,6 +79,7 @@ SLOW = {
     "the article's fine-tuned VGG-19": 32,
     "VGG-19 frozen, our recipe": 32,
     "VGG-19 fine-tuned, our recipe": 32,
+    "VGG-19 fine-tuned, one cycle": 32,
     "Lite0 fine-tuned": 64,
 }
 # the same network at prediction, so timed once

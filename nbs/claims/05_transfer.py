@@ -59,7 +59,8 @@ tuned = load("vgg19_finetuned")
 h = tuned.history
 claim(
     """Here are the fine-tuned model's epochs, evaluated on the 1,928 cells of 14 validation
-    patients. On two CPU cores an epoch takes up to 25 minutes; three were run.""",
+    patients. On two CPU cores an epoch takes up to 25 minutes; three were run ([chapter
+    17](17_lite0.ipynb) has eight).""",
     tuned.about["cells"]["valid"]["cells"] == 1928,
     tuned.about["cells"]["valid"]["patients"] == 14,
     24 < h["seconds"].max() / 60 < 25,
