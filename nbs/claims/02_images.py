@@ -82,8 +82,8 @@ claim(
 given("Even at 32 pixels most parasites remain visible", "the AUC at 32 pixels, just claimed")
 claim("ranks more than nine pairs in ten correctly", sides[1] > 0.9)
 claim(
-    """Area and black lie near the 0.5 of guessing: losing size costs little, and the outline is a
-    weak shortcut.""",
+    """Area and black lie near the 0.5 of guessing: losing size costs little, and black is a weak
+    shortcut.""",
     abs(numbers(scores, "area of the cell")[0] - 0.5) < 0.07,
     abs(numbers(scores, "proportion of black")[0] - 0.5) < 0.07,
 )

@@ -89,7 +89,7 @@ claim(
     round(first["RMSprop"][0] / -0.001, 2) == round(math.sqrt(10), 2),
 )
 given(
-    "with few cells, 0.001 stalled for one seed in three",
+    "with few cells, a learning rate of 0.001 stalled for one seed in three",
     "tried before the recipes were fixed; notebook 85 says so",
 )
 given("For Adam, 0.001 is a usable first guess", "Keras's default, and the article's")

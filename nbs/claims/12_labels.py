@@ -9,7 +9,7 @@ from malaria_nb.labels import confident_joint, true_accuracy
 from malaria_nb.records import load, read_table
 
 complete = True
-given("Only 50 are wrong, so beyond *k* = 50 it must fall.", "the readers' errors")
+given("Only 50 are wrong, so it can't exceed 50/*k*.", "the readers' errors")
 
 ALL = 27_558
 given(
@@ -208,7 +208,7 @@ read = shown("rows[name] = {")
 claim("On correct labels it scores about 96 %.", "no errors 0.956 0.956" in read)
 claim(
     """On the careless reader's labels the measured accuracy falls by about 5 points, the true
-    accuracy hardly at all, though it misses 38 of the 50 faintest instead of 23.""",
+    accuracy hardly at all, though 38 of the 50 faintest are missed, not 23.""",
     "careless 0.907 0.951 38.0" in read,
 )
 claim(
