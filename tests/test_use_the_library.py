@@ -20,7 +20,7 @@ assert not set(train.patient) & set(test.patient) and len(train) + len(test) == 
 """,
     "Score files": """
 assert not any(p.skipped for p in scored)
-assert compact.score.between(0, 1).all() and len(compact) > 1_000
+assert network.score.between(0, 1).all() and len(network) > 1_000
 """,
     "Intervals by patient": """
 given = table.dropna()  # where too few patients have an error, there is no interval
@@ -32,7 +32,7 @@ assert (by_cell["high"] - by_cell["low"] < given["high"] - given["low"]).mean() 
 """,
     "Compare two models on the same cells": """
 assert images.shape == (len(split), 64, 64, 3)
-assert difference(compact, rival, split="test").loc["auc", "low"] > 0
+assert difference(network, rival, split="test").loc["auc", "low"] > 0
 """,
     "Calibrate, and choose a threshold": """
 assert temperature > 0 and 0 < threshold <= 1.001
