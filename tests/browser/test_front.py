@@ -124,7 +124,7 @@ def test_no_internal_name_is_shown(front):
 def test_the_results_come_after_their_terms(front):
     order = front.evaluate("""[...document.querySelectorAll('article :is(p, li, td, th)')]
         .map(e => e.textContent)""")
-    terms = next(i for i, text in enumerate(order) if "compares four accuracies" in text)
+    terms = next(i for i, text in enumerate(order) if "has four accuracies" in text)
     assert terms < next(i for i, text in enumerate(order) if "purple threshold" in text)
 
 
