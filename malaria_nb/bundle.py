@@ -15,7 +15,6 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 import malaria_nb
@@ -170,9 +169,9 @@ def lacking_wheels(
     names = ("sys_platform", "platform_system", "os_name", "platform_machine")
     where = dict(zip(names, _MARKERS[system]))
     where |= {"python_version": python, "python_full_version": f"{python}.0"}
-    names = {path: parse_wheel_filename(path.name) for path in sorted(wheels.glob("*.whl"))}
-    usable = {path: name for path, (name, *_, tags) in names.items() if _runs_on(tags, python)}
-    bounds, wanted = {}, {}
+    read = {path: parse_wheel_filename(path.name) for path in sorted(wheels.glob("*.whl"))}
+    usable = {path: name for path, (name, *_, tags) in read.items() if _runs_on(tags, python)}
+    found = {}
     for path, name in usable.items():
         extras = ("", "course") if name == "malaria-nb" else ("",)
         for needed in _needs(path):
@@ -181,12 +180,10 @@ def lacking_wheels(
             )
             key = canonicalize_name(needed.name)
             if asked and key not in usable.values():
-                bounds[key] = bounds.get(key, SpecifierSet()) & needed.specifier
-                wanted[key] = wanted.get(key, set()) | needed.extras
-    found = {
-        key: f"[{','.join(sorted(extras))}]" if extras else "" for key, extras in wanted.items()
-    }
-    return [f"{key}{found[key]}{bounds[key]}" for key in sorted(found)]
+                whole = found.setdefault(key, Requirement(key))
+                whole.specifier &= needed.specifier
+                whole.extras |= needed.extras
+    return sorted(map(str, found.values()))
 
 
 def _copy(path, to):

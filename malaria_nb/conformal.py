@@ -29,11 +29,10 @@ def conformal_limits(
 ) -> pd.Series:  # index class; strangeness a label may have; infinite: too few cells to exclude any
     """Find how strange a label may look, by split conformal prediction.
 
-    Vovk, Gammerman and Shafer (2005); Angelopoulos and Bates (2021). For cells
-    that could be exchanged with these the limit holds as promised, without an interval or
-    patients. For cells of other patients it holds on average only: `coverage(by=patient)` shows
-    how much patients differ. Raises
-    `ValueError` for an alpha outside 0–1 and for bad input."""
+    Vovk, Gammerman and Shafer (2005); Angelopoulos and Bates (2021). For cells that could be
+    exchanged with these the limit holds as promised, without an interval or patients. For cells of
+    other patients it holds on average only: `coverage(by=patient)` shows how much patients differ.
+    Raises `ValueError` for an alpha outside 0–1 and for bad input."""
     label, score, _ = check_labels_scores(label, score)
     if not 0 < alpha < 1:
         raise ValueError(

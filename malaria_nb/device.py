@@ -14,7 +14,7 @@ from importlib import import_module
 from importlib.metadata import packages_distributions, version
 
 from .process import needs
-from .settings import POLICIES
+from .settings import check_precision
 
 # %% ../nbs/86_device.ipynb #8f0f54f0
 def back_end() -> str:  # "tensorflow", "jax" or "torch"
@@ -51,8 +51,7 @@ def choose_precision(
 ) -> str:
     "Settle in which precision to train; raise `ValueError` for one that there isn't."
     precision = asked or ("mixed_bfloat16" if accelerators() else "float32")
-    if precision not in POLICIES:
-        raise ValueError(f"precision={precision!r}: use one of {', '.join(map(repr, POLICIES))}")
+    check_precision(precision)
     return precision
 
 

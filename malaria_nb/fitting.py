@@ -390,8 +390,7 @@ def fit(
     epochs: int,  # at most
     folder: str | Path | None = None,  # keeps finished epochs; a training found there is resumed
     patience: int | None = 5,  # stop after so many without a lower validation loss; None: never
-    plateau: int
-    | None = 2,  # halve the learning rate after so many; None: never, as for a schedule
+    plateau: int | None = 2,  # halve the learning rate after so many; a schedule needs None
     keep: str = "best",  # epoch whose weights the model is left with, "best" or "last"
     tensorboard: str | Path | None = None,  # folder for the logs that TensorBoard shows
     progress: bool = True,  # show a bar

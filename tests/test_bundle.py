@@ -59,6 +59,15 @@ def test_what_only_that_system_needs_is_missed(tmp_path, system, lacks):
     assert lacking_wheels(tmp_path, system, "3.11") == sorted([*lacks, "old"])
 
 
+def test_a_wheel_of_another_python_is_none_and_all_bounds_are_kept(tmp_path):
+    wheel(tmp_path, OURS, "tqdm>=4", "uv[standard]>1")
+    wheel(tmp_path, "tqdm-4.67-py3-none-any.whl", "pywinpty>=1.1")
+    wheel(tmp_path, "terminado-0.18-py3-none-any.whl", "pywinpty<3")
+    wheel(tmp_path, "pywinpty-2.0-cp312-cp312-win_amd64.whl")
+    assert lacking_wheels(tmp_path, "windows", "3.13") == ["pywinpty<3,>=1.1", "uv[standard]>1"]
+    assert lacking_wheels(tmp_path, "windows", "3.12") == ["uv[standard]>1"]
+
+
 def test_what_is_missed_is_fetched(pip, tmp_path, monkeypatch):
     left = [["colorama"], []]
     monkeypatch.setattr(made, "lacking_wheels", lambda *args: left.pop(0))
