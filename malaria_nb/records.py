@@ -13,7 +13,6 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -21,7 +20,7 @@ from filelock import FileLock
 
 import malaria_nb
 from .device import device_text
-from .files import whole_file
+from .files import folder_beside, whole_file
 from .recipes import choices, recipe_named
 from .run import Run, epochs_text, read_predictions, why_over
 from .settings import Settings, cells_name
@@ -127,11 +126,8 @@ def write_record(
     about, records = json.loads(files["record.json"]), records_folder(records, to_write=True)
     folder = records / record_name(about["name"], about["split"], about["seed"])
     records.mkdir(parents=True, exist_ok=True)
-    with (
-        _locked(records),
-        TemporaryDirectory(dir=records, prefix=".part-") as part,
-    ):
-        new, old = Path(part) / "new", Path(part) / "old"
+    with _locked(records), folder_beside(folder) as part:
+        new, old = part / "new", part / "old"
         new.mkdir()
         for name, content in files.items():
             (new / name).write_bytes(content)
