@@ -23,12 +23,12 @@ from filelock import FileLock
 from numpy.typing import DTypeLike
 from tqdm.auto import tqdm
 
-from .archive import class_root
 from .digests import SEAL, discard, file_digests, is_sealed, remembered
 from .fetch import file_hash
 from .files import whole_file, writing
 from .png import MAX_SIDE
 from .process import ahead
+from .settings import absolute
 
 # %% ../nbs/75_arrays.ipynb #20b985e7
 def _fits(path: Path) -> int:
@@ -212,8 +212,20 @@ def cache_key(
     return f"{len(digests)}x{size}px-{key.hexdigest()[:16]}"
 
 # %% ../nbs/75_arrays.ipynb #a02c0de4
+def _folder_of(root: str | Path, files: list[str]) -> Path:
+    "Find where files lie: in `root`, or in its `cell_images`, as the archive has it."
+    root = absolute(root)
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder")
+    odd = [file for file in files if not isinstance(file, str) or os.path.isabs(file)]
+    if odd:
+        raise ValueError(f"file {odd[0]!r}: give each cell's path below {root}, as a text")
+    inner = root / "cell_images"
+    return inner if (inner / files[0]).is_file() and not (root / files[0]).is_file() else root
+
+
 def cached_images(
-    root: str | Path,  # folder that holds the class folders
+    root: str | Path,  # folder below which the files lie
     files: list[str],  # files below it, one an image
     decode: Callable[[Path], np.ndarray],  # file → RGB, uint8, (size, size, 3)
     size: int,  # side, pixels
@@ -225,17 +237,17 @@ def cached_images(
     """Decode files once, and open the result ever after.
 
     It is named after the files' content; see `digests.remembered` for how changes are noticed.
-    Raises `ValueError` for no files, a size that can't be or a file that changes meanwhile,
-    `FileNotFoundError` for files that are gone, and what `decode` and `cached_array` raise."""
+    Raises `ValueError` for no files, a path that isn't below `root`, a size that can't be or a file
+    that changes meanwhile, `FileNotFoundError` for files that aren't there, and what `decode` and `cached_array` raise."""
     if len(files) == 0:
         raise ValueError("the cells table is empty: there is nothing to decode")
     if not 1 <= size <= MAX_SIDE:
         raise ValueError(f"size={size}: use a side of 1 to {MAX_SIDE} pixels")
-    root = class_root(root)
+    root = _folder_of(root, files)
     try:
         digests = file_digests(root, files, Path(cache) / "known", progress)
     except FileNotFoundError as e:
-        gone = f"{e.filename} is gone: make the table again with index_cells"
+        gone = f"{e.filename} is not there: give the folder that the table was made from"
         raise FileNotFoundError(e.errno, gone) from e
 
     def rows(start, stop):

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from .intervals import patient_interval
 from .records import Record
-from .stats import text_interval
+from .stats import leave_out, text_interval
 
 # %% ../nbs/97_cards.ipynb #136b654e
 def markdown_table(
@@ -104,7 +105,7 @@ def model_card(
         f"Accuracy differs between the {len(patients)} test patients: below 0.9 in {below} "
         "of them.",
         markdown_table(_spread(patients["accuracy"]), ["of the test patients", "accuracy"]),
-        "What a call is worth depends on how common parasites are:",
+        "What a call is worth depends on how common parasites are (95 % intervals by patient):",
         markdown_table(_worth(record), ["proportion of cells parasitized", "PPV", "NPV"]),
         "## What it can't do",
         "\n".join([_LIMITS, *(f"- {one}" for one in limits)]),
@@ -180,13 +181,18 @@ def _spread(accuracy):
 
 
 def _worth(record, prevalences=(0.5, 0.033, 0.01)):
-    "Say what a positive and a negative call are worth, a row a prevalence."
+    "Say what a positive and a negative call are worth, a row a prevalence, with their intervals."
     from malaria_nb.evaluation import at_prevalence
 
-    rates, rows = record.metrics.loc[["sensitivity", "specificity"], "value"], []
+    test = record.predictions.query("split == 'test'")
+    without = leave_out(test["label"], test["score"], test["patient"])
+    rates, rows = ["sensitivity", "specificity"], []
     for p in prevalences:
-        worth = at_prevalence(*rates, p)
-        rows.append((f"{100 * p:g} %", f"{worth['ppv']:.3f}", f"{worth['npv']:.3f}"))
+        worth = pd.Series(at_prevalence(*record.metrics.loc[rates, "value"], p))
+        each = pd.DataFrame(at_prevalence(*(without[rate] for rate in rates), p))
+        ends = patient_interval(worth, each)
+        calls = (text_interval(worth[call], *ends.loc[call]) for call in ("ppv", "npv"))
+        rows.append((f"{100 * p:g} %", *calls))
     return rows
 
 # %% ../nbs/97_cards.ipynb #3e96e567

@@ -580,14 +580,53 @@ def _exercises(folder: str | None) -> Path:
     )
 
 
-def _notebooks(paths: list[str]) -> list[Path]:
-    "List notebooks, and those in folders with all below them."
-    found = []
+_PACKED = (".zip", ".7z", ".rar")
+
+
+def _hand_ins(paths: list[str]) -> dict[Path, str]:  # file or folder: why it isn't graded, or ""
+    "List notebooks, and those in folders with all below them; and what was probably meant as one."
+    found = {}
     for path in map(Path, paths):
         if not path.exists():
             raise FileNotFoundError(f"no notebook or folder {short_path(path)}")
-        found += sorted(path.rglob("*.ipynb")) if path.is_dir() else [path]
-    return [p for p in found if ".ipynb_checkpoints" not in p.parts]
+        if not path.is_dir():
+            found[path] = ""
+            continue
+        inside = {file: _why_not(file, path) for file in sorted(path.rglob("*")) if file.is_file()}
+        found |= {file: why for file, why in inside.items() if why is not None}
+        for folder in sorted(p for p in path.iterdir() if p.is_dir()):
+            if not any(folder in file.parents for file in inside):
+                found[folder] = "an empty folder"
+    return found
+
+
+def _why_not(file: Path, root: Path) -> str | None:
+    "Say why a file below a class's folder isn't graded: an empty text, it is; None, no hand-in."
+    inside = file.relative_to(root).parts
+    if any(part.startswith(".") or part == "__MACOSX" for part in inside):
+        return None
+    if file.suffix.lower() in _PACKED:
+        return "packed: unpack it here"
+    if file.suffix.lower() != ".ipynb":
+        renamed = ".ipynb" in file.name.lower()  # browsers and mail add .txt or .json
+        return "its name ends otherwise than a notebook's: rename it" if renamed else None
+    if "solutions" in inside[:-1]:
+        return f"{_OURS} solution"
+    return f"{_OURS} chapter" if (file.parent / "exercises").is_dir() else ""
+
+
+_OURS = "not graded: the course's own"
+
+
+def _author(
+    notebook: Path,
+    paths: list[str],  # that were named
+    chapter: str,  # "03_cnn"
+) -> str:
+    "Tell who handed a notebook in: the folder below the class's, or what the name adds."
+    roots = [Path(path) for path in paths if Path(path) in notebook.parents]
+    folders = notebook.relative_to(roots[0]).parts[:-1] if roots else ()
+    return folders[0] if folders else notebook.stem.replace(chapter, "", 1).strip(" -_.()")
 
 
 def _refuse(path: str | None, option: str):
@@ -611,12 +650,14 @@ def _write_reports(args, reports: list[dict], last: bool):
     if wanted(args.json):
         write_whole(args.json, json.dumps(reports, indent=1) + "\n")
     if wanted(args.csv):
-        with _table(args.csv, "notebook", "exercise", "passed", "says") as row:
+        columns = "who", "chapter", "notebook", "exercise", "passed", "says"
+        with _table(args.csv, *columns) as row:
             for r in reports:
+                whose = r.get("who", ""), r.get("chapter", ""), Path(r["notebook"])
                 if "error" in r:
-                    row(Path(r["notebook"]), "", False, r["error"])
+                    row(*whose, "", False, r["error"])
                 for heading, e in r.get("exercises", {}).items():
-                    row(Path(r["notebook"]), heading, e["passed"], e["says"])
+                    row(*whose, heading, e["passed"], e["says"])
 
 
 def _grade(args) -> int:  # exit status: 1 when a notebook could not be graded
@@ -631,22 +672,37 @@ def _grade(args) -> int:  # exit status: 1 when a notebook could not be graded
         _refuse(getattr(args, option), f"--{option}")
     folder, settings, reports = _exercises(args.exercises), _settings(args), []
     settings = replace(settings, records=settings.records or folder.parent / "records")
-    paths, line = _notebooks(args.paths), Lines(go_on=bool(args.json or args.csv))
+    found, line = _hand_ins(args.paths), Lines(go_on=bool(args.json or args.csv))
     _write_reports(args, reports, last=False)  # refuses what can't be written
     try:
-        for path in paths:
+        for path, why in found.items():
+            if why.startswith(_OURS):
+                line(f"[skip] {shown(path.as_posix())}: {why}", sys.stdout)
+                continue
             official = _official(path, folder)
-            report = {"error": "its name holds no chapter's: name it as 03_cnn-anna.ipynb"}
-            if official:
+            report = {"error": why or "its name holds no chapter's: name it as 03_cnn-anna.ipynb"}
+            if official and not why:
                 report = grade(path, official, args.timeout, settings, args.total)
+                chapter = official.stem
+                report |= {"who": _author(path, args.paths, chapter), "chapter": chapter}
             reports.append({**report, "notebook": path.as_posix()})
             line(_grade_lines(reports[-1]), sys.stdout)
             line.end(sys.stdout)
             _write_reports(args, reports, last=False)
     finally:
         _write_reports(args, reports, last=True)
+    line(_in_all(reports), sys.stdout)
     line(_apart_line(reports), sys.stderr)
     return int(not reports or any("error" in r for r in reports))
+
+
+def _in_all(reports: list[dict]) -> str:
+    "Sum up a class."
+    graded = [r for r in reports if "error" not in r]
+    passed, of = (sum(r[key] for r in graded) for key in ("passed", "of"))
+    failed = f"; {len(reports) - len(graded)} not graded" if len(graded) < len(reports) else ""
+    notebooks = f"{len(graded)} notebook{'s' * (len(graded) != 1)}"
+    return f"{passed} of {of} exercises passed in {notebooks}{failed}"
 
 
 def _board(args) -> int:  # exit status: 1 when a file could not be ranked, or none was there

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .archive import FOLDERS, class_root, list_cells
+from .columns import check_split
 from .dealing import deal_cells
 from .png import BadCell, read_sizes
 from malaria_nb.tables import (  # noqa: F401
@@ -44,18 +45,21 @@ def parse_name(
             str(file),
             "the name says neither patient nor photograph, expected one like "
             "C33P1thinF_IMG_20150619_114756a_cell_179.png",
-            "Rename the file, or take it out of the folder",
+            "Rename the file, or make the table yourself: file, label, patient",
         )
     return {k: match[k] for k in ("patient", "smear", "photo")}
 
 # %% ../nbs/01_dataset.ipynb #c56bf66d
 def shared_groups(
     split: pd.DataFrame,  # a cells table with its `split`
-) -> pd.DataFrame:  # one row each for patient, smear and photo: counts, and a proportion
+) -> (
+    pd.DataFrame
+):  # one row each for patient, smear and photo, if there: counts, a proportion
     "Count how many of the test's patients, smears and photographs are also in training."
+    groups = check_split(split)
     train, test = split[split.split == "train"], split[split.split == "test"]
     rows = {}
-    for group in ("patient", "smear", "photo"):
+    for group in groups:
         met = test[group].isin(train[group])
         rows[group] = {
             "in the test": test[group].nunique(),

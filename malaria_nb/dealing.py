@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from .columns import check_columns, check_labels, number_groups
+
 # %% ../nbs/74_dealing.ipynb #ecf937bd
 def _part_sizes(fractions: Sequence[float], n: int) -> np.ndarray:
     "Cut `n` groups into whole numbers near `fractions`, at least one for every fraction above 0."
@@ -50,14 +52,9 @@ def _check(cells: pd.DataFrame, by: str, fractions: Sequence[float]) -> None:
     "Raise `ValueError` for a table, a group or fractions that can't be dealt."
     if by not in _GROUPS:
         raise ValueError(f"by={by!r}: expected one of {', '.join(map(repr, _GROUPS))}")
-    if missing := {"file", "label", _GROUPS[by]} - set(cells):
-        raise ValueError(f"no column {', '.join(sorted(missing))}: use a table from index_cells")
+    check_columns(cells, {"file", "label", _GROUPS[by]})
     if (twice := cells.file[cells.file.duplicated()]).size:
         raise ValueError(f"{twice.iloc[0]} is in the table twice: drop duplicates first")
-    if without := int(cells[_GROUPS[by]].isna().sum()):
-        raise ValueError(
-            f"{without} cells have no {_GROUPS[by]}: drop them, or deal by another group"
-        )
     if not all(0 <= f <= 1 for f in fractions) or abs(sum(fractions) - 1) > 1e-6:
         raise ValueError(
             f"fractions={tuple(fractions)}: expected numbers from 0 to 1 that add up to 1"
@@ -74,12 +71,14 @@ def deal_cells(
     """Deal cells into parts, their groups whole, by the table's content and the seed alone.
 
     The order of the rows doesn't matter. Raises `ValueError` for a `by` that isn't known, a
-    missing column, a file that is there twice, a cell without a group, fractions that don't add up
-    to 1, and fewer groups than parts."""
+    missing column, a file that is there twice, labels other than 0 and 1, a cell without a group,
+    two groups whose names look alike, fractions that don't add up to 1, and fewer groups than
+    parts."""
     _check(cells, by, fractions)
     rng = np.random.default_rng(seed)
-    group, names = pd.factorize(cells[_GROUPS[by]].to_numpy(), sort=True)
-    parts, n = sum(f > 0 for f in fractions), len(names)
+    label, column = check_labels(cells["label"]), _GROUPS[by]
+    group = number_groups(cells[column], column, "drop them, or deal by another group")
+    parts, n = sum(f > 0 for f in fractions), len(np.unique(group))
     if n < parts:
         leaks = ", or by='cell' knowing that it leaks" if by != "cell" else ""
         raise ValueError(
@@ -88,5 +87,5 @@ def deal_cells(
     if not balance:
         part = np.repeat(np.arange(len(fractions)), _part_sizes(fractions, n))
         return rng.permutation(part)[group]
-    counts = np.stack([np.bincount(group, cells.label.to_numpy() == c, n) for c in (0, 1)], 1)
+    counts = np.stack([np.bincount(group, label == c, n) for c in (0, 1)], 1)
     return _deal(counts, fractions, rng)[group]

@@ -228,7 +228,12 @@ def read_notebook(
     try:
         notebook = nbformat.reads(path.read_bytes().decode("utf-8-sig"), as_version=4)
         cells = [(c["cell_type"], c["source"]) for c in notebook["cells"]]
-    except Exception as e:  # what JSON, Unicode or the notebook's form raise
+    except UnicodeDecodeError as e:
+        raise ValueError(f"not a notebook: no UTF-8 at byte {e.start:,}; save it again") from None
+    except nbformat.reader.NotJSONError:
+        why = "not a notebook: cut off, or something else; ask for the file again"
+        raise ValueError(why) from None
+    except Exception as e:  # what the notebook's form raises
         raise ValueError(f"not a notebook: {type(e).__name__}") from None
     for number, cell in enumerate(cells, 1):
         if not all(isinstance(text, str) for text in cell):
@@ -418,9 +423,10 @@ def grade(
         folder = Path(folder).resolve()
         own = replace(settings, home=folder / "home")
         task = _task(path, Path(official).resolve(), folder / "work", settings)
-        says = {s["heading"]: "is missing" for s in task["sections"]}
         if "error" in task:
+            says = {s["heading"]: "was not read" for s in task["sections"]}
             return _grades(path, says, [], task["error"])
+        says = {s["heading"]: "is missing" for s in task["sections"]}
         task["timeout"] = timeout
         known, why = _judged(task, kernel_variables(own), total or 10 * timeout)
     says |= dict.fromkeys(says, why)

@@ -46,7 +46,8 @@ def png_size(
     if not head:
         raise BadCell(name, "the file is empty")
     if head[:8] != _SIGNATURE:
-        raise BadCell(name, f"not a PNG, its first bytes are {head[:8]!r}")
+        mend = "Save it as an 8-bit RGB PNG, or take it out of the folder"
+        raise BadCell(name, f"not a PNG, its first bytes are {head[:8]!r}", mend)
     if len(head) < 33:
         raise BadCell(name, "cut short in its header")
     if head[8:16] != b"\0\0\0\rIHDR" or zlib.crc32(head[12:29]) != int.from_bytes(head[29:33]):

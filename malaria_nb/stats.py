@@ -15,7 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .dataset import CLASSES
+from malaria_nb.columns import (
+    CLASSES,
+    check_labels,
+    check_one_each,
+    number_groups,
+)
 from .intervals import patient_interval
 
 # %% ../nbs/80_stats.ipynb #11481380
@@ -25,37 +30,20 @@ def patient_numbers(
 ) -> np.ndarray:  # (n,) int, 0 to the number of patients less 1
     """Number the patients in the order of their names.
 
-    Raises `ValueError` for another number of patients than cells, and for a cell without one."""
+    Raises `ValueError` for another number of patients than cells, for a cell without one, and for
+    two names that look alike."""
     if patient is None:
         return np.arange(n)
     if np.ndim(patient) != 1:
-        raise ValueError(f"patient is {patient!r}: give one value a cell")
-    columns = pd.Series, pd.Index
-    patient = patient.astype(object) if isinstance(patient, columns) else list(patient)
-    code, names = pd.factorize(pd.Series(patient, dtype=object), use_na_sentinel=False)
-    if len(code) != n:
+        raise ValueError(f"patient has shape {np.shape(patient)}: give one value a cell")
+    if len(patient) != n:
         raise ValueError(
-            f"{n} cells but {len(code)} patients: each cell needs its patient, in the same order"
+            f"{n} cells but {len(patient)} patients: each cell needs its patient, in the same order"
         )
-    names = pd.Series(names, dtype=object)  # a few, so that what follows is quick
-    unknown = (names.isna() | (names.astype(str).str.strip() == "")).to_numpy()[code]
-    if unknown.any():
-        raise ValueError(
-            f"{unknown.sum()} cells have no patient, the first is row {unknown.argmax()}: "
-            "drop them, or pass patient=None to treat every cell as independent"
-        )
-    return np.unique(names.astype(str), return_inverse=True)[1][code]
+    remedy = "drop them, or pass patient=None to treat every cell as independent"
+    return number_groups(patient, "patient", remedy)
 
 # %% ../nbs/80_stats.ipynb #91fdf15b
-def _one_value_a_cell(name, values):
-    if np.ndim(values) != 1:
-        raise ValueError(
-            f"{name} has shape {np.shape(values)}: give one value a cell, as {name}.ravel() does"
-        )
-    if np.iscomplexobj(values):
-        raise ValueError(f"{name} is complex: give real numbers")
-
-
 def _is_number(value):
     try:
         float(value)
@@ -79,7 +67,7 @@ def check_scores(
     Raises `ValueError` for another shape, and where a score is no probability."""
     _check_masks(score=score)
     score = np.asarray(score)
-    _one_value_a_cell("score", score)
+    check_one_each("score", score)
     try:
         score = score.astype(float)
     except (TypeError, ValueError, OverflowError):
@@ -89,9 +77,18 @@ def check_scores(
     if len(bad):
         raise ValueError(
             f"scores must be from 0 to 1, the probability of {CLASSES[1]}: {len(bad)} are not, "
-            f"the first is {score[bad[0]]} in row {bad[0]}; apply a sigmoid to logits, drop NaN"
+            f"the first is {score[bad[0]]} in row {bad[0]}; {_remedy(score[bad])}"
         )
     return score
+
+
+def _remedy(bad):
+    "Say what probably puts wrong scores right."
+    if np.isnan(bad).any():
+        return "score those cells, or drop them; where names were matched, look whether they agree"
+    if (bad < 0).any():
+        return "apply a sigmoid to logits"
+    return "divide percentages by 100, apply a sigmoid to logits"
 
 
 def _check_order(**columns):
@@ -118,23 +115,15 @@ def check_labels_scores(
     _check_order(label=label, score=score, patient=patient)
     _check_masks(label=label, score=score, patient=patient)
     label, score = np.asarray(label), np.asarray(score)
-    _one_value_a_cell("label", label)
-    _one_value_a_cell("score", score)
+    check_one_each("label", label)
+    check_one_each("score", score)
     if len(label) != len(score):
         raise ValueError(
             f"{len(label)} labels but {len(score)} scores: each cell needs both, in the same order"
         )
     if not len(label):
         raise ValueError("no cells: labels and scores are empty")
-    # pandas takes this machine's order of bytes only
-    found = pd.Series(label.astype(label.dtype.newbyteorder("="), copy=False))
-    wrong = [v for v in found.unique().tolist() if pd.isna(v) or v not in (0, 1)]
-    if wrong:
-        raise ValueError(
-            f"labels must be 0 ({CLASSES[0]}) or 1 ({CLASSES[1]}), "
-            f"found {', '.join(map(repr, wrong[:3]))}"
-        )
-    return label.astype(int), check_scores(score), patient_numbers(patient, len(label))
+    return check_labels(label), check_scores(score), patient_numbers(patient, len(label))
 
 
 def check_both_classes(
@@ -189,13 +178,16 @@ def check_predictions(
     labels other than 0 and 1, scores outside 0–1 and a cell without patient."""
     whose = f"the predictions of {name!r}" if name else "the predictions"
     needed = ("file", "patient", "label", "score", *(["split"] if split else []))
-    missing = [c for c in needed if c not in table]
-    if missing:
-        raise ValueError(f"{whose} lack {', '.join(missing)}: use the table of predict_cells")
+    if missing := [c for c in needed if c not in table]:
+        there = ", ".join(map(str, table))
+        every = ", or pass split=None for all rows" if missing == ["split"] else ""
+        raise ValueError(
+            f"{whose} lack {', '.join(missing)}: they have {there}; rename yours{every}"
+        )
     rows = table if split is None else table[table["split"] == split]
     if rows.empty:
         if split is None:
-            raise ValueError(f"{whose} have no rows: use the table of predict_cells")
+            raise ValueError(f"{whose} have no rows: give a row a cell")
         there = ", ".join(map(repr, table["split"].unique()))
         raise ValueError(f"{whose} have no {split!r} rows, only {there}")
     twice = rows.loc[rows["file"].duplicated(), "file"]
@@ -215,8 +207,10 @@ def _differ(a, b):
     for column in ("label", "patient"):
         other = a[column].astype(str) != b[column].astype(str)
         if other.any():
-            first = a["file"][other.argmax()]
-            return f"{other.sum()} cells have another {column}, the first is {first}"
+            i = other.argmax()
+            values = " and ".join(repr(str(table[column][i])) for table in (a, b))
+            first = f"the first is {a['file'][i]} with {values}"
+            return f"{other.sum()} cells have another {column}, {first}"
     return ""
 
 
@@ -430,8 +424,8 @@ def leave_out(
     score: ArrayLike,  # (n,) probability of parasitized, 0–1
     patient: ArrayLike | None = None,  # (n,) whose cell, left out whole; None leaves out cells
     threshold: float = 0.5,  # a score of at least this is an alarm
-) -> pd.DataFrame:  # a row a patient, a column a metric; NaN: undefined without this patient
-    """Compute all metrics without each patient in turn, for `metric_intervals`.
+) -> pd.DataFrame:  # a row a patient, in the order of their names as texts; a column a metric
+    """Compute all metrics without each patient in turn, NaN where undefined.
 
     For the AUC this is the jackknife of Obuchowski (1997)'s clustered statistic. Raises
     `ValueError` for bad input (`check_labels_scores`), one class only, one patient only."""

@@ -54,6 +54,7 @@ def _temperature(label, z, weight):
 def fit_temperature(
     label: ArrayLike,  # (n,) 0 uninfected, 1 parasitized; of validation cells, never of test cells
     score: ArrayLike,  # (n,) probability of parasitized, 0–1
+    *,
     weight: ArrayLike | None = None,  # (n,) how often each cell counts; None counts each once
 ) -> float:  # temperature, above 0
     """Fit the temperature with the least cross-entropy (Guo et al. 2017).

@@ -256,7 +256,7 @@ def test_a_known_temperature_is_found_again():
 def test_weights_count_cells():
     label, score, _ = made_up(200)
     times = np.random.default_rng(1).integers(0, 4, 200)
-    assert fit_temperature(label, score, times) == pytest.approx(
+    assert fit_temperature(label, score, weight=times) == pytest.approx(
         fit_temperature(np.repeat(label, times), np.repeat(score, times))
     )
 
@@ -568,17 +568,17 @@ good = ([0, 1, 0, 1], [0.2, 0.7, 0.6, 0.9])
         (lambda: reliability(*good, ["C1"] * 4), "one patient"),
         (lambda: temperature_interval(*good, ["C1"] * 4), "one patient"),
         (lambda: threshold_for_specificity(*good, 0.9, confidence=0.5), "confidence=0.5"),
-        (lambda: null_errors([0.1, np.nan]), "drop NaN"),
+        (lambda: null_errors([0.1, np.nan]), "or drop them"),
         (lambda: temper([0.1], -1), "above 0"),
         (lambda: temper([0.1, 1.2], 1), "from 0 to 1"),
         (lambda: fit_temperature([0, 1, 1], [0.1, 0.8, 0.9]), "every prediction is correct"),
         (lambda: fit_temperature([1, 0, 1], [0.1, 0.9, 0.6]), "better than 0.5"),
-        (lambda: fit_temperature(*good, [1, 2]), "weights of shape"),
-        (lambda: fit_temperature(*good, [1, 1, np.nan, 1]), "weights must be"),
-        (lambda: fit_temperature(*good, [1, 1, np.inf, 1]), "weights must be"),
-        (lambda: fit_temperature(*good, [1, 1, -1, 1]), "weights must be"),
-        (lambda: fit_temperature(*good, [0, 0, 0, 0]), "weights must be"),
-        (lambda: fit_temperature(*good, ["1", "a", "1", "1"]), "weights must be"),
+        (lambda: fit_temperature(*good, weight=[1, 2]), "weights of shape"),
+        (lambda: fit_temperature(*good, weight=[1, 1, np.nan, 1]), "weights must be"),
+        (lambda: fit_temperature(*good, weight=[1, 1, np.inf, 1]), "weights must be"),
+        (lambda: fit_temperature(*good, weight=[1, 1, -1, 1]), "weights must be"),
+        (lambda: fit_temperature(*good, weight=[0, 0, 0, 0]), "weights must be"),
+        (lambda: fit_temperature(*good, weight=["1", "a", "1", "1"]), "weights must be"),
         (lambda: fit_temperature([1, 1], [0.5, 0.5]), "better than 0.5"),
         (lambda: threshold_for_specificity(*good, 95), "such as 0.95"),
         (lambda: threshold_for_specificity([1, 1], [0.1, 0.2]), "no uninfected"),

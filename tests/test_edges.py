@@ -1,5 +1,6 @@
 "Input at the edges that once gave a wrong number in silence, or the wrong error."
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,10 +9,18 @@ from malaria_nb.brier import score_bins
 from malaria_nb.calibration import calibration_line
 from malaria_nb.conformal import conformal_sets, coverage
 from malaria_nb.counting import count_field
-from malaria_nb.dataset import CLASSES
+from malaria_nb.dataset import (
+    CLASSES,
+    describe_cells,
+    group_folds,
+    sample_cells,
+    shared_groups,
+    split_cells,
+)
 from malaria_nb.decisions import threshold_for_specificity
 from malaria_nb.evaluation import confusion, hardest
 from malaria_nb.external import evaluate_external
+from malaria_nb.images import load_images
 from malaria_nb.intervals import patient_interval
 from malaria_nb.logistic import fit_logistic
 from malaria_nb.patients import patient_scores
@@ -149,8 +158,95 @@ def test_what_is_not_one_patient_a_cell_is_refused(patient):
 
 
 def test_patients_are_numbered_by_their_names_whatever_holds_them():
-    for names in (["b", "a", "b"], pd.Series(["b", "a", "b"], dtype="category"), ["1", 0, 1]):
+    for names in (["b", "a", "b"], pd.Series(["b", "a", "b"], dtype="category"), [1, 0, 1.0]):
         assert patient_numbers(names, 3).tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("names", [["P1", "P2", "P1 "], ["1", "0", 1]])
+def test_one_patient_written_in_two_ways_is_refused_not_dealt_to_both_sides(names):
+    table = pd.DataFrame({"file": ["a", "b", "c"], "label": [0, 1, 0], "patient": names})
+    table["split"] = ["train", "train", "test"]
+    for use in (
+        lambda: patient_numbers(names, 3),
+        lambda: split_cells(table, "patient", (0.5, 0, 0.5)),
+        lambda: group_folds(table, 2, "patient"),
+        lambda: shared_groups(table),
+    ):
+        with pytest.raises(ValueError, match="look alike: make them one"):
+            use()
+
+
+@pytest.mark.parametrize("label", [["0", "1", "0"], [1, 2, 1], [0, 1, np.nan]])
+def test_labels_that_are_none_are_refused_where_cells_are_dealt_or_counted(label):
+    table = pd.DataFrame({"file": ["a", "b", "c"], "label": label, "patient": ["P1", "P2", "P3"]})
+    for use in (
+        lambda: split_cells(table, "patient"),
+        lambda: group_folds(table, 2, "patient"),
+        lambda: sample_cells(table, 2),
+        lambda: describe_cells(table),
+    ):
+        with pytest.raises(ValueError, match=r"labels must be 0 \(uninfected\) or 1"):
+            use()
+
+
+def test_a_table_of_ones_own_needs_neither_smears_nor_photographs():
+    table = pd.DataFrame(
+        {"file": [f"{i}" for i in range(60)], "label": [0, 1] * 30, "patient": np.arange(60) // 3}
+    )
+    split = split_cells(table, "patient")
+    assert shared_groups(split).index.tolist() == ["patient"]
+    assert "smears" not in describe_cells(split, "split")
+    as_text = split_cells(table.assign(patient=table["patient"].astype(str)), "patient")
+    assert (as_text["split"] == split["split"]).all(), "a patient is who the name says"
+
+
+@pytest.mark.parametrize(
+    "split, why",
+    [
+        (["Train", "Test"], "no test and no train cells: split has only 'Train', 'Test'"),
+        (["train", "valid"], "no test cells"),
+        (None, "no column split"),
+    ],
+)
+def test_a_split_without_training_or_test_is_not_called_clean(split, why):
+    table = pd.DataFrame({"patient": ["P1", "P2"]})
+    with pytest.raises(ValueError, match=why):
+        shared_groups(table if split is None else table.assign(split=split))
+
+
+@pytest.mark.parametrize(
+    "score, remedy",
+    [
+        ([90.0, 20.0], "divide percentages by 100"),
+        ([3.1, -2.0], "apply a sigmoid to logits"),
+        ([0.9, np.nan], "score those cells, or drop them"),
+    ],
+)
+def test_a_score_that_is_none_brings_the_remedy_for_its_kind(score, remedy):
+    with pytest.raises(ValueError, match=f"scores must be from 0 to 1.*{remedy}"):
+        check_scores(score)
+
+
+def test_patients_given_for_weights_are_refused():
+    with pytest.raises(TypeError, match="positional"):
+        fit_temperature([0, 1, 0], [0.1, 0.9, 0.6], [7, 7, 8])
+
+
+def test_images_come_from_any_folder_and_a_wrong_path_is_told(tmp_path):
+    root = tmp_path / "my data ü"
+    root.mkdir()
+    cv2.imwrite(str(root / "a.png"), np.zeros((9, 9, 3), np.uint8))
+    cells, cache = pd.DataFrame({"file": ["a.png"]}), tmp_path / "cache"
+    assert load_images(cells, root, 8, cache, progress=False).shape == (1, 8, 8, 3)
+    for file in (str(root / "a.png"), np.nan):
+        with pytest.raises(ValueError, match="give each cell's path below"):
+            load_images(pd.DataFrame({"file": [file]}), root, 8, cache, progress=False)
+
+
+def test_tables_that_differ_in_a_patient_show_both_names():
+    table = pd.DataFrame({"file": ["a", "b"], "patient": [1, 2], "label": [0, 1], "score": 0.5})
+    with pytest.raises(ValueError, match="with '1' and '1.0'"):
+        check_pair(table, table.assign(patient=table["patient"].astype(float)))
 
 
 def test_a_field_may_be_counted_at_the_threshold_that_calls_nothing():

@@ -488,3 +488,43 @@ def test_a_heading_that_is_blank_or_there_twice_wipes_nothing():
         h: [c["source"] for c in cells if c["cell_type"] == "code"] for h, cells in parts.items()
     }
     assert code == {"": ["x = 1", "y = 1"], "1 A": ["a = 1", "b = 1"]}
+
+
+def test_what_is_handed_in_is_graded_or_named(official, tmp_path):
+    for folder in ("anna", "bert", "cleo", "dora/exercises", "dora/solutions", "emil", "__MACOSX"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in (
+        *("anna/03_cnn.IPYNB", "bert/03_cnn.ipynb.txt", "cleo/03_cnn.zip", "__MACOSX/03_cnn.ipynb"),
+        *("dora/03_cnn.ipynb", "dora/exercises/03_cnn.ipynb", "dora/solutions/03_cnn.ipynb"),
+        *("anna/notes.txt", "03_cnn-fred.ipynb"),
+    ):
+        nbformat.write(notebook("## 1 Double", RIGHT), tmp_path / name)
+    table = tmp_path / "report.csv"
+    done = command(official, tmp_path, "--csv", table)
+    said = done.stdout.decode()
+    lines = dict(line.split(maxsplit=2)[1::-1] for line in said.splitlines() if "[" in line)
+    lines = {Path(name.rstrip(":")).relative_to(tmp_path).as_posix(): v for name, v in lines.items()}
+    assert lines == {
+        "anna/03_cnn.IPYNB": "[2/2]",
+        "bert/03_cnn.ipynb.txt": "[FAIL]",
+        "cleo/03_cnn.zip": "[FAIL]",
+        "dora/03_cnn.ipynb": "[skip]",
+        "dora/exercises/03_cnn.ipynb": "[2/2]",
+        "dora/solutions/03_cnn.ipynb": "[skip]",
+        "emil": "[FAIL]",
+        "03_cnn-fred.ipynb": "[2/2]",
+    }
+    assert done.returncode == 1 and "6 of 6 exercises passed in 3 notebooks; 3 not graded" in said
+    rows = pd.read_csv(table)
+    graded = rows[rows["exercise"].notna()]
+    assert set(graded["who"]) == {"anna", "dora", "fred"} and set(graded["chapter"]) == {"03_cnn"}
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(b"\xff\xfe{", "no UTF-8 at byte 0"), (b'{"cells": [', "cut off")]
+)
+def test_a_file_that_cannot_be_read_counts_no_exercise_as_deleted(content, why, official, tmp_path):
+    (tmp_path / "03_cnn.ipynb").write_bytes(content)
+    report = grade(tmp_path / "03_cnn.ipynb", official)
+    assert why in report["error"]
+    assert {e["says"] for e in report["exercises"].values()} == {"was not read"}

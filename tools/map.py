@@ -26,6 +26,7 @@ LAYERS = {
             "audit",
             "gallery",
             "splits",
+            "columns",
             "dealing",
             "tables",
             "dataset",

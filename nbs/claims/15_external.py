@@ -257,10 +257,15 @@ five = {
 strengths = load("lite0_strengths")
 claim(
     """*Lite0, dye varied* has ImageNet's start and saw cells with 0.4 to 2.5 times the dye;
-    `lite0_short` is its first five blocks, trained likewise (*random*: its control).""",
+    `lite0_short` is its first five blocks with that dye, but twelve epochs at 64 pixels and one
+    look, not four at 96 and eight (*random*: its control).""",
     rounded(np.exp([-0.9, 0.9]), 1) == [0.4, 2.5],
     {load(name).about["recipe"]["augment"] for name in ("lite0_strengths", "lite0_short")}
     == {"symmetries_and_strength"},
+    (len(strengths.history), strengths.about["size"]) == (4, 96),
+    (len(load("lite0_short").history), load("lite0_short").about["size"]) == (12, 64),
+    strengths.about["recipe"]["symmetries"],
+    not load("lite0_short").about["recipe"].get("symmetries"),
 )
 claim(
     "The student gets part of the way: in the second run its AUC is 0.849.",
