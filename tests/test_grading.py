@@ -503,7 +503,9 @@ def test_what_is_handed_in_is_graded_or_named(official, tmp_path):
     done = command(official, tmp_path, "--csv", table)
     said = done.stdout.decode()
     lines = dict(line.split(maxsplit=2)[1::-1] for line in said.splitlines() if "[" in line)
-    lines = {Path(name.rstrip(":")).relative_to(tmp_path).as_posix(): v for name, v in lines.items()}
+    lines = {
+        Path(name.rstrip(":")).relative_to(tmp_path).as_posix(): v for name, v in lines.items()
+    }
     assert lines == {
         "anna/03_cnn.IPYNB": "[2/2]",
         "bert/03_cnn.ipynb.txt": "[FAIL]",
