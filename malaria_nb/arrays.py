@@ -238,7 +238,8 @@ def cached_images(
 
     It is named after the files' content; see `digests.remembered` for how changes are noticed.
     Raises `ValueError` for no files, a path that isn't below `root`, a size that can't be or a file
-    that changes meanwhile, `FileNotFoundError` for files that aren't there, and what `decode` and `cached_array` raise."""
+    that changes meanwhile, `FileNotFoundError` for files that aren't there, and what `decode` and
+    `cached_array` raise."""
     if len(files) == 0:
         raise ValueError("the cells table is empty: there is nothing to decode")
     if not 1 <= size <= MAX_SIDE:

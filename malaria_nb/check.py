@@ -59,7 +59,8 @@ def check_record(record: Record) -> list[Problem]:
     if digest((record.folder / "predictions.csv.gz").read_bytes()) != about["predictions"]:
         wrong.append("its predictions are not those that were recorded")
     if not {"file", "label", "patient", "score", "split"} - set(record.predictions):
-        wrong += _wrong_metrics(record)
+        anew = f"{restore}; or, where the code of a metric has changed: python tools/renew.py"
+        found += [Problem(what, why, anew) for why in _wrong_metrics(record)]
     return found + [Problem(what, why, restore) for why in wrong]
 
 
@@ -90,8 +91,8 @@ def _wrong_metrics(record):
         if metric not in computed:
             wrong.append(f"it has a metric {metric!r}, which evaluate() doesn't give")
         elif not all(_close(a, b, 2e-6) for a, b in zip(values, computed[metric])):
-            now = computed[metric][0]
-            wrong.append(f"its {metric} is {values[0]} and its predictions give {now}")
+            now = computed[metric]
+            wrong.append(f"its {metric} is {values} and its predictions give {now}")
     return wrong
 
 

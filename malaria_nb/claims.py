@@ -13,6 +13,7 @@ import functools
 import inspect
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,11 +165,18 @@ def says(
     return any(sentence in _one_line(_strings(t.source)) for t in chapter if t.kind == "code")
 
 # %% ../nbs/89_claims.ipynb #cbbeedf0
+def _alone() -> Path | None:
+    "Find the chapter of a ledger that is run as a script; None where none is."
+    path = Path(getattr(sys.modules["__main__"], "__file__", None) or "").absolute()
+    return _find_chapter(path.stem, path.parents[1]) if path.parent.name == "claims" else None
+
+
 def shown(
     code: str,  # a piece of the code of one cell, and of no other
     chapter: Path | None = None,  # a notebook; in a ledger, its own
 ) -> str:  # white space made single
     "Return what a cell shows, as stored: text, tables without their tags, a figure's alt text."
+    chapter = chapter or _alone()
     if chapter is None:
         raise ValueError("shown needs a chapter: the check gives a ledger its own")
     cells = json.loads(Path(chapter).read_text("utf-8"))["cells"]

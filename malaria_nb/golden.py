@@ -9,6 +9,7 @@ __all__ = ['GOLDEN', 'golden', 'golden_of', 'golden_beside']
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -81,8 +82,15 @@ def golden_beside(
 
         def wait():
             found = {}
-            for made in runs:
-                found |= made.result()
+            try:
+                for made in runs:
+                    found |= made.result()
+            except BrokenProcessPool as e:
+                left = [n for made, names in zip(runs, groups) if made.exception() for n in names]
+                raise RuntimeError(
+                    f"a golden run of one of {', '.join(left)} ended its process, by a crash or "
+                    "for want of memory: run each alone with golden([name])"
+                ) from e
             return found
 
         try:

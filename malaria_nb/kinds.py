@@ -7,13 +7,15 @@ __all__ = ['KINDS', 'Setup', 'Kind', 'kind', 'kind_named']
 
 # %% ../nbs/85_kinds.ipynb #6df23964
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from .settings import Scale
 
 # %% ../nbs/85_kinds.ipynb #51606b55
 @dataclass(frozen=True)
@@ -96,6 +98,16 @@ class Kind:
     options: tuple[str, ...] = ()  # what a recipe may choose for this kind alone
     minutes: int = 1  # of training at the full scale on 2 CPU cores, estimated
 
+    def __post_init__(self):
+        heeded = {"schedule", "smoothing", "averaging"} & set(self.options)
+        if heeded and self.compile is _compile_plainly:
+            raise ValueError(
+                f"{self.name}: give it compile=_compile_with_options, or {sorted(heeded)[0]!r} is "
+                "recorded and ignored"
+            )
+        if self.epochs not in (known := [f.name for f in fields(Scale)]):
+            raise ValueError(f"{self.name}: epochs={self.epochs!r} is no field of Scale: {known}")
+
 
 KINDS: dict[str, Kind] = {}
 
@@ -104,9 +116,11 @@ def kind(
     name: str,  # what recipes call it
     **about: Any,  # fields of `Kind`
 ) -> Callable:  # decorator of the function that builds it
-    "Enter a kind of model into the registry."
+    "Enter a kind of model into the registry; raise `ValueError` where its name is taken."
 
     def enter(build):
+        if name in KINDS and KINDS[name].build.__qualname__ != build.__qualname__:
+            raise ValueError(f"there is a kind of model {name!r}: choose another name")
         KINDS[name] = Kind(name, build, **about)
         return build
 

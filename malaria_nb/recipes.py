@@ -6,8 +6,9 @@
 __all__ = ['RECIPES', 'FOLDS', 'Recipe', 'with_options', 'recipe_named', 'parents', 'choices', 'planned', 'scaled', 'split_as']
 
 # %% ../nbs/85_recipes.ipynb #f7eb5638
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import pandas as pd
@@ -55,6 +56,10 @@ class Recipe:
         if unknown := sorted(set(self.options) - set(known)):
             there = ", ".join(map(repr, known)) or "none"
             raise ValueError(f"{self.model} has no option {unknown[0]!r}; it has {there}")
+        if hidden := sorted(set(self.options) & {f.name for f in fields(self)}):
+            raise ValueError(f"option {hidden[0]!r} hides a field of Recipe: call it otherwise")
+        # as a record's JSON says them, a tuple as a list: else the record would be stale at once
+        object.__setattr__(self, "options", json.loads(json.dumps(dict(self.options))))
 
 
 def with_options(

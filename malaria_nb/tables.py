@@ -60,7 +60,7 @@ def sample_cells(
     n: int,  # cells wanted
     seed: int = 42,  # another seed, other cells
 ) -> pd.DataFrame:  # `n` rows, or as many as there are
-    "Sample as many cells of each class, one from every patient before a second from any; raise `ValueError`."
+    "Sample as many cells of each class, from every patient one before a second from any."
     if n < 0:
         raise ValueError(f"n={n}: use a number of cells, 0 or more")
     check_columns(cells, {"file", "label", "patient"})

@@ -385,3 +385,10 @@ def test_a_list_of_coverage_that_is_none_is_named(counted, text):
 def test_a_line_of_the_list_of_coverage_that_is_gone_is_missed(counted):
     (counted / COVERAGE).write_text("chapter,claims,unclaimed\n")
     assert less(counted) == ["it has a ledger, and no line in nbs/claims/coverage.csv"]
+
+
+@pytest.mark.parametrize("stem", ["01_dataset", "16_compact"])
+def test_a_ledger_runs_as_a_script_beside_its_chapter(stem):
+    script = ROOT / "nbs" / "claims" / f"{stem}.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd="/")
+    assert done.returncode == 0, done.stderr

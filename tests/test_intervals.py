@@ -15,7 +15,7 @@ from malaria_nb.external import evaluate_external
 from malaria_nb.intervals import patient_interval, ratio_interval
 from malaria_nb.parasitaemia import parasitaemia_by_field, rogan_gladen_interval
 from malaria_nb.recalibration import recalibrate
-from malaria_nb.stats import METRICS, difference, leave_out, metric_intervals
+from malaria_nb.stats import METRICS, SIGNED, difference, leave_out, metric_intervals
 from malaria_nb.temperature import fit_temperature, temperature_interval
 
 PLAIN = (-np.inf, np.inf)
@@ -134,10 +134,15 @@ def test_every_metrics_interval_is_the_jackknifes_by_brute_force():
     for name in METRICS:
         keep = [patient != p for p in np.unique(patient)]
         without = [metrics(label[k], score[k])[name] for k in keep]
-        bounds = (-1, 1) if name == "mcc" else (0, 1)
+        bounds = (-1, 1) if name in SIGNED else (0, 1)
         np.testing.assert_allclose(
             table.loc[name, ["low", "high"]], one(value[name], without, bounds=bounds), rtol=1e-9
         )
+
+
+def test_the_worst_models_metrics_are_within_the_bounds_of_their_intervals():
+    for name, value in metrics([0, 0, 1, 1], [0.9, 0.8, 0.1, 0.2]).items():
+        assert (-1 if name in SIGNED else 0) <= value <= 1, f"name {name} in stats.SIGNED"
 
 
 # ---- what must not change it
@@ -196,7 +201,7 @@ def test_it_lies_in_its_bounds_around_the_value_and_grows_with_the_level(seed):
     for level in (0.5, 0.8, 0.95, 0.999):
         t = metric_intervals(value, without, level).dropna()
         assert len(t) and (t["low"] < t["high"]).all()
-        assert (t["low"] > np.where(t.index == "mcc", -1, 0)).all() and (t["high"] < 1).all()
+        assert (t["low"] > np.where(t.index.isin(SIGNED), -1, 0)).all() and (t["high"] < 1).all()
         # the furthest pulls shift the middle, so only a usual level is sure to hold the value
         if level >= 0.8:
             assert (t["low"] <= value[t.index]).all() and (value[t.index] <= t["high"]).all()

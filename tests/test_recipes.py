@@ -58,6 +58,31 @@ def test_a_kind_of_ones_own_is_an_entry_and_nothing_more(monkeypatch):
     assert isinstance(kind_named("mine"), Kind) and planned(mine, SCALES["full"]) == 25
 
 
+def test_a_tuple_among_the_options_is_what_a_record_will_say(monkeypatch):
+    monkeypatch.setattr(kinds, "KINDS", dict(kinds.KINDS))
+    kind("of_widths", options=("widths", "seeds"))(lambda setup, x, rows: None)
+    one = replace(
+        recipe_named("basic_cnn"), name="x", model="of_widths", options={"widths": (1, 2)}
+    )
+    assert json.loads(json.dumps(choices(one))) == choices(one)
+    with pytest.raises(ValueError, match="hides a field of Recipe"):
+        replace(one, options={"seeds": 3})
+
+
+@pytest.mark.parametrize(
+    "name, about, why",
+    [
+        ("new", {"options": ("schedule",)}, "or 'schedule' is recorded and ignored"),
+        ("new", {"epochs": "basics"}, "no field of Scale"),
+        ("compact_cnn", {}, "there is a kind of model"),
+    ],
+)
+def test_a_kind_that_would_not_do_what_it_says_is_refused(name, about, why, monkeypatch):
+    monkeypatch.setattr(kinds, "KINDS", dict(kinds.KINDS))
+    with pytest.raises(ValueError, match=why):
+        kind(name, **about)(lambda setup, x, rows: None)
+
+
 def test_choices_of_every_record_are_those_of_its_recipe():
     for record in read_records():
         now = json.loads(json.dumps(choices(RECIPES[record.name])))
