@@ -167,7 +167,7 @@ def read_coco(
     _check_annotations(file, annotations)
     used = dict.fromkeys(names.get(a.get("category_id")) for a in annotations)
     check_mapping([name for name in used if name is not None], mapping)
-    found = []
+    found, seen = [], {}
     for i, a in enumerate(annotations):
         category = names.get(a.get("category_id"))
         if category is not None and mapping[category] is None:
@@ -175,6 +175,9 @@ def read_coco(
         problem = _problem(a, fields, names)
         box = [np.nan] * 4 if problem else [float(value) for value in a["bbox"]]
         field = fields.get(a.get("image_id"), "")
+        if not problem:
+            first = seen.setdefault((field, *box), _name(a, i))
+            problem = "" if first == _name(a, i) else f"the same box as #{first}"
         found.append([_name(a, i), field, *box, category, mapping.get(category), problem])
     columns = ["id", "file", "x", "y", "width", "height", "category", "label", "problem"]
     table = pd.DataFrame(found, columns=columns)
@@ -238,7 +241,9 @@ def crops_of_boxes(
     mapping: Mapping[str, int | None],  # category -> label, see `read_coco`
     root: str | Path | None = None,  # folder of the fields; None: that of the file
 ) -> Iterator[Crop]:
-    "Yield each box of a COCO file as a crop; raise `ValueError` as `read_coco` does."
+    """Yield each box of a COCO file as a crop; raise `ValueError` as `read_coco` does.
+
+    So are cells that the field's border cuts, which no model has seen: leave their boxes out."""
     root = Path(root or Path(file).parent)
     table = read_coco(file, mapping)
     for name, boxes in table.groupby("file", sort=False):
@@ -247,7 +252,7 @@ def crops_of_boxes(
             field = _read_below(root, name)
             _check_size(field, table.attrs["sizes"].get(name))
         except ValueError as e:
-            fault = f"the field can't be read: {e}"
+            fault = f"the field can't be read: {root / name}: {e}"
         for b in boxes.itertuples():
             crop, problem = None, b.problem or fault
             if not problem:

@@ -77,7 +77,7 @@ def count_field(
     model: Any,  # see `score_cells`
     threshold: float = 0.5,  # a score of at least this is called parasitized, 0–1
 ) -> dict[str, int | str]:  # reason ("" if read), warning (""), cells, parasitized, `LEFT_OUT`
-    """Count red cells and parasitized ones.
+    """Count red cells and parasitized ones; cells should be some 40 to 120 pixels wide.
 
     A field that can't be read counts none, and `reason` says why; `warning` is what `check_count`
     says of a count. Raises `ValueError` for no picture and a threshold that is no score."""
@@ -89,8 +89,11 @@ def count_field(
     cells = score_cells(field, model)
     kinds = cells["kind"].value_counts()
     red, called = int(kinds.get("red", 0)), int((cells["score"] >= threshold).sum())
+    reason = (
+        "" if red else "no red cell lies whole and alone: take a larger picture, or a sharper one"
+    )
     return {
-        "reason": "",
+        "reason": reason,
         "warning": check_count(called, red),
         "cells": red,
         "parasitized": called,

@@ -68,10 +68,13 @@ class External:
         cells, sick = len(self.predictions), int(self.predictions["label"].sum())
         groups, level = (self.scores.attrs[key] for key in ("groups", "level"))
         percent = f"{100 * level:g} %"
+        intervals = f"{percent} intervals by {self.unit[:-1]}"
+        if self.scores["low"].isna().all():
+            intervals = f"no intervals: too few {self.unit} change a number"
         return (
             f"{cells:,} cells ({sick:,} {CLASSES[1]}) of {groups:,} {self.unit} scored at "
             f"threshold {self.threshold:g}, chosen elsewhere · {len(self.problems):,} not scored "
-            f"· {percent} intervals by {self.unit[:-1]}"
+            f"· {intervals}"
         )
 
 # %% ../nbs/84_external.ipynb #c8f10de0

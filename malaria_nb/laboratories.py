@@ -20,6 +20,7 @@ import pandas as pd
 import malaria_nb
 from .annotations import Crop, check_mapping, crops_of_boxes, crops_of_folder, cut_box
 from .pictures import read_picture
+from .predict import SUFFIXES
 from .reading import read_regular
 
 # %% ../nbs/84_laboratories.ipynb #bf73a9f8
@@ -181,12 +182,14 @@ def _chula_points(file):
 def read_chula(
     folder: str | Path,  # with fields/ and points/
     check: bool = True,  # against the known fields; False: take what is there
+    side: int | None = None,  # of the box around a point, pixels; None: 48, as its cells need
 ) -> pd.DataFrame:  # file, box (place in its list), kind, x, y, width, height, whole
     """Read the cells of Chula-RBC-12's fields, a row a point, as boxes around it; pixels.
 
     Raises `FileNotFoundError` without fields, `ValueError` for other ones than the known."""
     folder, known, rows = Path(folder), known_fields("chula"), []
-    names = sorted(p.name for p in (folder / "fields").glob("*.jpg"))
+    side = side or _CHULA_SIDE
+    names = sorted(p.name for p in (folder / "fields").glob("*") if p.suffix.lower() in SUFFIXES)
     if not names:
         raise FileNotFoundError(2, f"no fields. The {CHULA}", str(folder / "fields"))
     for name in names:
@@ -196,14 +199,17 @@ def read_chula(
         points = _chula_points(file)
         if check:
             if name not in known.index:
-                raise ValueError(f"{name} is none of the {len(known)} fields that were measured")
+                raise ValueError(
+                    f"{name} is none of the {len(known)} fields that were measured: "
+                    "pass check=False to read fields of your own"
+                )
             text = " ".join(file.read_text("utf-8-sig").split())
             if hashlib.sha256(text.encode()).hexdigest() != known.loc[name, "truth"]:
                 raise ValueError(f"{file} has other points than those measured. The {CHULA}")
         digest = known.loc[name, "sha256"] if check else None
         size = _checked_picture(folder, name, digest, CHULA).shape[1::-1]
         for j, (x, y, kind) in enumerate(points):
-            box = x - _CHULA_SIDE // 2, y - _CHULA_SIDE // 2, _CHULA_SIDE, _CHULA_SIDE
+            box = x - side // 2, y - side // 2, side, side
             rows.append((name, j, str(kind), *box, _whole(box, size)))
     columns = ["file", "box", "kind", "x", "y", "width", "height", "whole"]
     return pd.DataFrame(rows, columns=columns)

@@ -69,7 +69,7 @@ def _check(image: Any, data: bytes) -> None:
     if getattr(image, "is_animated", False):
         raise ValueError("several pictures in one file: save each to a file of its own")
     if (bits := _bits(image, data)) > 8:
-        raise ValueError(f"{bits} bits a channel: save it with 8 bits")
+        raise ValueError(f"{bits} bits a channel: stretch what is used to 0–255, and save 8")
     if image.mode not in _MODES:
         raise ValueError(f"{image.mode} colours: save it as RGB")
 
@@ -109,7 +109,7 @@ def _plain_png(data: bytes) -> np.ndarray | None:
 def read_picture(
     path: str | Path,  # file of a picture: PNG, JPEG, BMP, TIFF or WebP, with 8 bits a channel
 ) -> np.ndarray:  # RGB, uint8, (h, w, 3), as Pillow reads it; black where it is transparent
-    "Read a picture; raise `ValueError` with what is wrong."
+    """Read a picture, not turned as its EXIF may ask; raise `ValueError` with what is wrong."""
     try:
         data = read_regular(path, _MAX_BYTES)
     except OSError as e:

@@ -24,6 +24,8 @@ from .process import ahead, hushed
 from .reading import read_regular
 
 # %% ../nbs/79_predict.ipynb #1a8c1cc1
+_WIDEST = 394  # pixels, of the data set's cells
+_A_FIELD = "larger than any cell the model knows: a field of many is for count_field"
 _BLACK = 30  # levels up to this count as black; JPEG never leaves a ground at 0
 
 
@@ -40,7 +42,10 @@ def black_outside(
 ) -> np.ndarray:  # the same, black outside the largest dark piece
     """Cut a cell out of its box as this data set's cells are.
 
-    Otsu's threshold on green; the largest piece is kept, and its holes are filled."""
+    Otsu's threshold on green; the largest piece is kept, and its holes are filled. A cell that is
+    on black stays as it is."""
+    if on_black(crop):
+        return crop.copy()
     grey = cv2.GaussianBlur(np.ascontiguousarray(crop[..., 1]), (5, 5), 0)
     dark = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)[1]
     outlines = cv2.findContours(dark, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
@@ -77,6 +82,8 @@ def _unlike(picture):
     if _ends_early(picture):
         return "more than a quarter is empty at one side only: is the file whole?"
     if not on_black(picture):
+        if min(picture.shape[:2]) > _WIDEST:
+            return _A_FIELD
         return "not a cell on black ground, as the model knows them"
     # one row tells most pictures that have colour
     grey = _is_grey(picture[len(picture) // 2]) and _is_grey(picture)
@@ -257,7 +264,11 @@ def cell_picture(
     picture = read_picture(file)
     if picture.max() <= _BLACK:
         raise ValueError("black all over: there is no cell in it")
-    return black_outside(picture) if cut_out and not on_black(picture) else picture
+    if not cut_out or on_black(picture):
+        return picture
+    if min(picture.shape[:2]) > _WIDEST:
+        raise ValueError(_A_FIELD)
+    return black_outside(picture)
 
 
 def predict_files(

@@ -427,3 +427,9 @@ def test_an_import_brings_no_tensorflow(module):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+def test_a_box_that_is_there_twice_is_scored_once(tmp_path):
+    boxes = [box(1, 0, [20, 20, 20, 30]), box(2, 0, [20, 20, 20, 30]), box(3, 0, [50, 20, 9, 9], 2)]
+    table = read_coco(coco(tmp_path, boxes), MAPPING)
+    assert table["problem"].tolist() == ["", "the same box as #1", ""]

@@ -241,7 +241,7 @@ def test_kinds_of_pictures(tmp_path, model):
     cv2.imwrite(str(tmp_path / "alpha.png"), alpha)  # white behind a transparent ground
     np.testing.assert_array_equal(read_picture(tmp_path / "alpha.png"), cell())
     cv2.imwrite(str(tmp_path / "deep.png"), cell().astype(np.uint16) * 16)
-    with pytest.raises(ValueError, match="16 bits a channel: save it with 8 bits"):
+    with pytest.raises(ValueError, match="16 bits a channel: stretch what is used"):
         read_picture(tmp_path / "deep.png")
 
 
@@ -313,7 +313,8 @@ def test_the_smallest_and_the_largest(side, cut_out, tmp_path, model):
         model,
         cut_out,
     )
-    assert 0 <= found.score <= 1 and "black ground" in found.problem
+    assert ("black ground" if side == 1 else "larger than any cell") in found.problem
+    assert found.skipped == (cut_out and side > 1) and not found.score > 1
     (found,) = predict_files(
         [save(tmp_path / "b.png", cell(5000) if side > 1 else np.zeros((1, 1, 3), np.uint8))],
         model,
@@ -654,3 +655,10 @@ def test_a_drawing_goes_through_no_link_and_waits_for_no_pipe(kind, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, timeout=60, capture_output=True, text=True)
     assert done.returncode == 1 and "not drawn" in done.stderr
     assert victim.read_text() == "precious"
+
+
+def test_a_cell_on_black_is_not_cut_out_again():
+    cell = np.zeros((60, 60, 3), np.uint8)
+    cv2.circle(cell, (30, 30), 25, (200, 120, 150), -1)
+    cv2.circle(cell, (30, 30), 5, (60, 20, 90), -1)
+    assert (black_outside(cell) == cell).all()

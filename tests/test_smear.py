@@ -10,6 +10,7 @@ import pytest
 from malaria_nb.counting import MANY, check_count, count_field, crop_cells, score_cells
 from malaria_nb.finder import find_cells, match_cells
 from malaria_nb.images import decode_cell
+from malaria_nb.predict import CompactModel
 from malaria_nb.quality import check_field, measure_field
 from malaria_nb.smear import dark_regions, even_light, usual_area
 from malaria_nb.synthetic import draw_field
@@ -269,3 +270,24 @@ def test_the_truth_of_a_drawn_field_is_the_truth():
         field[inside["y"].round().astype(int), inside["x"].round().astype(int), 1] < 200
     ).mean() > 0.97, "a cell is where the truth says"
     assert (truth["x"].between(30, 1270) & truth["y"].between(30, 970))[truth["edge"]].mean() < 0.3
+
+
+def test_a_photograph_with_black_parts_or_without_colour_is_refused():
+    field = draw_field(50, cells=80)[0]
+    assert check_field(field) == ""
+    framed = field.copy()
+    framed[-60:] = 0  # a caption
+    assert check_field(framed).startswith("black:")
+    twelve_bits = (field.astype(int) * 10 // 255).astype(np.uint8)  # as OpenCV reads such a TIFF
+    assert check_field(twelve_bits).startswith("black: 100%")
+    grey = np.repeat(field[..., 1:2], 3, axis=-1)
+    assert check_field(grey).startswith("grey:")
+
+
+def test_a_count_of_no_cell_says_why():
+    field, truth = draw_field(50, cells=80)
+    cell = truth[(truth["kind"] == "red") & ~truth["edge"]].iloc[0]
+    y, x = int(cell["y"]), int(cell["x"])
+    crop = field[y : y + 100, x : x + 100]  # the border cuts the cell
+    count = count_field(crop, CompactModel())
+    assert count["cells"] or count["reason"]
