@@ -163,7 +163,7 @@ def check_kernel_gradient(function):
     for (h, w), (a, b) in (
         ((3, 3), (2, 2)),
         ((8, 8), (6, 6)),
-        ((9, 7), (5, 5)),
+        ((9, 7), (7, 5)),
         ((6, 6), (6, 6)),
         ((4, 5), (1, 1)),
     ):
@@ -198,6 +198,10 @@ def check_kernel_gradient(function):
         )
         ratio = (found * wanted).sum() / (wanted**2).sum()
         expect(
+            close(found) or ratio > 0 or not np.allclose(found, ratio * wanted, atol=1e-4),
+            f"{name} has the wrong sign everywhere ({what}): the gradient points uphill",
+        )
+        expect(
             close(found) or not np.allclose(found, ratio * wanted, atol=1e-4),
             f"{name} is off by the same factor everywhere ({what}): every position adds to the "
             "loss",
@@ -224,16 +228,21 @@ def check_better_network(
     images, label = sample_part("valid", 32)
     keras.utils.set_random_seed(42)
     model = called(train_network, *sample_part("train", 32))
-    expect(hasattr(model, "predict"), f"{name} should return the trained model itself")
+    expect(isinstance(model, keras.Model), f"{name} should return the trained Keras model itself")
     score = array_of(called(model.predict, images, verbose=0), (len(label), 1), "the model")
     score = score.ravel()
     expect(np.isfinite(score).all(), "the model gives NaN: is its learning rate too high?")
+    expect(
+        (score >= 0).all() and (score <= 1).all(),
+        "the model's scores are no probabilities: end it in one sigmoid unit",
+    )
     expect(score.std() > 1e-6, "the model gives every cell the same score: did its loss fall?")
     auc = roc_auc_score(label, score)
     expect(
         auc > ENOUGH,
         f"the validation patients' cells are ranked with an AUC of {auc:.3f}, not above {ENOUGH}: "
-        "is the loss on the training cells still falling at the end (train for longer), or is it "
+        "does the model itself scale pixels from 0–255, is the loss on the training cells still "
+        "falling at the end (train for longer), or is it "
         "already low (the network knows these cells by heart: fewer parameters, global pooling)?",
     )
     print(f"AUC on the cells of validation patients: {auc:.3f}")

@@ -54,6 +54,7 @@ def _patient_scores_some(rng, n, start):
         {
             "patient": rng.choice([f"C{i}" for i in range(40)], n),
             "label": rng.integers(0, 2, n),
+            "file": [f"{start + i}.png" for i in range(n)],
         },
         index=rng.permutation(n) + start,
     )
@@ -64,9 +65,9 @@ def check_patient_scores(function):
     name = getattr(function, "__name__", "your function")
 
     def table(rows, start=0):
-        return pd.DataFrame(
-            rows, columns=["patient", "label"], index=range(start, start + len(rows))
-        )
+        index = range(start, start + len(rows))
+        made = pd.DataFrame(rows, columns=["patient", "label"], index=index)
+        return made.assign(file=[f"{i}.png" for i in index])
 
     def by_hand(train, test):
         known = {}
@@ -179,6 +180,10 @@ def check_orientation_key(function):
         x.copy(),
     )
     tweaked[2, 3, 1] ^= 1
+    level = x // 2 + 1  # so that no value leaves 0–255
+    balanced = level.copy()  # every row and column keeps its sum
+    balanced[[1, 2], [1, 2]] += 1
+    balanced[[1, 2], [2, 1]] -= 1
     nudged[1] = np.roll(x[1], 1, axis=0)
     for y, what in (
         (shuffled, "the same pixels in other places"),
@@ -187,6 +192,10 @@ def check_orientation_key(function):
         (nudged, "one row moved along"),
     ):
         expect(key(y) != key(x), f"{name} gives the same key for a picture with {what}")
+    expect(
+        key(balanced) != key(level),
+        f"{name} gives the same key for two pictures whose rows and columns have equal sums",
+    )
     flat = np.full((4, 4, 3), 7, np.uint8)
     expect(
         key(flat) != key(flat.reshape(2, 8, 3)),

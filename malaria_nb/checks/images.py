@@ -204,8 +204,8 @@ def check_parasite_mask(function):
     )
     expect(
         np.mean(marked) <= 0.3,
-        f"{name} marks {np.mean(marked):.0%} of uninfected cells: can what you compute with bytes "
-        "be less than 0?",
+        f"{name} marks {np.mean(marked):.0%} of uninfected cells: is the threshold too low, or "
+        "does a difference of bytes wrap below 0?",
     )
     expect(
         np.mean(marked) <= 0.01,

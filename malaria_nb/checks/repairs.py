@@ -48,7 +48,7 @@ def check_repairs(
     given(helps, "helps")
     given(because, "because")
     names = ", ".join(map(repr, _REPAIRS))
-    expect(helps in _REPAIRS, f"helps is {helps!r}: give one of {names}")
+    expect(isinstance(helps, str) and helps in _REPAIRS, f"helps is {helps!r}: give one of {names}")
     expect(
         {helps} == _helping(),
         f"{helps!r} has no interval above zero for specificity: have you changed the line and "
@@ -59,7 +59,10 @@ def check_repairs(
         "c": "how many of its six intervals lie above zero, and what do the same runs say "
         "about sensitivity?",
     }
-    expect(because in ("a", "b", "c"), f"because is {because!r}: one of 'a', 'b', 'c' is expected")
+    expect(
+        isinstance(because, str) and because in ("a", "b", "c"),
+        f"because is {because!r}: one of 'a', 'b', 'c' is expected",
+    )
     expect(because == "b", f"because is {because!r}: {hints.get(because)}")
     say_right()
 

@@ -19,7 +19,7 @@ def check_patience(
 ):
     "Check the probability from which a cell is flagged, and the raw score that it comes from."
     chance, raw = (
-        float(array_of(given(value, name), (), name))
+        float(array_of(np.squeeze(given(value, name)), (), name))
         for value, name in ((chance, "chance"), (raw, "raw"))
     )
     for name, value in (("chance", chance), ("raw", raw)):
@@ -40,7 +40,7 @@ def check_patience(
     expect(
         np.isclose(raw, odds / (1 + odds), atol=1e-3),
         f"raw is {raw:g}: multiply the odds of the chance by the ratio of the odds here and there, "
-        "or let shift_prior go the other way",
+        "or let shift_prior go the other way (it takes a list of scores)",
     )
     say_right()
 
@@ -137,19 +137,19 @@ def check_one_each(
         [limit(half, patient, 0.25, seed) for seed in range(400)]
     )  # the 10th smallest of 12: strange if three or more are
     expect(
-        np.isin(found, (0.1, 0.8)).all(),
+        (np.isclose(found, 0.1) | np.isclose(found, 0.8)).all(),
         "the limit should be the strangeness of a cell that was drawn, not something between cells",
     )
     expect(
-        len(np.unique(found)) > 1,
+        len(np.unique(found > 0.5)) > 1,
         "another seed gives the same limit: the cell of each patient has to be drawn at random, "
         "from a generator with that seed",
     )
     truth = 1 - binom.cdf(2, 12, 0.25)
     expect(
-        abs((found == 0.8).mean() - truth) < 5 * (truth * (1 - truth) / 400) ** 0.5,
+        abs((found > 0.5).mean() - truth) < 5 * (truth * (1 - truth) / 400) ** 0.5,
         "of 12 patients with one strange cell in four each, the limit is the strange value in "
-        f"{(found == 0.8).mean():.0%} of 400 draws, and should be in {truth:.0%}: is one cell "
+        f"{(found > 0.5).mean():.0%} of 400 draws, and should be in {truth:.0%}: is one cell "
         "drawn for each patient, all cells of the patient with the same chance?",
     )
     say_right()

@@ -329,4 +329,9 @@ def check_adam(
         ),
     ):
         _adam_case(adam, keras_path, what, gradient, start, how)
+    how = dict(rate=0.1, steps=3, beta1=0.9, beta2=0.999)
+    small, large = (
+        called(adam, one_way, np.array([0.0, 0.0, 5.0]), **how, eps=e) for e in (1e-7, 1)
+    )
+    expect(not np.allclose(small, large), "adam makes the same path whatever the eps it is given")
     say_right()

@@ -20,18 +20,29 @@ def check_less(
     learning: int,  # weights that can learn
 ):
     "Check that block 5 and the head learn, and nothing else, and how many weights that makes."
-    quiet_keras()
+    keras = quiet_keras()
     from malaria_nb.transfer import vgg19_finetuned
 
     fresh = vgg19_finetuned(None, 32)
     given(model, "model")
     given(learning, "learning")
+    expect(
+        isinstance(model, keras.Model),
+        f"model is a {type(model).__name__}: keep what train_one_step returns",
+    )
     wanted = {layer.name for layer in fresh.layers if layer.weights}
     wanted = {name for name in wanted if name.startswith(("block5", "hidden", "score"))}
     before = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
     rng = np.random.default_rng(5)
-    x = rng.integers(0, 256, (16, 32, 32, 3)).astype("float32")
-    model.train_on_batch(x, rng.integers(2, size=(16, 1)).astype("float32"))
+    # of the kinds that train_one_step gives: others would make Keras look at `trainable` again
+    x, y = rng.integers(0, 256, (16, 32, 32, 3), dtype=np.uint8), rng.integers(2, size=16)
+    try:
+        model.train_on_batch(x, y)
+    except Exception as e:
+        raise Wrong(
+            f"the model stops with {type(e).__name__} on 16 cells of 32 pixels: is it what "
+            "train_one_step returns, compiled?"
+        ) from None
     learns = {
         name
         for name, old in before.items()
@@ -44,7 +55,7 @@ def check_less(
     expect(not less, f"{', '.join(less)} didn't change in a training step: may it learn?")
     count = sum(fresh.get_layer(name).count_params() for name in wanted)
     expect(
-        isinstance(learning, (int, np.integer)) and learning == count,
+        array_of(learning, (), "learning") == count,
         f"learning is {learning!r}: add up the weights and biases of the layers that moved, and "
         "only of those",
     )
@@ -294,6 +305,7 @@ def check_cut(
     from malaria_nb.cnn import convolve, max_pool
     from malaria_nb.transfer import MEAN_RGB
 
+    expect(isinstance(base, keras.Model), f"base is a {type(base).__name__}: use vgg19_base()")
     size = base.input_shape[1]
     image = np.random.default_rng(5).integers(0, 256, (1, size, size, 3)).astype("float32")
     before = base.get_weights()
