@@ -132,7 +132,7 @@ def reading(small, images, rows, a):
     with tempfile.TemporaryDirectory() as folder:
         model, shown = (
             compact_cnn(RECIPES["compact"].size, **RECIPES["compact"].options.get("network", {})),
-            small[rows["train"][:300]],
+            small[rows["train"][:: max(1, len(rows["train"]) // 300)]],
         )
         files = {
             f"LiteRT {p}": export_litert(model, Path(folder, f"{p}.tflite"), p, shown)

@@ -217,11 +217,14 @@ def _folder_of(root: str | Path, files: list[str]) -> Path:
     root = absolute(root)
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder")
-    odd = [file for file in files if not isinstance(file, str) or os.path.isabs(file)]
-    if odd:
-        raise ValueError(f"file {odd[0]!r}: give each cell's path below {root}, as a text")
+    for file in files:
+        named = isinstance(file, (str, os.PathLike))
+        if not named or os.path.isabs(file) or ".." in Path(file).parts:
+            raise ValueError(f"file {file!r}: give each cell's path below {root}")
     inner = root / "cell_images"
-    return inner if (inner / files[0]).is_file() and not (root / files[0]).is_file() else root
+    if inner.is_dir() and not any((root / file).is_file() for file in files):
+        return inner
+    return root
 
 
 def cached_images(
@@ -248,7 +251,7 @@ def cached_images(
     try:
         digests = file_digests(root, files, Path(cache) / "known", progress)
     except FileNotFoundError as e:
-        gone = f"{e.filename} is not there: give the folder that the table was made from"
+        gone = f"{e.filename} is not there: give the table's own folder, or make the table again"
         raise FileNotFoundError(e.errno, gone) from e
 
     def rows(start, stop):

@@ -580,42 +580,56 @@ def _exercises(folder: str | None) -> Path:
     )
 
 
-_PACKED = (".zip", ".7z", ".rar")
+_PACKED = (".zip", ".7z", ".rar", ".gz", ".tgz", ".tar", ".bz2", ".xz")
+_OURS = "not graded: the course's own"
 
 
-def _hand_ins(paths: list[str]) -> dict[Path, str]:  # file or folder: why it isn't graded, or ""
+def _hand_ins(paths: list[str], folder: Path) -> dict[Path, str]:  # file: why not graded, or ""
     "List notebooks, and those in folders with all below them; and what was probably meant as one."
     found = {}
     for path in map(Path, paths):
         if not path.exists():
             raise FileNotFoundError(f"no notebook or folder {short_path(path)}")
         if not path.is_dir():
-            found[path] = ""
+            found[path] = _form(path) or ""
             continue
-        inside = {file: _why_not(file, path) for file in sorted(path.rglob("*")) if file.is_file()}
+        inside = {p: _why_not(p, path, folder) for p in sorted(path.rglob("*")) if p.is_file()}
         found |= {file: why for file, why in inside.items() if why is not None}
-        for folder in sorted(p for p in path.iterdir() if p.is_dir()):
-            if not any(folder in file.parents for file in inside):
-                found[folder] = "an empty folder"
+        for below in sorted(p for p in path.iterdir() if p.is_dir() and not _hidden(p)):
+            if below.is_symlink():
+                found[below] = "a link: name its folder"
+            elif not any(below in file.parents for file in inside):
+                found[below] = "an empty folder"
     return found
 
 
-def _why_not(file: Path, root: Path) -> str | None:
-    "Say why a file below a class's folder isn't graded: an empty text, it is; None, no hand-in."
-    inside = file.relative_to(root).parts
-    if any(part.startswith(".") or part == "__MACOSX" for part in inside):
-        return None
+def _hidden(path: Path) -> bool:
+    return path.name.startswith(".") or path.name == "__MACOSX"
+
+
+def _form(file: Path) -> str | None:
+    "Say what must be done with a file before it can be graded; None: it is named as a notebook."
     if file.suffix.lower() in _PACKED:
         return "packed: unpack it here"
+    if file.suffix.lower() != ".ipynb" and ".ipynb" in file.name.lower():
+        return "its name ends otherwise than a notebook's: rename it"  # mail adds .txt or .json
+    return None
+
+
+def _why_not(file: Path, root: Path, folder: Path) -> str | None:
+    "Say why a file below a class's folder isn't graded: an empty text, it is; None, no hand-in."
+    if any(_hidden(part) for part in map(Path, file.relative_to(root).parts)):
+        return None
+    if why := _form(file):
+        return why
     if file.suffix.lower() != ".ipynb":
-        renamed = ".ipynb" in file.name.lower()  # browsers and mail add .txt or .json
-        return "its name ends otherwise than a notebook's: rename it" if renamed else None
-    if "solutions" in inside[:-1]:
-        return f"{_OURS} solution"
-    return f"{_OURS} chapter" if (file.parent / "exercises").is_dir() else ""
-
-
-_OURS = "not graded: the course's own"
+        return None
+    if (folder / file.name).is_file():  # it has a chapter's very name
+        if file.parent.name == "solutions" and file.parent != root:
+            return f"{_OURS} solution"
+        if (file.parent / "exercises").is_dir():
+            return f"{_OURS} chapter"
+    return ""
 
 
 def _author(
@@ -623,10 +637,13 @@ def _author(
     paths: list[str],  # that were named
     chapter: str,  # "03_cnn"
 ) -> str:
-    "Tell who handed a notebook in: the folder below the class's, or what the name adds."
+    "Tell who handed a file in: the folder below the class's, what the name adds, or its folder."
     roots = [Path(path) for path in paths if Path(path) in notebook.parents]
-    folders = notebook.relative_to(roots[0]).parts[:-1] if roots else ()
-    return folders[0] if folders else notebook.stem.replace(chapter, "", 1).strip(" -_.()")
+    parts = notebook.relative_to(roots[0]).parts[:-1] if roots else ()
+    added = notebook.stem.replace(chapter, "", 1).strip(" -_.()")
+    nearest = [part for part in notebook.resolve().parent.parts[::-1] if part != "exercises"]
+    folders = [part for part in parts if part != "exercises"]
+    return next(filter(None, (*folders, "" if added.isdecimal() else added, *nearest)), "")
 
 
 def _refuse(path: str | None, option: str):
@@ -672,7 +689,7 @@ def _grade(args) -> int:  # exit status: 1 when a notebook could not be graded
         _refuse(getattr(args, option), f"--{option}")
     folder, settings, reports = _exercises(args.exercises), _settings(args), []
     settings = replace(settings, records=settings.records or folder.parent / "records")
-    found, line = _hand_ins(args.paths), Lines(go_on=bool(args.json or args.csv))
+    found, line = _hand_ins(args.paths, folder), Lines(go_on=bool(args.json or args.csv))
     _write_reports(args, reports, last=False)  # refuses what can't be written
     try:
         for path, why in found.items():
@@ -683,9 +700,9 @@ def _grade(args) -> int:  # exit status: 1 when a notebook could not be graded
             report = {"error": why or "its name holds no chapter's: name it as 03_cnn-anna.ipynb"}
             if official and not why:
                 report = grade(path, official, args.timeout, settings, args.total)
-                chapter = official.stem
-                report |= {"who": _author(path, args.paths, chapter), "chapter": chapter}
-            reports.append({**report, "notebook": path.as_posix()})
+            chapter = official.stem if official else ""
+            whose = {"who": _author(path, args.paths, chapter), "chapter": chapter}
+            reports.append({**report, **whose, "notebook": path.as_posix()})
             line(_grade_lines(reports[-1]), sys.stdout)
             line.end(sys.stdout)
             _write_reports(args, reports, last=False)

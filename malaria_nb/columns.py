@@ -58,6 +58,11 @@ def check_labels(
     return label.astype(int)
 
 # %% ../nbs/74_columns.ipynb #c010000d
+def _text(name):
+    "Write a group's name; a whole number is one, also where pandas made it a float."
+    return str(int(name)) if isinstance(name, float) and name.is_integer() else str(name)
+
+
 def number_groups(
     names: ArrayLike,  # (n,) the group of each cell
     what: str = "patient",  # what the groups are, for the messages
@@ -70,7 +75,7 @@ def number_groups(
     names = names.astype(object) if isinstance(names, columns) else list(names)
     code, found = pd.factorize(pd.Series(names, dtype=object), use_na_sentinel=False)
     found = pd.Series(found, dtype=object)  # a few, so that what follows is quick
-    text = found.astype(str)
+    text = found.map(_text)
     looks = text.str.strip()
     unknown = (found.isna() | (looks == "")).to_numpy()[code]
     if unknown.any():
@@ -80,8 +85,8 @@ def number_groups(
     if (alike := looks.duplicated(keep=False)).any():
         one, other = found[looks == looks[alike.idxmax()]][:2]
         raise ValueError(
-            f"{what} {one!r} and {what} {other!r} look alike: make them one with "
-            ".astype(str).str.strip()"
+            f"{what} {one!r} and {what} {other!r} look alike: write each {what} in one "
+            "way, without blanks"
         )
     return np.unique(text, return_inverse=True)[1][code]
 

@@ -52,9 +52,7 @@ def parse_name(
 # %% ../nbs/01_dataset.ipynb #c56bf66d
 def shared_groups(
     split: pd.DataFrame,  # a cells table with its `split`
-) -> (
-    pd.DataFrame
-):  # one row each for patient, smear and photo, if there: counts, a proportion
+) -> pd.DataFrame:  # a row each for patient, smear, photo: counts, a proportion
     "Count how many of the test's patients, smears and photographs are also in training."
     groups = check_split(split)
     train, test = split[split.split == "train"], split[split.split == "test"]

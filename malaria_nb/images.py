@@ -37,7 +37,7 @@ def decode_cell(
 # %% ../nbs/02_images.ipynb #859187bf
 def load_images(
     cells: pd.DataFrame,  # cells table
-    root: str | Path,  # folder that holds the class folders
+    root: str | Path,  # folder below which the files lie
     size: int,  # side, pixels
     cache: str | Path,  # folder that decoded images are kept in
     workers: int | None = None,  # decoding threads; None takes one per core

@@ -40,9 +40,7 @@ def _check_cells(predictions):
     "Return labels and scores; raise `ValueError` unless patients are there, too, of one split."
     missing = [c for c in ("patient", "label", "score") if c not in predictions]
     if missing:
-        raise ValueError(
-            f"the predictions lack {', '.join(missing)}: use the table of predict_cells"
-        )
+        raise ValueError(f"the predictions lack {', '.join(missing)}: rename yours")
     columns = (predictions[c] for c in ("label", "score", "patient"))
     label, score, _ = check_labels_scores(*columns)
     if "split" in predictions and predictions["split"].nunique() > 1:

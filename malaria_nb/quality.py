@@ -53,10 +53,10 @@ LIMITS = {
 
 def check_field(
     field: np.ndarray,  # RGB, uint8, (height, width, 3)
-    limits: Mapping[str, float] = LIMITS,  # as those of `LIMITS`
+    limits: Mapping[str, float] = LIMITS,  # in place of those of `LIMITS`
 ) -> str:  # why it can't be read; "" if it can
     "Say why a field must not be counted; raise `ValueError` for what is no picture."
-    m = measure_field(field)
+    m, limits = measure_field(field), {**LIMITS, **limits}
     if m["saturated"] > limits["saturated"]:
         return (
             f"overexposed: {m['saturated']:.0%} of the pixels are at the end of the scale; "

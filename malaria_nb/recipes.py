@@ -59,7 +59,11 @@ class Recipe:
         if hidden := sorted(set(self.options) & {f.name for f in fields(self)}):
             raise ValueError(f"option {hidden[0]!r} hides a field of Recipe: call it otherwise")
         # as a record's JSON says them, a tuple as a list: else the record would be stale at once
-        object.__setattr__(self, "options", json.loads(json.dumps(dict(self.options))))
+        try:
+            as_recorded = json.loads(json.dumps(dict(self.options)))
+        except TypeError as e:
+            raise ValueError(f"options of {self.name}: {e}; use numbers, texts and lists") from None
+        object.__setattr__(self, "options", as_recorded)
 
 
 def with_options(

@@ -35,7 +35,7 @@ def only_size(
 ) -> np.ndarray:  # float32, (n, 2): height and width of the crop, pixels
     "Keep of each cell nothing but its crop's size; raise `ValueError` where the table lacks it."
     if missing := {"height", "width"} - set(cells):
-        raise ValueError(f"no column {', '.join(sorted(missing))}: use a table from index_cells")
+        raise ValueError(f"no column {', '.join(sorted(missing))}: add them, in pixels")
     return cells[["height", "width"]].to_numpy(np.float32)
 
 

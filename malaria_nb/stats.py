@@ -84,11 +84,12 @@ def check_scores(
 
 def _remedy(bad):
     "Say what probably puts wrong scores right."
-    if np.isnan(bad).any():
-        return "score those cells, or drop them; where names were matched, look whether they agree"
-    if (bad < 0).any():
-        return "apply a sigmoid to logits"
-    return "divide percentages by 100, apply a sigmoid to logits"
+    remedies = {
+        "divide percentages by 100": (bad > 1).any() and not (bad < 0).any(),
+        "apply a sigmoid to logits": (bad > 1).any() or (bad < 0).any(),
+        "score the cells that have none (do the names agree?), or drop them": np.isnan(bad).any(),
+    }
+    return ", ".join(remedy for remedy, fits in remedies.items() if fits)
 
 
 def _check_order(**columns):

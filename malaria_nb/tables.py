@@ -9,7 +9,13 @@ __all__ = ['describe_cells', 'group_folds', 'sample_cells']
 import numpy as np
 import pandas as pd
 
-from .columns import CLASSES, SPLITS, check_columns, check_labels
+from malaria_nb.columns import (
+    CLASSES,
+    SPLITS,
+    check_columns,
+    check_labels,
+    number_groups,
+)
 from .dealing import deal_cells
 
 # %% ../nbs/74_tables.ipynb #8ac75c54
@@ -23,6 +29,7 @@ def describe_cells(
     "Count cells, patients, smears, photographs, and cells a patient; raise `ValueError`."
     check_columns(cells, {by, "label", "patient"})
     cells = cells.assign(label=check_labels(cells["label"]))
+    number_groups(cells["patient"])
     groups = {c: name for c, name in _GROUPS.items() if c in cells}
     values = [v for v in SPLITS if (cells[by] == v).any()]
     if by != "split":
@@ -65,6 +72,7 @@ def sample_cells(
         raise ValueError(f"n={n}: use a number of cells, 0 or more")
     check_columns(cells, {"file", "label", "patient"})
     label = check_labels(cells["label"])
+    number_groups(cells["patient"])
     if n >= len(cells):
         return cells
     rng = np.random.default_rng(seed)

@@ -24,7 +24,7 @@ def test_card_says_what_its_predictions_give(record):
     )
     sensitivity, fall_out = tp / (tp + fn), fp / (fp + tn)
     assert (
-        f"| 3.3 % | {0.033 * sensitivity / (0.033 * sensitivity + 0.967 * fall_out):.3f} |" in card
+        f"| 3.3 % | {0.033 * sensitivity / (0.033 * sensitivity + 0.967 * fall_out):.3f} (" in card
     )
     assert (
         "No patient is in two parts" in card and "no medical device" in card and "None" not in card

@@ -162,7 +162,7 @@ def test_patients_are_numbered_by_their_names_whatever_holds_them():
         assert patient_numbers(names, 3).tolist() == [1, 0, 1]
 
 
-@pytest.mark.parametrize("names", [["P1", "P2", "P1 "], ["1", "0", 1]])
+@pytest.mark.parametrize("names", [["P1", "P2", "P1 "], ["1", "0", 1], ["1", "0", 1.0]])
 def test_one_patient_written_in_two_ways_is_refused_not_dealt_to_both_sides(names):
     table = pd.DataFrame({"file": ["a", "b", "c"], "label": [0, 1, 0], "patient": names})
     table["split"] = ["train", "train", "test"]
@@ -172,7 +172,7 @@ def test_one_patient_written_in_two_ways_is_refused_not_dealt_to_both_sides(name
         lambda: group_folds(table, 2, "patient"),
         lambda: shared_groups(table),
     ):
-        with pytest.raises(ValueError, match="look alike: make them one"):
+        with pytest.raises(ValueError, match="look alike: write each patient in one way"):
             use()
 
 
@@ -219,7 +219,8 @@ def test_a_split_without_training_or_test_is_not_called_clean(split, why):
     [
         ([90.0, 20.0], "divide percentages by 100"),
         ([3.1, -2.0], "apply a sigmoid to logits"),
-        ([0.9, np.nan], "score those cells, or drop them"),
+        ([0.9, np.nan], "or drop them"),
+        ([90.0, np.nan], "divide percentages by 100.*or drop them"),
     ],
 )
 def test_a_score_that_is_none_brings_the_remedy_for_its_kind(score, remedy):
@@ -235,10 +236,11 @@ def test_patients_given_for_weights_are_refused():
 def test_images_come_from_any_folder_and_a_wrong_path_is_told(tmp_path):
     root = tmp_path / "my data ü"
     root.mkdir()
-    cv2.imwrite(str(root / "a.png"), np.zeros((9, 9, 3), np.uint8))
+    png = cv2.imencode(".png", np.zeros((9, 9, 3), np.uint8))[1]
+    (root / "a.png").write_bytes(png.tobytes())  # imwrite knows no ü on Windows
     cells, cache = pd.DataFrame({"file": ["a.png"]}), tmp_path / "cache"
     assert load_images(cells, root, 8, cache, progress=False).shape == (1, 8, 8, 3)
-    for file in (str(root / "a.png"), np.nan):
+    for file in (str(root / "a.png"), "../a.png", np.nan):
         with pytest.raises(ValueError, match="give each cell's path below"):
             load_images(pd.DataFrame({"file": [file]}), root, 8, cache, progress=False)
 

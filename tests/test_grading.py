@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from malaria_nb import cli
 from malaria_nb.cli import main
 from malaria_nb.exercises import _task, exercises, grade, learners
 from malaria_nb.settings import Settings, as_variables
@@ -530,3 +531,31 @@ def test_a_file_that_cannot_be_read_counts_no_exercise_as_deleted(content, why, 
     report = grade(tmp_path / "03_cnn.ipynb", official)
     assert why in report["error"]
     assert {e["says"] for e in report["exercises"].values()} == {"was not read"}
+
+
+@pytest.mark.parametrize(
+    ("file", "named", "who"),
+    [
+        ("anna/03_cnn.ipynb", "class/anna", "anna"),
+        ("bert/exercises/03_cnn.ipynb", "class/bert", "bert"),
+        ("cleo/03_cnn (1).ipynb", "class", "cleo"),
+        ("cleo/03_cnn (1).ipynb", "class/cleo", "cleo"),
+        ("03_cnn-dora.ipynb", "class", "dora"),
+    ],
+)
+def test_the_table_says_whose_a_notebook_is(file, named, who, tmp_path):
+    path = tmp_path / "class" / file
+    assert cli._author(path, [str(tmp_path / named)], "03_cnn") == who
+
+
+def test_what_only_looks_like_the_courses_own_is_graded(tmp_path, official):
+    folder, root = official.parent, tmp_path
+    for name in ("exercises/x.ipynb", "03_cnn-anna.ipynb", "solutions/bob/03_cnn.ipynb"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("{}")
+    (root / "03_cnn.ipynb.gz").write_text("")
+    found = {
+        p.relative_to(root).as_posix(): why for p, why in cli._hand_ins([root], folder).items()
+    }
+    assert found["03_cnn-anna.ipynb"] == found["solutions/bob/03_cnn.ipynb"] == ""
+    assert found["03_cnn.ipynb.gz"].startswith("packed")

@@ -292,7 +292,7 @@ def test_nothing_to_decode(cells, root):
 
 def test_missing_cell(cells, root):
     (root / cells.file[3]).unlink()
-    with pytest.raises(FileNotFoundError, match="is not there: give the folder"):
+    with pytest.raises(FileNotFoundError, match="is not there: give the table"):
         load(cells, root)
 
 

@@ -153,7 +153,7 @@ def test_suspects_keep_every_row_and_rank_the_least_plausible_first():
         (dict(label=1), "all 1000 cells are parasitized"),
         (dict(score=1.5), "apply a sigmoid"),
         (dict(label=2), "labels must be 0"),
-        (dict(score=float("nan")), "drop NaN"),
+        (dict(score=float("nan")), "or drop them"),
     ],
 )
 def test_suspects_refuse_what_is_no_prediction(change, message):
