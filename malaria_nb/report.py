@@ -10,6 +10,7 @@ __all__ = ['MODELS', 'COLUMNS', 'PARTS', 'of_model', 'standings', 'caption', 'ma
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from .device import device_text
@@ -196,9 +197,10 @@ def choices_table(
 
 
 def _signed(table, metric):
-    "Write a difference with its interval and its sign."
+    "Write a difference with its interval, if there is one, and its sign."
     value, low, high = table.loc[metric, ["value", "low", "high"]].astype(float)
-    return f"{value:+.4f} ({low:+.4f} to {high:+.4f})".replace("-", "−")
+    interval = "no interval" if np.isnan(low) else f"{low:+.4f} to {high:+.4f}"
+    return f"{value:+.4f} ({interval})".replace("-", "−")
 
 # %% ../nbs/88_report.ipynb #17e90003
 def folds_table(

@@ -29,6 +29,11 @@ def test_choices_are_compared_on_validation_cells_alone():
     assert table.loc["basic_cnn", "epochs"] == "10 of 25"
 
 
+def test_a_difference_without_an_interval_says_so():
+    table = choices_table(["lite0_finetuned", "lite0_128px"])  # five patients differ in a call
+    assert table.loc["lite0_128px", "difference in accuracy"] == "+0.0026 (no interval)"
+
+
 def test_folds_lead_on_the_same_cells():
     table = folds_table(["compact", "purple_threshold"])
     folds = [
