@@ -393,7 +393,8 @@ claim(
 tuned, started = load("vgg19_finetuned"), load("vgg19_scratch")
 claim(
     """`vgg19_scratch`, all blocks and the head from random weights, same small rate, three epochs.
-    It trails by 0.205 (0.137 to 0.275) by patient, 0.159 (0.133 to 0.190) by cell, far from finished.""",
+    It trails by 0.205 (0.137 to 0.275) by patient, 0.159 (0.133 to 0.190) by cell, far from
+    finished.""",
     rounded(difference(tuned.predictions, started.predictions).loc["accuracy"])[:3]
     == [0.205, 0.137, 0.275],
     rounded(apart("vgg19_finetuned", "vgg19_scratch", "cell", 42).loc["accuracy"])[:3]
