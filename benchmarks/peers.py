@@ -489,6 +489,8 @@ def command_line():
 
 def main():
     a = command_line()
+    if a.out:
+        a.out.mkdir(parents=True, exist_ok=True)  # before half an hour of work, not after it
     cv2.setNumThreads(1)
     home = read_settings().home
     settings = Settings(a.cells, SCALES["full"], "random", home)

@@ -231,13 +231,17 @@ def start(run, metric="auc"):
     return rounded(difference(*pair).loc[metric])
 
 
-home = difference(load("lite0_finetuned").predictions, load("lite0_scratch").predictions)
+starts = ("lite0_finetuned", "lite0_scratch")
+home = [
+    difference(*(load(name, "patient", seed).predictions for name in starts)).loc["accuracy"]
+    for seed in (42, 43, 44)
+]
 claim(
-    """At home ImageNet's start adds 0.0096 to the accuracy; in the first run it changes AUC
-    by nothing detectable, and costs specificity. In the second it is worth 0.226 of AUC (0.159 to
-    0.294): from random weights the same network classifies 88 % of the uninfected cells as
+    """At home ImageNet's start adds 0.0096 to 0.0163 to the accuracy (three seeds); in the first
+    run it changes AUC by nothing detectable, and costs specificity. In the second it is worth 0.226 of AUC (0.159 to
+    0.294): from random weights it classifies 88 % of the uninfected cells as
     parasitized, as the shallow ones do.""",
-    rounded(home.loc["accuracy", "value"], 4) == 0.0096,
+    [rounded(one["value"], 4) for one in home] == [0.0096, 0.0149, 0.0163],
     start(1)[1] < 0 < start(1)[2],
     start(1, "specificity")[2] < 0,
     start(2) == [0.226, 0.159, 0.294],
@@ -368,7 +372,7 @@ claim(
     len(iml) == 17_137,
 )
 given("9 cells marked *difficult* left out", "the authors' boxes, `tools/elsewhere.py`")
-given("meanwhile: no score below is a test. Thresholds stay at 0.5.", "how `judge` is called")
+given("none below is a test. Thresholds stay at 0.5.", "how `judge` is called")
 given(
     "Whole fields as in [chapter 14](14_smear.ipynb), at the default 0.5,",
     "how tools/fields.py counts",

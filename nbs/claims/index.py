@@ -14,9 +14,10 @@ def percent(name, split="patient"):
     return rounded(100 * load(name, split).metrics.loc["accuracy", "value"], 1)
 
 
-def ahead(a, b, split="patient"):
-    "The paired difference in accuracy, in points."
-    d = difference(load(a, split).predictions, load(b, split).predictions).loc["accuracy"]
+def ahead(a, b, seed=42):
+    "The paired difference in accuracy by patient, in points."
+    pair = (load(name, "patient", seed).predictions for name in (a, b))
+    d = difference(*pair).loc["accuracy"]
     return 100 * d[["value", "low", "high"]].astype(float)
 
 
@@ -125,9 +126,10 @@ auc = {
     for start in ("finetuned", "scratch")
 }
 claim(
-    """Without ImageNet's weights the whole, trained once, loses a point at home and 0.226 of AUC in
-    Pakistan's second run""",
-    rounded(ahead("lite0_finetuned", "lite0_scratch")["value"], 0) == 1,
+    """Without ImageNet's weights the whole loses 1.0–1.6 points at home and (tried once) 0.226 of
+    AUC in Pakistan's second run""",
+    [rounded(ahead("lite0_finetuned", "lite0_scratch", seed)["value"], 1) for seed in (42, 43, 44)]
+    == [1.0, 1.5, 1.6],
     rounded(auc["finetuned"] - auc["scratch"]) == 0.226,
 )
 
