@@ -239,19 +239,28 @@ def apart(one, other, digits=3):
     return [rounded(table.loc[m, ["value", "low", "high"]], digits) for m in ("accuracy", "auc")]
 
 
+starts = [
+    apart(load("lite0_finetuned", "patient", s), load("lite0_scratch", "patient", s), 4)
+    for s in (43, 44)
+]
 given(
-    """`lite0_probe` fits a linear probe to ImageNet's 1,280 features and trains nothing else, as
+    """`lite0_probe`, fits a linear probe to ImageNet's 1,280 features and trains nothing else, as
     [chapter 08](08_repairs.ipynb) does with VGG-19's 4,608""",
     "`features.lite0_features` and `features.frozen_features` at 125 pixels",
 )
 claim(
-    """After the same four epochs, ImageNet's start is ahead by 0.0096 (0.0053 to 0.0134) in
-    accuracy; in AUC there is no detectable difference. From random weights, Lite0 (3.4 million
-    parameters, four epochs) trails compact (61,105, eight) by 0.0035 (0.0004 to 0.0064).""",
+    """By patient, ImageNet's start is ahead by 0.0096 (0.0053 to 0.0134) in accuracy, at the other
+    seeds by 0.0149 and 0.0163, and only there detectably in AUC. From random weights, Lite0 (3.4
+    million parameters, four epochs) trails compact (61,105, eight) by 0.0035 (0.0004 to 0.0064);
+    at seed 44 not detectably.""",
     (len(scratch.history), len(load("compact").history)) == (len(lite0.history), 8) == (4, 8),
     apart(lite0, scratch, 4)[0] == [0.0096, 0.0053, 0.0134],
     apart(lite0, scratch)[1][1] < 0 < apart(lite0, scratch)[1][2],
+    [one[0][0] for one in starts] == [0.0149, 0.0163],
+    all(one[0][1] > 0 and one[1][1] > 0 for one in starts),
     apart(load("compact"), scratch, 4)[0] == [0.0035, 0.0004, 0.0064],
+    apart(load("compact", "patient", 43), load("lite0_scratch", "patient", 43))[0][1] > 0,
+    apart(load("compact", "patient", 44), load("lite0_scratch", "patient", 44))[0][1] < 0,
 )
 more = [
     apart(load("lite0_probe", "patient", seed), load("vgg19_probe", "patient", seed))
