@@ -237,10 +237,10 @@ home = [
     for seed in (42, 43, 44)
 ]
 claim(
-    """At home ImageNet's start adds 0.0096 to 0.0163 to the accuracy (three seeds); in the first
-    run it changes AUC by nothing detectable, and costs specificity. In the second it is worth 0.226 of AUC (0.159 to
-    0.294): from random weights it classifies 88 % of the uninfected cells as
-    parasitized, as the shallow ones do.""",
+    """At home ImageNet's start adds 0.0096 to 0.0163 to the accuracy (three seeds); in the
+    first run it changes AUC by nothing detectable, and costs specificity. In the second it is
+    worth 0.226 of AUC (0.159 to 0.294): from random weights it classifies 88 % of the
+    uninfected cells as parasitized, as the shallow ones do.""",
     [rounded(one["value"], 4) for one in home] == [0.0096, 0.0149, 0.0163],
     start(1)[1] < 0 < start(1)[2],
     start(1, "specificity")[2] < 0,
