@@ -4,7 +4,7 @@
 const Smear = (() => {
   const RIM = [.9, .9625, 1.025, 1.0875, 1.15], SPREAD = .3, REACH = 2, CORE = Math.fround(.9), STEEP = .03; // see smear.py
   const NUCLEUS = .5, CLEAR = .7, MANY = .2;
-  const LIMITS = {saturated: .05, covered: .02, crowded: .65, contrast: 20, focus: 1};
+  const LIMITS = {saturated: .05, black: .01, covered: .02, crowded: .65, contrast: 20, focus: 1};
 
   // OpenCV's matrices live outside JavaScript's memory: `work` gets a maker of them, and all are freed at its end
   const scope = work => {
@@ -155,10 +155,12 @@ const Smear = (() => {
 
   const measureField = field => scope(mat => {
     const flat = evenLight(mat, field), mask = darkRegions(mat, flat), [even, own] = [flat.data, mask.data], n = own.length;
-    let [stain, dark, light, burnt] = [0, 0, 0, 0];
+    let [stain, dark, light, burnt, black] = [0, 0, 0, 0, 0];
     for (let i = 0; i < n; i++) {
       if (own[i]) { stain++; dark += even[i]; } else light += even[i];
-      burnt += Math.min(field.data[4*i], field.data[4*i + 1], field.data[4*i + 2]) >= 254;
+      const r = field.data[4*i], g = field.data[4*i + 1], b = field.data[4*i + 2];
+      burnt += Math.min(r, g, b) >= 254;
+      black += Math.max(r, g, b) <= 20;
     }
     const contrast = stain && stain < n ? light/(n - stain) - dark/stain : 0;
     const edge = mat(), rim = mat(), soft = mat(), most = mat(), least = mat(), bend = mat();
@@ -174,12 +176,20 @@ const Smear = (() => {
     const [at, high, low, along] = [edge.data, most.data, least.data, rim.data];
     const steps = Array.from(high, (v, i) => (v - low[i])**2).filter((_, i) => at[i]), bends = Array.from(bend.data32F).filter((_, i) => along[i]);
     const mean = average(bends), focus = steps.length ? 1000*average(bends.map(b => (b - mean)**2))/Math.max(average(steps), 1) : 0;
-    return {saturated: burnt/n, covered: stain/n, contrast, focus};
+    return {saturated: burnt/n, black: black/n, covered: stain/n, contrast, focus};
   });
+
+  function isGrey(field) {
+    for (let i = 0; i < field.data.length; i += 4)
+      if (field.data[i] !== field.data[i + 1] || field.data[i] !== field.data[i + 2]) return false;
+    return true;
+  }
 
   function checkField(field) { // why it can't be read; "" if it can
     const m = measureField(field), percent = (x, d) => `${(100*x).toFixed(d)}%`;
     if (m.saturated > LIMITS.saturated) return `overexposed: ${percent(m.saturated, 0)} of the pixels are at the end of the scale; use less light`;
+    if (m.black > LIMITS.black) return `black: ${percent(m.black, 0)} of the pixels are black, as in a frame, a caption or an eyepiece's rim; cut them off, as the cells can't be told from them`;
+    if (isGrey(field)) return "grey: red, green and blue are the same; the models read the stain's colour";
     if (m.contrast < LIMITS.contrast || m.covered < LIMITS.covered)
       return `empty: stain covers ${percent(m.contrast >= LIMITS.contrast ? m.covered : 0, 1)} of the field; move to where cells are`;
     if (m.covered > LIMITS.crowded) return `crowded: stain covers ${percent(m.covered, 0)} of the field; move to where cells lie side by side`;
