@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
+from .predict import is_grey
 from .smear import dark_regions, even_light, usual_area
 
 # %% ../nbs/84_quality.ipynb #e0700e42
@@ -67,7 +68,7 @@ def check_field(
             f"black: {m['black']:.0%} of the pixels are black, as in a frame, a caption or an "
             "eyepiece's rim; cut them off, as the cells can't be told from them"
         )
-    if (field[..., :1] == field).all():
+    if is_grey(field):
         return "grey: red, green and blue are the same; the models read the stain's colour"
     faint = m["contrast"] < limits["contrast"]
     if faint or m["covered"] < limits["covered"]:

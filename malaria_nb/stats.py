@@ -15,12 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from malaria_nb.columns import (
-    CLASSES,
-    check_labels,
-    check_one_each,
-    number_groups,
-)
+from .columns import CLASSES, check_labels, check_one_each, number_groups
 from .intervals import patient_interval
 
 # %% ../nbs/80_stats.ipynb #11481380

@@ -175,8 +175,8 @@ claim(
 )
 started = load("vgg19_scratch")
 claim(
-    """With all blocks from random weights and fine-tuning's small rate, it is 0.205 (0.137 to
-    0.275) behind, and far from finished""",
+    """With all blocks from random weights and fine-tuning's small rate, VGG-19 is 0.205 (0.137
+    to 0.275) behind, and far from finished""",
     rounded(difference(tuned.predictions, started.predictions).loc["accuracy"])[:3]
     == [0.205, 0.137, 0.275],
     (started.history["val_auc"].diff().dropna() > 0).all(),

@@ -250,7 +250,7 @@ given(
 )
 claim(
     """ImageNet's start is ahead by 0.0096 (0.0053 to 0.0134) in accuracy, at other seeds by
-    0.0149 and 0.0163 (only there detectably in AUC), by cell by 0.0169 (0.0096 to 0.0284). From
+    0.0149 and 0.0163 (only there detectably in AUC); by cell, 0.0169 (0.0096 to 0.0284). From
     random weights, Lite0 (3.4 million parameters, four epochs) trails compact (61,105, eight) by
     0.0035 (0.0004 to 0.0064); at seed 44 not detectably.""",
     apart(load("lite0_finetuned", "cell"), load("lite0_scratch", "cell"), 4)[0]
@@ -320,7 +320,7 @@ def on_validation(name):
 
 claim(
     """Half the epochs lost 0.0078 (0.0008 to 0.0175), twice as many gained 0.0036 (0.0003 to
-    0.0071). About pixels and colours, one training and 14 patients can't tell.""",
+    0.0071). For pixels and colours, one training and 14 patients are not enough.""",
     on_validation("lite0_2_epochs") == [-0.0078, -0.0175, -0.0008],
     on_validation("lite0_8_epochs") == [0.0036, 0.0003, 0.0071],
     all(one[1] < 0 < one[2] for one in map(on_validation, ("lite0_64px", "lite0_plain_colours"))),
