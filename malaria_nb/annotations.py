@@ -243,7 +243,8 @@ def crops_of_boxes(
 ) -> Iterator[Crop]:
     """Yield each box of a COCO file as a crop; raise `ValueError` as `read_coco` does.
 
-    So are cells that the field's border cuts, which no model has seen: leave their boxes out."""
+    Cells that the field's border cuts are among them, and no model has seen such: leave their
+    boxes out."""
     root = Path(root or Path(file).parent)
     table = read_coco(file, mapping)
     for name, boxes in table.groupby("file", sort=False):

@@ -177,7 +177,8 @@ def cached_array(
     When `fill` raises `ValueError`, its input can't be used, and nothing is kept.
     Raises what `fill` raises, `TypeError` for rows of another shape or type, `OSError` for a full
     disk and `PermissionError` for a protected folder, both with what puts it right."""
-    path, dtype = Path(path), np.dtype(dtype)
+    # numbers of NumPy's in a file's head could not be read again
+    path, shape, dtype = Path(path), tuple(map(int, shape)), np.dtype(dtype)
     if (array := open_array(path, shape, dtype)) is not None:
         return array
     with writing(path.parent):  # makes the folder

@@ -49,6 +49,8 @@ def mean_by_patient(
 
     Raises `ValueError` where all are of one patient, and for values outside the bounds."""
     value = np.asarray(value, float)
+    if not len(value):
+        raise ValueError("no values: give one a cell")
     code = patient_numbers(patient, len(value))
     check_patients(code)
     there = ~np.isnan(value)

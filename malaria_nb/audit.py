@@ -16,6 +16,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from .archive import class_root, list_cells
+from .columns import check_columns
 from .dataset import parse_name
 from .png import BadCell, png_rows, read_cell
 
@@ -61,13 +62,17 @@ def audit_cells(
 ) -> pd.DataFrame:  # one row a problem: file, problem, mend
     """Read every file whole and list what is wrong: damage, other kinds, changed sizes, copies.
 
-    Raises `FileNotFoundError` when `root` holds no class folders."""
+    Sizes are compared with the table's, where it has them. Raises `FileNotFoundError` when `root`
+    holds no class folders."""
     root = class_root(root)
     if cells is None:
         table = [(file, None) for file in list_cells(root)]
-    else:
+    elif {"height", "width"} <= set(cells):
         sizes = zip(cells.height.tolist(), cells.width.tolist())
         table = list(zip(cells.file, sizes))
+    else:
+        check_columns(cells, {"file"})
+        table = [(file, None) for file in cells["file"]]
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         read = pool.map(lambda row: _read(root, row[0]), table)
         bar = tqdm(read, total=len(table), desc="audit", unit=" cells", disable=not progress)

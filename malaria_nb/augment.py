@@ -45,12 +45,15 @@ def affine(
 ) -> np.ndarray:  # a new array, same shape and dtype
     """Augment like the article, in one interpolation.
 
-    Ranges, order and border are those of Keras's former `ImageDataGenerator`."""
+    Ranges, order and border are those of Keras's former `ImageDataGenerator`. Raises `ValueError`
+    for images that aren't square."""
+    if batch.ndim != 4 or batch.shape[1] != batch.shape[2]:
+        raise ValueError(f"a batch of shape {batch.shape}: make the images square")
     n, side = batch.shape[:2]
     turn, shear = np.deg2rad([25, 0.05])[:, None] * rng.uniform(-1, 1, (2, n))  # an angle an image
     shift, zoom = side * rng.uniform(-0.05, 0.05, (n, 2)), rng.uniform(0.95, 1.05, (n, 2))
     flip = rng.random(n) < 0.5
-    middle, out = (side - 1) / 2, np.empty_like(batch)
+    middle, out = (side - 1) / 2, np.empty(batch.shape, batch.dtype)
     for i in range(n):
         cos, sin = np.cos(turn[i]), np.sin(turn[i])
         turned = np.array([[cos, -sin], [sin, cos]])

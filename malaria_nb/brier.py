@@ -20,7 +20,9 @@ def score_bins(
 ) -> tuple[np.ndarray, np.ndarray]:  # bin of each score, from 0; the bins' edges, (bins + 1,)
     """Sort scores into bins; a score on an edge belongs to the bin above it.
 
-    Raises `ValueError` for a number of bins or a strategy that means nothing."""
+    Raises `ValueError` for no scores, and a number of bins or a strategy that means nothing."""
+    if not len(score):
+        raise ValueError("no scores: give one a cell")
     if not isinstance(bins, (int, np.integer)) or bins < 1:
         raise ValueError(f"bins={bins!r}: use a whole number, 1 or more, such as 10")
     if strategy == "width":

@@ -114,7 +114,7 @@ def calibration_error(
 
 # %% ../nbs/11_calibration.ipynb #56329ef1
 def null_errors(
-    score: ArrayLike,  # (n,) probability of parasitized, 0–1
+    score: ArrayLike,  # (cells,) probability of parasitized, 0–1
     bins: int = 15,  # at most
     strategy: str = "count",  # "width" or "count", see `reliability`
     n: int = 300,  # simulations
@@ -133,9 +133,9 @@ def null_errors(
 
 # %% ../nbs/11_calibration.ipynb #db589d2a
 def patient_null_errors(
-    label: ArrayLike,  # (n,) 0 uninfected, 1 parasitized
-    score: ArrayLike,  # (n,) probability of parasitized, 0–1
-    patient: ArrayLike,  # (n,) whose cell; each keeps its excess or reverses its sign
+    label: ArrayLike,  # (cells,) 0 uninfected, 1 parasitized
+    score: ArrayLike,  # (cells,) probability of parasitized, 0–1
+    patient: ArrayLike,  # (cells,) whose cell; each keeps its excess or reverses its sign
     bins: int = 15,  # at most
     strategy: str = "count",  # "width" or "count", see `reliability`
     n: int = 1000,  # simulations

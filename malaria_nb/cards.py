@@ -180,14 +180,14 @@ def _spread(accuracy):
     return [(name, f"{accuracy.quantile(q):.3f}") for name, q in says.items()]
 
 
-def _worth(record, prevalences=(0.5, 0.033, 0.01)):
+def _worth(record):
     "Say what a positive and a negative call are worth, a row a prevalence, with their intervals."
     from malaria_nb.evaluation import at_prevalence
 
     test = record.predictions.query("split == 'test'")
     without = leave_out(test["label"], test["score"], test["patient"])
     rates, rows = ["sensitivity", "specificity"], []
-    for p in prevalences:
+    for p in (0.5, 0.033, 0.01):
         worth = pd.Series(at_prevalence(*record.metrics.loc[rates, "value"], p))
         each = pd.DataFrame(at_prevalence(*(without[rate] for rate in rates), p))
         ends = patient_interval(worth, each)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from .archive import class_root, fetch_cells
+from .columns import check_columns
 from .dataset import index_cells, sample_cells
 from .digests import file_digests
 from .files import writing
@@ -67,8 +68,12 @@ def course_cells(
 def fingerprint(
     cells: pd.DataFrame,  # a cells table
 ) -> str:  # 12 hexadecimal digits
-    "Hash which cells a table holds, with label and size, whatever the order of its rows."
-    table = cells.sort_values("file")[["file", "label", "height", "width"]]
+    """Hash which cells a table holds, with label and size, whatever the order of its rows.
+
+    Raises `ValueError` for a missing column."""
+    columns = ["file", "label", "height", "width"]
+    check_columns(cells, columns)
+    table = cells.sort_values("file")[columns]
     text = table.to_csv(index=False, lineterminator="\n")
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -87,7 +87,7 @@ def bare_names(
             f"the table has no column {' and no '.join(map(repr, missing))}: "
             "give a cells table or a predictions table"
         )
-    return cells["file"].str.rpartition("/")[2]
+    return cells["file"].str.split("/").str[-1]
 
 
 def course_corrections(

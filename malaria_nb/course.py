@@ -26,11 +26,18 @@ def _clone() -> Path:  # the working folder where there is none
 
 
 def read_variables() -> dict[str, str]:  # those that are set to something
-    "Return this process's `MALARIA_NB_…` variables, with absolute paths."
+    """Return this process's `MALARIA_NB_…` variables, with absolute paths.
+
+    Raises `ValueError` for the folder of a user that this machine doesn't have."""
     found = {k: v for k, v in os.environ.items() if k.startswith("MALARIA_NB_") and v}
     for name in (f"MALARIA_NB_{name}" for name in _PATHS):
         if found.get(name, "synthetic") not in (*SOURCES, *WEIGHTS):
-            found[name] = str(_clone() / Path(found[name]).expanduser())
+            try:
+                path = Path(found[name]).expanduser()
+            except RuntimeError:
+                why = "this machine has no user of that name"
+                raise ValueError(f"{name}={found[name]!r}: {why}") from None
+            found[name] = str(_clone() / path)
     return found
 
 # %% ../nbs/93_course.ipynb #f6a343e5

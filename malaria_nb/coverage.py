@@ -20,7 +20,12 @@ from scipy.special import expit, logit, ndtr, ndtri, stdtrit
 from .figures import COLORS
 from .intervals import patient_interval
 from .process import needs
-from .stats import check_labels_scores, check_threshold, draw_groups
+from malaria_nb.stats import (
+    check_labels_scores,
+    check_threshold,
+    draw_groups,
+    group_wins,
+)
 
 # %% ../nbs/82_coverage.ipynb #6ebc3530
 # of the four counts tn, fp, fn, tp: those above and below the line
@@ -39,9 +44,7 @@ class Patients:
     "What the metrics need to know of each patient's cells."
 
     counts: np.ndarray  # (patients, 4): tn, fp, fn, tp
-    # (patients, patients): pairs in which a parasitized cell of the row's patient scores above
-    # an uninfected one of the column's; a tie counts half
-    wins: np.ndarray
+    wins: np.ndarray  # (patients, patients), of `stats.group_wins`
 
     def take(self, which: np.ndarray) -> "Patients":  # in that order, as often as they are named
         "Choose patients by number."
@@ -62,15 +65,7 @@ def summarise(
     n = code.max() + 1
     outcome = 2 * label + (score >= threshold)
     counts = np.bincount(4 * code + outcome, minlength=4 * n).reshape(n, 4)
-    order = np.argsort(score[label == 1])
-    positive, whose = score[label == 1][order], code[label == 1][order]
-    wins = np.empty((n, n))
-    for i in range(n):
-        negative = np.sort(score[(code == i) & (label == 0)])
-        beaten = np.searchsorted(negative, positive, "left")
-        ties = np.searchsorted(negative, positive, "right") - beaten
-        wins[:, i] = np.bincount(whose, beaten + ties / 2, n)
-    return Patients(counts.astype(float), wins)
+    return Patients(counts.astype(float), group_wins(label, score, code))
 
 # %% ../nbs/82_coverage.ipynb #d3ce9fea
 def _sums(counts, metric):

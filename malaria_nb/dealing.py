@@ -24,16 +24,14 @@ def _part_sizes(fractions: Sequence[float], n: int) -> np.ndarray:
     return sizes
 
 
-def _deal(
-    counts: np.ndarray, fractions: Sequence[float], rng: np.random.Generator, swaps: int = 5_000
-) -> np.ndarray:
+def _deal(counts: np.ndarray, fractions: Sequence[float], rng: np.random.Generator) -> np.ndarray:
     "Deal groups, each with `counts` (groups, classes) of cells; return the part of each group."
     parts = np.repeat(np.arange(len(fractions)), _part_sizes(fractions, len(counts)))
     part = parts[rng.permutation(len(counts))]
     wanted = np.outer(fractions, counts.sum(0))  # cells of each class in each part
     sums = np.stack([counts[part == i].sum(0) for i in range(len(fractions))])
     miss = np.abs(sums - wanted).sum()
-    for a, b in rng.integers(len(counts), size=(swaps, 2)):
+    for a, b in rng.integers(len(counts), size=(5_000, 2)):
         if part[a] == part[b]:
             continue
         trial = sums.copy()

@@ -29,7 +29,7 @@ from importlib import metadata
 from pathlib import Path
 
 from .notebooks import one_line, short_path
-from .settings import SOURCES, Settings
+from .settings import SOURCES, Settings, keras_folder
 
 # %% ../nbs/98_doctor.ipynb #7aa93f0c
 @dataclass(frozen=True)
@@ -448,16 +448,12 @@ def _driver() -> list[str]:  # names of the GPUs that NVIDIA's driver sees
     return [] if done.returncode else [name.strip() for name in names if name.strip()]
 
 
-def _keras_folder() -> Path:
-    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-
-
 def _check_backend() -> Check:
     "Look where Keras looks for the name of its back end."
     if importlib.util.find_spec("keras") is None:
         mend = 'pip install "malaria_nb[train]"'
         return Check("Keras back end", "WARN", "Keras is not installed", mend)
-    file, name = _keras_folder() / "keras.json", os.environ.get("KERAS_BACKEND")
+    file, name = keras_folder() / "keras.json", os.environ.get("KERAS_BACKEND")
     place = "KERAS_BACKEND" if name else _place(file)
     if not name:
         try:
@@ -700,7 +696,7 @@ def _check_weights(settings: Settings) -> Check:
     ours = settings.home / "vgg19.h5"
     if os.path.lexists(ours):
         return _check_file(ours, official=True)
-    theirs = _keras_folder() / "models" / "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    theirs = keras_folder() / "models" / "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
     if theirs.is_file():
         found = _check_file(theirs, official=True)
         if found.status == "OK":

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from .dataset import CLASSES
-from .doses import score_images
+from .doses import score_pictures
 from .evaluation import evaluate, metrics
 from .images import INTERPOLATIONS
 from .intervals import ratio_interval
@@ -120,7 +120,7 @@ def score_external(
             f"{source}: none of {len(problems)} cells can be scored; the first: {first}"
         )
     table = pd.DataFrame(rows, columns=["file", "patient", "smear", "label"])
-    table = table.assign(score=score_images(model, np.stack(images)), split="external")
+    table = table.assign(score=score_pictures(model, np.stack(images)), split="external")
     judged = table["label"], table["score"], table["patient"]
     return External(
         table,

@@ -332,7 +332,7 @@ def fetch_file(
     Raises `ConnectionError` when the server can't be reached, refuses or is too slow, `ValueError`
     when the file's hash is another or not exactly one is given, `OSError` for a full or protected
     disk."""
-    if (sha256 is None) == (md5 is None):
+    if bool(sha256) == bool(md5):
         raise ValueError(f"{url}: give the file's hash, as sha256=… or as md5=…")
     to = Path(to).expanduser()
     algorithm, expected = ("sha256", sha256.lower()) if sha256 else ("md5", md5.lower())

@@ -136,7 +136,7 @@ def score_images(
     model: keras.Model | Callable,  # ends in one sigmoid unit; or images (n, …) -> scores (n,)
     images: np.ndarray,  # (n, …)
     rows: np.ndarray,  # positions of those to score
-    batch_size: int = 64,  # images at a time
+    batch_size: int = 64,  # images at a time; a function gets them all
 ) -> np.ndarray:  # float64, (rows,)
     "Score images in the order of `rows`; raise `ValueError` where a score isn't a number."
     if isinstance(model, keras.Model):
@@ -284,6 +284,16 @@ def _lock(folder):
         ) from e
 
 
+def _compiled(model):
+    "Digest the optimizer, its schedule and the loss; None where one can't be written down."
+    try:
+        how = model.optimizer.get_config() | {"name": ""}
+        text = json.dumps([how, model.get_compile_config()["loss"]], sort_keys=True)
+    except (NotImplementedError, OSError, TypeError):  # a schedule or a loss of one's own
+        return None
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def _training(model, train, valid, plateau):
     "Say what must not differ when a training is gone on with."
     optimizer, taught = model.optimizer, hashlib.sha256()
@@ -295,6 +305,7 @@ def _training(model, train, valid, plateau):
         "weights": [list(v.shape) for v in model.weights],
         "optimizer": type(optimizer).__name__,
         "learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
+        "compiled": _compiled(model),
         "plateau": plateau,
         "cells": [len(train.rows), len(valid.rows)],
         "labels": taught.hexdigest()[:16],
@@ -305,9 +316,8 @@ def _training(model, train, valid, plateau):
 
 def _same_training(folder, there, here):
     "Raise `ValueError` when `folder` keeps epochs of another training."
-    differ = [
-        f"{k} was {there.get(k)} and is {v} now" for k, v in here.items() if there.get(k) != v
-    ]
+    # an epoch of an older version has fewer notes
+    differ = [f"{k} was {there[k]} and is {v} now" for k, v in here.items() if there.get(k, v) != v]
     if differ:
         raise ValueError(
             f"{folder} holds another training ({'; '.join(differ)}): "
@@ -400,9 +410,10 @@ def fit(
     """Train `model`, or go on where a call with the same `folder` was stopped, to the same weights.
 
     A kept epoch that is damaged is named in a warning, and trained again.
-    Raises `ValueError` for a model that isn't compiled, a number below 1, a folder that holds
-    another training, and a loss that isn't a number; `OSError` where `folder` can't be written;
-    `OutOfTime` where epochs are left and no time."""
+    Raises `ValueError` for a model that isn't compiled, a number below 1, a loss that isn't a
+    number, and a folder that holds another training (other cells, labels, optimizer, schedule or
+    loss; other pixels and another augmentation it can't see); `OSError` where `folder` can't be
+    written; `OutOfTime` where epochs are left and no time."""
     _check(model, keep, epochs=epochs, patience=patience, plateau=plateau)
     more = [_tensorboard(tensorboard)] if tensorboard else []
     folder = Path(folder) if folder else None

@@ -52,15 +52,22 @@ def grid(
     seeds: Iterable[int] | None = None,  # None takes each recipe's own
 ) -> list[Job]:
     "List the experiments of a part of the grid; raise `ValueError` for an unknown recipe or split."
-    splits, seeds, jobs = list(splits or ()), list(seeds or ()), []
-    if wrong := [s for s in splits if s not in ("cell", "photo", "patient", *FOLDS)]:
+    names = RECIPES if names is None else names
+    splits = None if splits is None else list(splits)
+    seeds = None if seeds is None else list(seeds)
+    if wrong := [s for s in splits or () if s not in ("cell", "photo", "patient", *FOLDS)]:
         raise ValueError(
             f"split={wrong[0]!r}: use 'cell', 'photo' or 'patient', or one of the folds, "
             f"{FOLDS[0]!r} to {FOLDS[-1]!r}"
         )
-    for recipe in map(recipe_named, names or RECIPES):
-        asked = product(splits or recipe.splits, seeds or recipe.seeds)
-        where = asked if splits or seeds else _tried(recipe)
+    jobs = []
+    for recipe in map(recipe_named, names):
+        where = _tried(recipe)
+        if splits is not None or seeds is not None:
+            where = product(
+                recipe.splits if splits is None else splits,
+                recipe.seeds if seeds is None else seeds,
+            )
         jobs += [Job(recipe.name, split, seed) for split, seed in where]
     return jobs
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .arrays import cached_images
+from .columns import check_columns
 from .pictures import read_bgr
 
 # %% ../nbs/02_images.ipynb #69c34d66
@@ -28,7 +29,12 @@ def decode_cell(
     size: int | None = None,  # side of the result, pixels; None: as in the file
     interpolation: str = "area",  # a key of `INTERPOLATIONS`; the article's is "cubic"
 ) -> np.ndarray:  # RGB, uint8, (size, size, 3) or (height, width, 3)
-    "Decode one cell to RGB; raise `BadCell` for a file that isn't a whole 8-bit RGB PNG."
+    """Decode one cell to RGB.
+
+    Raises `BadCell` for a file that isn't a whole 8-bit RGB PNG, `ValueError` for another
+    interpolation."""
+    if interpolation not in INTERPOLATIONS:
+        raise ValueError(f"interpolation={interpolation!r}: use {list(INTERPOLATIONS)}")
     bgr = read_bgr(path)
     if size:
         bgr = cv2.resize(bgr, (size, size), interpolation=INTERPOLATIONS[interpolation])
@@ -45,8 +51,7 @@ def load_images(
     interpolation: str = "area",  # see `decode_cell`
 ) -> np.memmap:  # read-only RGB, uint8, (n, size, size, 3); row i is `cells.iloc[i]`
     "Decode a table's cells once, then open the result; errors as in `cached_images`."
-    if interpolation not in INTERPOLATIONS:
-        raise ValueError(f"interpolation={interpolation!r}: use {list(INTERPOLATIONS)}")
+    check_columns(cells, {"file"})
 
     def decode(path):
         return decode_cell(path, size, interpolation)

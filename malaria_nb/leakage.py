@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from .columns import check_columns, check_labels
 from .evaluation import metrics
+from .stats import METRICS, patient_numbers
 
 # %% ../nbs/10_leakage.ipynb #d651c2f8
 def stained_patients(
@@ -45,12 +47,10 @@ def patient_alone(
 ) -> float:  # proportion of cells, 0 to 1; a tie counts half
     """Return how often the majority of a patient's other cells has a cell's label.
 
-    Raises `ValueError` for unequal lengths."""
-    label, patient = np.asarray(label), np.asarray(patient)
-    if len(label) != len(patient):
-        n, m = len(label), len(patient)
-        raise ValueError(f"{n} labels but {m} patients: each cell needs both")
-    table = pd.DataFrame({"patient": patient, "label": label})
+    Raises `ValueError` for other labels, unequal lengths and a cell without patient."""
+    label = check_labels(label)
+    code = patient_numbers(patient, len(label))
+    table = pd.DataFrame({"patient": code, "label": label})
     others = table.groupby("patient")["label"].transform("size") - 1
     parasitized = table.groupby("patient")["label"].transform("sum") - table["label"]
     # 1: most others are parasitized, −1: most are not, 0: a tie, or no others
@@ -62,8 +62,11 @@ def out_of_fold(
     folds: Sequence[pd.DataFrame],  # predictions tables, one a fold
 ) -> pd.DataFrame:  # their test rows, sorted by file
     "Put all folds' test rows into one table; raise `ValueError` for a cell tested twice."
-    tests = [t[t["split"] == "test"] for t in folds]
-    table = pd.concat(tests).sort_values("file", ignore_index=True)
+    for fold in folds:
+        check_columns(fold, {"file", "split"})
+    table = pd.concat([t[t["split"] == "test"] for t in folds]).sort_values(
+        "file", ignore_index=True
+    )
     twice = table["file"][table["file"].duplicated()]
     if len(twice):
         first = twice.iloc[0]
@@ -76,7 +79,9 @@ def fold_scores(
     metric: str = "accuracy",  # one of `stats.METRICS`
     threshold: float = 0.5,  # a score of at least this is an alarm
 ) -> pd.Series:  # the metric on each fold's test rows, fold 1 first
-    "Score each fold by itself."
+    "Score each fold by itself; raise `ValueError` for another metric."
+    if metric not in METRICS:
+        raise ValueError(f"metric={metric!r}: use one of {', '.join(METRICS)}")
     scores = []
     for fold in folds:
         t = fold[fold["split"] == "test"]

@@ -43,7 +43,9 @@ def practice_cells(
 
     def part(name: str) -> tuple[np.ndarray, pd.DataFrame]:
         rows = (cells["split"] == name).to_numpy()
-        return np.asarray(images[rows]), cells[rows]
+        pictures = np.asarray(images[rows])
+        pictures.setflags(write=False)  # they are kept, for the next exercise, too
+        return pictures, cells[rows]
 
     (x_train, train), (x_valid, valid) = part("train"), part("valid")
     return Practice(

@@ -105,7 +105,7 @@ class Exercise:
     def day(self, passed: Mapping[str, str]) -> str:  # "": not passed
         "Say since when all its checks have passed."
         days = [passed.get(check, "") for check in self.checks]
-        return max(days) if all(days) else ""
+        return max(days) if days and all(days) else ""
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ class Progress:
             lines += ["", part]
             for lesson in lessons:
                 done, n = self.done(lesson), len(lesson.exercises)
-                mark, day = ("[x]", done[-1]) if len(done) == n else ("[ ]", "")
+                mark, day = ("[x]", done[-1]) if n and len(done) == n else ("[ ]", "")
                 line = f"  {mark} {lesson.name[:2]} {lesson.title:<40} {len(done)} of {n}  {day}"
                 lines.append(line.rstrip())
             lines.append(f"      left: {self.left(part)}")
@@ -321,7 +321,7 @@ def _table(progress, part, lessons):
     rows = []
     for lesson in lessons:
         done, n = progress.done(lesson), len(lesson.exercises)
-        day = done[-1] if len(done) == n else ""
+        day = done[-1] if n and len(done) == n else ""
         title = html.escape(lesson.title)
         cells = (lesson.name[:2], title, f"{len(done)} of {n}", day)
         rows.append(f"<tr><td>{'</td><td>'.join(cells)}</td></tr>")
@@ -338,7 +338,8 @@ def _sheet(progress, part, lessons, name):  # "" for a part that isn't done
     if any(len(d) < len(lesson.exercises) for d, lesson in zip(days, lessons)):
         return ""
     chapters = "\n".join(
-        f"<li><span>{lesson.name[:2]} {html.escape(lesson.title)}</span> <span>{d[-1]}</span></li>"
+        f"<li><span>{lesson.name[:2]} {html.escape(lesson.title)}</span> "
+        f"<span>{max(d, default='')}</span></li>"
         for d, lesson in zip(days, lessons)
     )
     n = sum(map(len, days))

@@ -49,8 +49,7 @@ def record_files(
             "n": len(r.plan.cells),
             "fingerprint": r.plan.fingerprint,
             **count_parts(r.plan.cells),
-            # of runs that say it: a digest of what the cells' pixels come from
-            **({"pixels": pixels} if (pixels := getattr(r.plan, "pixels", None)) else {}),
+            "pixels": r.plan.pixels,
         },
         "epochs": {
             "planned": r.plan.epochs,
@@ -87,7 +86,7 @@ def count_parts(
             "patients": parts["patient"].nunique(),
         }
     )
-    return table.loc[["train", "valid", "test"]].astype(int).T.to_dict()
+    return table.reindex(["train", "valid", "test"], fill_value=0).astype(int).T.to_dict()
 
 
 def score_test(
@@ -131,8 +130,8 @@ def write_record(
         new.mkdir()
         for name, content in files.items():
             (new / name).write_bytes(content)
-        digest = record_digest(about, new)
-        (new / "record.json").write_bytes(_as_json(about | {"digest": digest}))
+        signature = record_digest(about, new)
+        (new / "record.json").write_bytes(_as_json(about | {"digest": signature}))
         if folder.exists():
             os.replace(folder, old)
         os.replace(new, folder)

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from .stats import patient_numbers
+
 # %% ../nbs/08_repairs.ipynb #8a00001e
 def paired_z(
     missed_a: int,  # cells that A misses
@@ -28,9 +30,11 @@ def cell_correlation(
     right: ArrayLike,  # (n,) 0 or 1: was the cell classified correctly?
     patient: ArrayLike,  # (n,) whose cell
 ) -> float:  # −1 to 1; 0: a patient's cells are as alike as any; NaN: none to compare
-    "Correlate the outcomes of two different cells of one patient, over all such pairs."
+    """Correlate the outcomes of two different cells of one patient, over all such pairs.
+
+    Raises `ValueError` for a cell without a patient."""
     deviation = pd.Series(np.asarray(right, float) - np.mean(right))
-    groups = deviation.groupby(np.asarray(patient))
+    groups = deviation.groupby(patient_numbers(patient, len(deviation)))
     products = (groups.sum() ** 2).sum() - (deviation**2).sum()  # over all pairs i ≠ j
     pairs = (groups.size() ** 2).sum() - len(deviation)
     variance = deviation.var(ddof=0)
@@ -42,6 +46,6 @@ def design_effect(
     correlation: float,  # of `cell_correlation`
 ) -> float:  # factor on the variance; an interval widens by its square root
     "Compute how patients of unequal sizes inflate a variance, from Σm²/Σm (Kish 1965)."
-    sizes = pd.Series(np.asarray(patient)).value_counts()
+    sizes = pd.Series(patient_numbers(patient, len(patient))).value_counts()
     size = (sizes**2).sum() / sizes.sum()
     return float(1 + (size - 1) * correlation)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .device import device_text
-from .recipes import RECIPES
+from .recipes import RECIPES, recipe_named
 from .records import Record, read_record, record_name, records_folder
 from .stats import METRICS, difference, text_interval
 
@@ -58,6 +58,8 @@ def standings(
     seeds' values. Raises `ValueError` for a metric that isn't one, or that a record lacks."""
     from malaria_nb.article import article_table
 
+    if metric not in METRICS:
+        raise ValueError(f"no metric {metric!r}: use one of {', '.join(METRICS)}")
     article = article_table()
     theirs = article.loc[metric].to_dict() if metric in article.index else {}
     table = {}
@@ -74,8 +76,6 @@ def _row(record, metric):
     if metric in record.metrics.index:
         return record.metrics.loc[metric]
     there = ", ".join(record.metrics.index)
-    if metric not in METRICS:
-        raise ValueError(f"no metric {metric!r}: use one of {', '.join(METRICS)}")
     raise ValueError(
         f"{record.folder.name} is older than the metric {metric!r}, it has {there}: compute it "
         "from its predictions with python tools/renew.py"
@@ -153,8 +153,8 @@ def recorded(
     seed: int = 42,
     records: Path | None = None,  # folder of records; None: as `records_folder` finds them
 ) -> Record | None:  # None: not recorded yet
-    "Read a record where there is one."
-    folder = records_folder(records) / record_name(name, split, seed)
+    "Read a record where there is one; raise `ValueError` for an unknown recipe."
+    folder = records_folder(records) / record_name(recipe_named(name).name, split, seed)
     return read_record(folder) if (folder / "record.json").exists() else None
 
 
@@ -176,20 +176,21 @@ def choices_table(
 ) -> pd.DataFrame:  # a row a recipe that is recorded
     """Compare recipes on the validation cells of seed 42's patients, with minutes of training.
 
-    The difference is in accuracy, paired, with its 95 % interval by patient."""
+    The difference is in accuracy, paired, with its 95 % interval by patient; it is empty where
+    the first isn't recorded. Raises `ValueError` for an unknown recipe."""
     from malaria_nb.evaluation import metrics
 
     found = {name: recorded(name, records=records) for name in names}
     rows = {}
     for name, one in found.items():
-        if one is None or found[names[0]] is None:
+        if one is None:
             continue
         valid = one.predictions.query("split == 'valid'")
         m = metrics(valid["label"], valid["score"])
         rows[name] = [round(m["accuracy"], 4), round(m["auc"], 4)]
         epochs = f"{one.about['epochs']['done']} of {one.about['epochs']['planned']}"
         rows[name] += ["", epochs, round(one.about["seconds"] / 60)]
-        if name != names[0]:
+        if name != names[0] and found[names[0]]:
             beside = found[names[0]].predictions
             rows[name][2] = _signed(difference(one.predictions, beside, split="valid"), "accuracy")
     columns = ["accuracy", "AUC", "difference in accuracy", "epochs", "minutes"]

@@ -113,7 +113,7 @@ def _amounts(density, vectors):  # least squares, (pixels, 2)
     return np.linalg.lstsq(vectors.T, density.T, rcond=None)[0].T
 
 
-def _find_stains(density, least, percentile, centred):
+def _find_stains(density, least):
     "Find the two edges of the wedge in which densities, (pixels, 3), lie."
     seen = density[(density > least).all(1)].astype(float)
     if len(seen) < 100:
@@ -121,11 +121,10 @@ def _find_stains(density, least, percentile, centred):
             f"{len(seen)} stained pixels are too few to find two stains: "
             f"give more cells, or a smaller `least` than {least}"
         )
-    spread = np.cov(seen.T) if centred else seen.T @ seen
-    plane = np.linalg.eigh(spread)[1][:, :0:-1]  # the two largest directions, as columns
+    plane = np.linalg.eigh(seen.T @ seen)[1][:, :0:-1]  # the two largest directions, as columns
     plane = plane * np.where(plane.sum(0) < 0, -1, 1)
     along, across = (seen @ plane).T
-    angles = np.percentile(np.arctan2(across, along), [percentile, 100 - percentile])
+    angles = np.percentile(np.arctan2(across, along), [1, 99])
     edges = []
     for angle in angles:
         edge = plane @ [np.cos(angle), np.sin(angle)]
@@ -137,23 +136,19 @@ def _find_stains(density, least, percentile, centred):
 def find_stains(
     images: np.ndarray,  # RGB, uint8, (n, side, side, 3), black outside the cell
     least: float = 0.345,  # density, natural logarithm; less in some channel: unstained
-    percentile: float = 1,  # of the angles, that stands for the edge of the wedge
-    centred: bool = False,  # directions from the mean density; False: from none, as in the paper
 ) -> Stains:
     """Find two stains (Macenko et al. 2009); raise `ValueError` with under 100 stained pixels.
 
     The default of `least` is the paper's 0.15, which is to the base 10, as a natural logarithm."""
     images = check_images(images, square=True)
-    return _find_stains(densities(images[inside(images)]), least, percentile, centred)
+    return _find_stains(densities(images[inside(images)]), least)
 
 
 def normalise_macenko(
     images: np.ndarray,  # RGB, uint8, (n, side, side, 3), black outside the cell
     target: Stains,  # of `find_stains` of training cells
     group: ArrayLike | None = None,  # (n,) what shares a stain, as the patient; None: all images
-    least: float = 0.345,  # as `find_stains` takes it, and the two that follow
-    percentile: float = 1,
-    centred: bool = False,
+    least: float = 0.345,  # as `find_stains` takes it
 ) -> np.ndarray:  # a new array, same shape and dtype
     "Paint each group with the target's two stains; raise `ValueError` for too few pixels."
     if not isinstance(target, Stains):
@@ -161,7 +156,7 @@ def normalise_macenko(
 
     def change(x, own):
         density = densities(x[own])
-        found = _find_stains(density, least, percentile, centred)
+        found = _find_stains(density, least)
         scale = target.strong / np.maximum(found.strong, 1e-6)
         amounts = _amounts(density, found.vectors) * scale
         out = np.zeros_like(x)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METRICS', 'SIGNED', 'patient_numbers', 'check_scores', 'check_labels_scores', 'check_both_classes', 'check_threshold',
            'check_level', 'check_sensitivity', 'check_predictions', 'check_same_cells', 'check_pair', 'rates',
-           'roc_auc', 'check_patients', 'draw_groups', 'bootstrap', 'leave_out', 'metric_intervals',
+           'roc_auc', 'check_patients', 'draw_groups', 'group_wins', 'bootstrap', 'leave_out', 'metric_intervals',
            'percentile_interval', 'text_interval', 'text_table', 'difference', 'mcnemar']
 
 # %% ../nbs/80_stats.ipynb #bac50260
@@ -15,7 +15,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .columns import CLASSES, check_labels, check_one_each, number_groups
+from malaria_nb.columns import (
+    CLASSES,
+    check_labels,
+    check_one_each,
+    group_name,
+    number_groups,
+)
 from .intervals import patient_interval
 
 # %% ../nbs/80_stats.ipynb #11481380
@@ -201,7 +207,7 @@ def _differ(a, b):
     if a["file"].astype(str).tolist() != b["file"].astype(str).tolist():
         return f"{len(set(a['file']) ^ set(b['file']))} files are in one table only"
     for column in ("label", "patient"):
-        other = a[column].astype(str) != b[column].astype(str)
+        other = a[column].map(group_name) != b[column].map(group_name)
         if other.any():
             i = other.argmax()
             values = " and ".join(repr(str(table[column][i])) for table in (a, b))
@@ -341,19 +347,30 @@ def _auc_by_cell(label, score, code):
     return auc
 
 
-def _auc_by_group(label, score, code):
-    "Return the same function, made from the wins of each group against each: quick for few groups."
+def group_wins(
+    label: np.ndarray,  # (n,) int, 0 uninfected, 1 parasitized
+    score: np.ndarray,  # (n,) float
+    code: np.ndarray,  # (n,) number of each cell's group, from 0
+) -> np.ndarray:  # float, (groups, groups)
+    """Count the pairs in which a parasitized cell of the row's group scores above an uninfected
+    one of the column's; a tie counts half."""
     groups = code.max() + 1
     order = np.argsort(score[label == 1], kind="stable")
     positive, whose = score[label == 1][order], code[label == 1][order]
-    size = np.bincount(2 * code + label, minlength=2 * groups).reshape(groups, 2)
     wins = np.empty((groups, groups))
     for g in range(groups):
         negative = np.sort(score[(code == g) & (label == 0)])
-        # a tie counts half
         below = np.searchsorted(negative, positive, "left")
         beaten = (below + np.searchsorted(negative, positive, "right")) / 2
         wins[:, g] = np.bincount(whose, beaten, groups)
+    return wins
+
+
+def _auc_by_group(label, score, code):
+    "Return the same function, made from `group_wins`: quick for few groups."
+    groups = code.max() + 1
+    size = np.bincount(2 * code + label, minlength=2 * groups).reshape(groups, 2)
+    wins = group_wins(label, score, code)
 
     def auc(weights):
         sizes = weights @ size

@@ -243,10 +243,9 @@ def _draw_parasite(
     rng: np.random.Generator,  # source of every choice
     depth: np.ndarray,  # distance to the outline, pixels, 0 outside, float32 (h, w)
     radius: float,  # of the cell, pixels
-    form: str | None = None,  # "ring", "trophozoite" or "bar"; None chooses
 ) -> np.ndarray:  # amount of stain, 1 is a dark spot, float32 (h, w)
     "Draw one parasite somewhere in a cell."
-    form = form or rng.choice(["ring", "trophozoite", "bar"], p=[0.55, 0.27, 0.18])
+    form = rng.choice(["ring", "trophozoite", "bar"], p=[0.55, 0.27, 0.18])
     shape, (x, y) = depth.shape, _place(rng, depth, edge=0.35)
     if form == "bar":
         return _blob(
@@ -476,13 +475,12 @@ def _holds(root, recipe, plan):
     "Say whether `root` holds these cells; raise `FileExistsError` if it holds anything else."
     if not root.exists() or not any(root.iterdir()):
         return False
-    note = root / "synthetic.json"
+    try:
+        there = json.loads((root / "synthetic.json").read_text())
+    except (OSError, ValueError):  # none, or a damaged one
+        there = None
     files = [c.file for c in plan] + [f"masks/{Path(c.file).name}" for c in plan] * recipe["masks"]
-    if (
-        note.exists()
-        and json.loads(note.read_text()) == recipe
-        and all((root / f).exists() for f in files)
-    ):
+    if there == recipe and all((root / f).exists() for f in files):
         return True
     raise FileExistsError(
         f"{root} holds something else than these {len(plan):,} synthetic cells: "
@@ -584,7 +582,8 @@ def _positions(rng, radii, touching, shape):
                     rng.uniform(-radius, shape[0] + radius),
                 )
             gaps = sorted(np.hypot(at[0] - x, at[1] - y) / (radius + r) for x, y, r in placed)
-            if not gaps or gaps[beside and len(gaps) > 1] > 1.2 or (beside and len(gaps) == 1):
+            others = gaps[1:] if beside else gaps  # the one that it is put beside may touch
+            if all(gap > 1.2 for gap in others):
                 placed.append((*at, radius))
                 kept.append(i)
                 break

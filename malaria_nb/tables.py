@@ -30,10 +30,12 @@ def describe_cells(
     check_columns(cells, {by, "label", "patient"})
     cells = cells.assign(label=check_labels(cells["label"]))
     number_groups(cells["patient"])
+    if not len(cells) or cells[by].isna().any():
+        raise ValueError(f"no cells, or cells without {by}: give each of them one")
     groups = {c: name for c, name in _GROUPS.items() if c in cells}
-    values = [v for v in SPLITS if (cells[by] == v).any()]
-    if by != "split":
-        values = sorted(cells[by].unique())
+    values = sorted(cells[by].unique())
+    if by == "split":  # in its order, others last
+        values = sorted(values, key=[*SPLITS, *values].index)
     parts = {CLASSES[v] if by == "label" else v: cells[cells[by] == v] for v in values}
     rows = {}
     for name, part in [*parts.items(), ("all", cells)]:

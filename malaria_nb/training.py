@@ -19,7 +19,7 @@ def predict_cells(
     images: np.ndarray,  # (n, …); row i belongs to cells.iloc[i]
     cells: pd.DataFrame,  # of which only `file` is needed
     rows: Sequence[int] | None = None,  # which rows, as positions; None takes all
-    batch_size: int = 64,  # cells at a time
+    batch_size: int = 64,  # cells at a time; a function gets them all
 ) -> pd.DataFrame:  # file, score; and patient, … where cells has them
     "Score cells; `ValueError` if images and cells don't pair or a score isn't a number."
     check_pairs(images, cells)

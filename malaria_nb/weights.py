@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .fetch import fetch_file, file_hash
+from .settings import keras_folder
 
 # %% ../nbs/76_weights.ipynb #c2378bff
 OFFICIAL_URL = (
@@ -65,12 +66,12 @@ def _say(line: str) -> None:
 def find_weights(
     weights: str | Path,  # "auto", "imagenet", "random", or a file of VGG-19's weights
     home: str | Path,  # the course's folder; the official file is kept there, as vgg19.h5
-    keras_home: str | Path = "~/.keras",  # Keras's folder, where the official file may be, too
 ) -> Path | None:  # the file; None: random weights
     """Find the file of weights that VGG-19 starts from; download the official one if need be.
 
     "imagenet" is the official file (80 MB) or what lies in its place in `home`. "auto" is the
-    same where it can be had, and random weights where it can't, with a line that says so.
+    same where it can be had, and random weights where it can't, with a line that says so. Keras's
+    own copy will do, too, in `keras_folder`.
     Raises `FileNotFoundError` for a file that isn't there, and where "imagenet" can't be had."""
     if weights == "random":
         return None
@@ -84,7 +85,7 @@ def find_weights(
         )
     ours = Path(home) / "vgg19.h5"
     try:
-        return _official(ours, Path(keras_home).expanduser())
+        return _official(ours, keras_folder())
     except (OSError, ValueError) as e:
         why = f"ImageNet's weights for VGG-19 can't be had ({e})"
         remedy = f"download {OFFICIAL_URL} to {ours}, or name a file with MALARIA_NB_WEIGHTS"

@@ -5,6 +5,7 @@ import hashlib
 import os
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,27 +13,37 @@ import pytest
 
 from malaria_nb.annotations import crops_of_boxes
 from malaria_nb.archive import class_root, fetch_cells
+from malaria_nb.attribution import mean_by_patient
+from malaria_nb.augment import affine
+from malaria_nb.calibration import null_errors
+from malaria_nb.cells import fingerprint
 from malaria_nb.check import check
 from malaria_nb.cli import main
-from malaria_nb.corrections import course_corrections
+from malaria_nb.corrections import bare_names, course_corrections
+from malaria_nb.course import read_variables
 from malaria_nb.coverage import summarise
 from malaria_nb.dealing import deal_cells
 from malaria_nb.external import score_external
+from malaria_nb.fetch import fetch_file
 from malaria_nb.files import writing
 from malaria_nb.gallery import show_cells
 from malaria_nb.grid import grid
+from malaria_nb.images import decode_cell, load_images
+from malaria_nb.leakage import fold_scores, out_of_fold, patient_alone
 from malaria_nb.maps import rivals
 from malaria_nb.predict import find_pictures
 from malaria_nb.process import hushed
 from malaria_nb.proportions import as_count
 from malaria_nb.recipes import split_as
-from malaria_nb.records import records_folder
-from malaria_nb.settings import Settings, read_settings
+from malaria_nb.records import count_parts, records_folder
+from malaria_nb.repairs import cell_correlation, design_effect
+from malaria_nb.report import recorded, standings
+from malaria_nb.settings import SCALES, Settings, as_variables, read_settings
 from malaria_nb.shortcuts import within_patients
 from malaria_nb.signed import digests_of
 from malaria_nb.stains import normalise_reinhard
 from malaria_nb.synthetic import draw_field
-from malaria_nb.tables import sample_cells
+from malaria_nb.tables import describe_cells, sample_cells
 
 NOBODY = "~nobody-of-this-name/cells"
 CELLS = pd.DataFrame(
@@ -77,11 +88,47 @@ HOLED = CELLS.assign(patient=CELLS["patient"].where(CELLS.index > 1))
             ),
             "1 images have no group",
         ),
+        (lambda: within_patients([], [], []), "one of each"),
+        (lambda: mean_by_patient([], []), "no values"),
+        (lambda: null_errors([]), "no scores"),
+        (lambda: patient_alone([1, 2, 2], list("aab")), "labels must be"),
+        (lambda: patient_alone([0, 1], ["a", None]), "1 cells have no patient"),
+        (lambda: cell_correlation([0, 1], ["a", None]), "1 cells have no patient"),
+        (lambda: design_effect(["a", "a", None], 0.1), "1 cells have no patient"),
+        (lambda: fold_scores([], "acc"), "metric='acc'"),
+        (lambda: out_of_fold([CELLS]), "no column split"),
+        (lambda: fingerprint(CELLS), "no column height, width"),
+        (lambda: load_images(CELLS[["label"]], ".", 8, "."), "no column file"),
+        (lambda: decode_cell("no.png", None, "areaa"), "interpolation='areaa'"),
+        (lambda: affine(np.zeros((1, 4, 6, 3), np.uint8), np.random.default_rng()), "square"),
+        (lambda: describe_cells(CELLS[:0]), "no cells"),
+        (lambda: describe_cells(CELLS.assign(fold=np.nan), "fold"), "without fold"),
+        (lambda: as_variables(Settings(scale=replace(SCALES["quick"], size=32))), "SCALES"),
+        (lambda: fetch_file("http://127.0.0.1:9/x", "x", sha256=""), "give the file's hash"),
+        (lambda: recorded("compct"), "no recipe 'compct'"),
+        (lambda: standings("acc"), "no metric 'acc'"),
     ],
 )
 def test_what_means_nothing_is_refused(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+def test_what_was_once_refused_or_lost_is_taken(tmp_path):
+    assert patient_alone(np.repeat([1, 0], [150, 50]).astype(np.uint8), ["a"] * 200) == 0.75
+    assert grid([]) == [] == grid(["compact"], seeds=[])
+    parts = describe_cells(CELLS.assign(split=["train", "val"] * 6), "split")
+    assert list(parts.index) == ["train", "val", "all"]
+    assert bare_names(CELLS[:0]).empty
+    assert count_parts(CELLS.assign(split="test"))["valid"]["cells"] == 0
+    batch = np.full((4, 8, 8, 3), 200, np.uint8)
+    assert (affine(batch[::2], np.random.default_rng(0)) == 200).all()
+
+
+def test_a_variable_with_the_home_of_nobody_is_named(monkeypatch):
+    monkeypatch.setenv("MALARIA_NB_HOME", NOBODY)
+    with pytest.raises(ValueError, match="MALARIA_NB_HOME=.*no user of that name"):
+        read_variables()
 
 
 def test_a_file_that_is_read_does_not_make_the_cache_full(tmp_path):

@@ -67,6 +67,15 @@ def test_rows_are_computed_once_and_in_order(path, workers):
     assert make(path, Fill(stop=0)).filename == found.filename and kept(path.parent) == ["rows.npy"]
 
 
+@pytest.mark.parametrize("shape", [tuple(np.int64([3, 2])), [3, 2]], ids=["NumPy's", "a list"])
+def test_any_whole_numbers_make_a_shape(path, shape):
+    def fill(start, stop):
+        return np.full((stop - start, 2), 7, np.float32)
+
+    for _ in range(2):
+        assert (cached_array(path, shape, np.float32, fill, progress=False) == 7).all()
+
+
 def test_interrupted_goes_on(path, noted):
     with pytest.raises(KeyboardInterrupt):
         make(path, Fill(stop=50))

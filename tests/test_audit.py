@@ -23,6 +23,7 @@ def test_audit_of_names(root):
 def test_audit_of_what_changed(root):
     cells = index_cells(root)
     assert audit_cells(cells, root, progress=False).empty
+    assert audit_cells(cells[["file", "label"]], root, progress=False).empty
     files = list(cells.file)
     (root / files[0]).unlink()
     (root / files[1]).write_bytes(png(9, 9))

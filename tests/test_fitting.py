@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 from spoiling import flipped, folder_in_place
 
-from malaria_nb.fitting import _kept, _note, load_model, save_model
+from malaria_nb.compact import one_cycle
+from malaria_nb.fitting import _kept, _note, _same_training, load_model, save_model
 
 TINY = """
 import sys, numpy as np, keras
@@ -31,12 +32,12 @@ def batches():
     train = Batches(x, label, np.arange(512), 16, shuffle=True, augment=augment)
     return train, Batches(x, label, np.arange(512, 640), 64)
 
-def model(optimizer="adam", units=8):
+def model(optimizer="adam", units=8, learning_rate=3e-3, **more):
     layers = keras.layers
     m = keras.Sequential([keras.Input((12, 12, 3)), layers.Rescaling(1/255), layers.Conv2D(4, 3),
                           layers.BatchNormalization(), layers.Flatten(), layers.Dropout(.3),
                           layers.Dense(units, "relu"), layers.Dense(1, "sigmoid")])
-    return compile_model(m, optimizer, 3e-3)
+    return compile_model(m, optimizer, learning_rate, **more)
 """
 CHILD = (
     TINY
@@ -136,11 +137,30 @@ def test_full_disk_leaves_the_epochs_before(tiny, finished, tmp_path, monkeypatc
     [
         (dict(optimizer="rmsprop"), "optimizer was Adam and is RMSprop"),
         (dict(units=9), "weights was"),
+        (dict(smoothing=0.1), "compiled was"),
+        (dict(learning_rate=one_cycle(3e-3, 10)), "compiled was"),
     ],
 )
 def test_another_training_is_refused(tiny, finished, change, says):
     with pytest.raises(ValueError, match=f"another training.*{says}"):
-        tiny.fit(tiny.model(**change), *tiny.batches(), 4, finished[0])
+        tiny.fit(tiny.model(**change), *tiny.batches(), 4, finished[0], plateau=None)
+
+
+def test_another_schedule_with_the_same_first_rate_is_refused(tiny, tmp_path):
+    for steps, epochs in ((64, 1), (96, 2)):
+        m, how = tiny.model(learning_rate=one_cycle(3e-3, steps)), {"plateau": None}
+        if epochs == 1:
+            tiny.fit(m, *tiny.batches(), epochs, tmp_path, **how, progress=False)
+            continue
+        with pytest.raises(ValueError, match="another training.*compiled was"):
+            tiny.fit(m, *tiny.batches(), epochs, tmp_path, **how, progress=False)
+
+
+def test_an_epoch_that_an_older_version_kept_is_gone_on_with():
+    now = {"weights": [[3]], "compiled": "ab"}
+    _same_training("folder", {"weights": [[3]]}, now)
+    with pytest.raises(ValueError, match="compiled was None and is ab"):
+        _same_training("folder", {"weights": [[3]], "compiled": None}, now)
 
 
 def test_other_cells_are_refused(tiny, finished):

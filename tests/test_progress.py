@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -139,6 +140,15 @@ def test_an_exercise_with_two_checks_needs_both():
     two = next(e for le in ALL for e in le.exercises if len(e.checks) > 1)
     assert not two.day({two.checks[0]: "2026-01-01"})
     assert two.day(dict.fromkeys(two.checks, "2026-01-01")) == "2026-01-01"
+
+
+def test_an_exercise_without_a_check_and_a_chapter_without_exercises_are_not_done():
+    unchecked = replace(ALL[0].exercises[0], checks=())
+    assert unchecked.day({}) == ""
+    lessons = [replace(ALL[0], exercises=(unchecked,)), replace(ALL[1], exercises=())]
+    found = Progress(lessons, {})
+    assert "0 of 1" in str(found) and "0 of 0" in str(found) and "[x]" not in str(found)
+    assert progress_page(found)
 
 
 def test_a_graders_report_counts_too(capsys, tmp_path):

@@ -204,7 +204,9 @@ def test_a_planted_link_is_not_drawn_through(tmp_path):
     assert not (tmp_path / "cells").is_symlink()
 
 
-@pytest.mark.parametrize("what", ["another number", "somebody's file", "a cell is missing"])
+@pytest.mark.parametrize(
+    "what", ["another number", "somebody's file", "a cell is missing", "a damaged note"]
+)
 def test_a_folder_with_something_else_is_left_alone(tmp_path, what):
     root = tmp_path / "cells"
     if what == "somebody's file":
@@ -214,6 +216,8 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path, what):
         synthetic_cells(root, 4)
     if what == "a cell is missing":
         next(root.glob("*/*.png")).unlink()
+    if what == "a damaged note":
+        (root / "synthetic.json").write_text('{"n": 4')
     before = sorted(p.name for p in root.rglob("*"))
     with pytest.raises(FileExistsError, match="delete it, or give another folder"):
         synthetic_cells(root, 6 if what == "another number" else 4)

@@ -26,9 +26,10 @@ def offline(monkeypatch):
 
 
 @pytest.fixture
-def find(tmp_path):
+def find(tmp_path, monkeypatch):
     "Look for weights in folders of this test alone."
-    return lambda what: weights.find_weights(what, tmp_path / "home", tmp_path / "keras")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    return lambda what: weights.find_weights(what, tmp_path / "home")
 
 
 def put(path, data):
