@@ -50,9 +50,14 @@ def array_of(value: Any, shape: tuple, name: str = "your function") -> np.ndarra
     "Return a learner's value as an array of floats; raise `Wrong` unless it is one, of that shape."
     wanted = "an array of numbers" if shape else "a number"
     try:
+        if np.asarray(value).dtype.kind in "SU":  # "0.5" is no number
+            raise TypeError
         a = np.asarray(value, float)
     except (TypeError, ValueError):
-        raise Wrong(f"{name} gives {type(value).__name__}; {wanted} is expected") from None
+        kind = type(value).__name__
+        if isinstance(value, (tuple, list)):
+            kind += f" of {', '.join(dict.fromkeys(type(v).__name__ for v in value))}"
+        raise Wrong(f"{name} gives {kind}; {wanted} is expected") from None
     expect(value is not None, f"{name} gives None; {wanted} is expected")
     expect(a.shape == shape, f"{name} gives the shape {a.shape} where {shape} is expected")
     return a

@@ -17,11 +17,8 @@ def check_seen_by_one(
     side: int,  # pixels
 ):
     "Check a receptive field."
-    side = given(side, "side")
-    expect(
-        isinstance(side, (int, np.integer)) and not isinstance(side, bool),
-        "side is a whole number of pixels",
-    )
+    side = float(array_of(given(side, "side"), (), "side"))
+    expect(side == round(side), f"side is {side:g}: a whole number of pixels is expected")
     expect(
         side != 31,
         "the third step is 1, not 2; and the last one says how far away the next number is: it "
@@ -35,7 +32,7 @@ def check_seen_by_one(
     expect(side != 8, "that is how far apart two numbers of the map are: what they see overlaps")
     expect(
         side == 23,
-        f"{side} pixels it isn't: begin with 1, and let each convolution add twice the distance "
+        f"It isn't {side:g} pixels: begin with 1, and let each convolution add twice the distance "
         "of the pixels that it reads",
     )
     say_right()
@@ -60,7 +57,7 @@ def check_folded(
         "folded changes the arrays that it is given: make new ones",
     )
     expect(
-        isinstance(found, tuple) and len(found) == 2,
+        isinstance(found, (tuple, list)) and len(found) == 2,
         "folded should return two things: a kernel and a bias",
     )
     new, bias = array_of(found[0], kernel.shape, "the kernel"), array_of(found[1], (5,), "the bias")
@@ -75,15 +72,20 @@ def check_folded(
         not np.allclose(one, both(patch, 0), rtol=1e-6),
         "eps is left out: it keeps a filter with little variance from being blown up",
     )
+    expect(
+        not np.allclose(one, both(patch, 1e-3), rtol=1e-6),
+        "folded takes 0.001 for eps whatever it is given: use the parameter",
+    )
     slope = np.tensordot(patch, new, 3)
     expect(
         np.allclose(slope, both(patch) - both(0 * patch), rtol=1e-6),
-        "the kernel's factor is off: by what does normalisation divide, the variance or its root?",
+        "the kernel's factor is off: compare it with the formula. What multiplies, what divides, "
+        "and what stands under the root?",
     )
     expect(
         False,
-        "the kernel is right and the bias isn't: what becomes of the mean when all is multiplied "
-        "by the factor?",
+        "the kernel is right and the bias isn't: of the mean and beta, which is multiplied by the "
+        "factor, and which is subtracted?",
     )
 
 # %% ../../nbs/checks/16_compact.ipynb #03275796
@@ -101,10 +103,10 @@ def check_eight_bits(
         with np.errstate(all="ignore"):
             found = called(eight_bits, w.copy())
         expect(
-            isinstance(found, tuple) and len(found) == 2,
+            isinstance(found, (tuple, list)) and len(found) == 2,
             "eight_bits should return two things: whole numbers and a scale",
         )
-        q, scale = found
+        q, scale = found[0], float(array_of(found[1], (), "the scale"))
         expect(
             isinstance(q, np.ndarray) and q.dtype == np.int8 and q.shape == w.shape,
             f"the whole numbers come as {getattr(q, 'dtype', type(q).__name__)} of shape "
@@ -152,6 +154,12 @@ def check_pareto(
         ),
         ([2, 3], [0.95, 0.95], [1, 0], "of two equally accurate ones the cheaper dominates"),
         ([2, 2], [0.95, 0.96], [0, 1], "of two equally dear ones the more accurate dominates"),
+        (
+            [1, 2, 3],
+            [0.95, 0.8, 0.9],
+            [1, 0, 0],
+            "the first dominates both, though the third is better than the second",
+        ),
         ([2, 2, 5], [0.95, 0.95, 0.9], [1, 1, 0], "two that are alike don't dominate each other"),
         (
             [5, 1, 3, 2],

@@ -20,7 +20,8 @@ def check_promised(
     "Check which sentences a 95 % interval stands for."
     promised = given(promised, "promised")
     expect(
-        isinstance(promised, (set, frozenset, list, tuple)),
+        isinstance(promised, (set, frozenset, list, tuple))
+        and all(isinstance(letter, str) for letter in promised),
         f'promised is a {type(promised).__name__}: write a set of letters, such as {{"A", "B"}}',
     )
     promised = set(promised)
@@ -62,12 +63,17 @@ def check_count(
         middle = rng.normal(0.9 + moved - 0.03, 0.02, 400)
         low, high = middle - 0.03, middle + 0.02
         none = rng.random(400) < missing
+        low[:20], high[:20], low[20:40], high[20:40] = 0.9, 0.95, 0.85, 0.9  # ends at the truth
         low[none] = high[none] = np.nan
         mine = array_of(called(count, low.copy(), high.copy(), 0.9), (3,), "count")
         truth = _counted(low, high, 0.9)
         if np.allclose(mine, truth, atol=1e-9):
             continue
         told = f"{what} count gives {', '.join(f'{x:.3f}' for x in mine)}"
+        expect(
+            not np.allclose(mine, truth, atol=0.002),
+            f"{told}, which is right to the third decimal: don't round",
+        )
         expect(
             not np.allclose(mine, truth[[0, 2, 1]]),
             f"{told}: below and above are swapped; it is the truth that lies below, "
@@ -84,6 +90,10 @@ def check_count(
             f"{told}: an interval that is missing promises nothing, so it can't break "
             "its promise and can't keep it; count among the others",
         )
+        expect(
+            not np.allclose(mine, _counted(low + 1e-12, high - 1e-12, 0.9)),
+            f"{told}: an interval whose end is the true value contains it",
+        )
         expect(False, f"{told}, and {', '.join(f'{x:.3f}' for x in truth)} is expected")
     say_right()
 
@@ -95,7 +105,8 @@ def _made_up_cells(rng, sizes, wrong):
     label = rng.integers(2, size=len(who))
     right = np.concatenate([np.arange(n) >= w for n, w in zip(sizes, wrong)])
     call = np.where(right, label, 1 - label)
-    score = np.where(call == 1, rng.uniform(0.5, 1, len(who)), rng.uniform(0, 0.49, len(who)))
+    high = rng.uniform(0.4, 1, len(who)).clip(0.5)  # some are 0.5, which is a call
+    score = np.where(call == 1, high, rng.uniform(0, 0.49, len(who)))
     table = pd.DataFrame({"patient": who, "label": label, "score": score})
     table.insert(0, "file", [f"cell_{i:05}.png" for i in range(len(who))])
     return table.sample(frac=1, random_state=18)
@@ -137,14 +148,14 @@ def check_carriers(
             mine, truth = list(mine), _carriers(table, part)
             if set(mine) == truth and len(mine) == len(truth):
                 continue
-            case = f"{what}, with part={part}, carriers gives {len(mine)} patients"
+            case = f"{what}, with part={part}, carriers gives a list of {len(mine)}"
             expect(
                 set(mine) <= set(table["patient"]),
                 f"{case}, and some are no patients of the table: give names as they stand there",
             )
             expect(
                 len(mine) == len(truth),
-                f"{case} where {len(truth)} are enough and needed: is it the squares of the "
+                f"{case}, and {len(truth)} would be right: is it the squares of the "
                 "pulls that are added, the furthest first, until the part is reached?",
             )
             expect(
@@ -170,6 +181,17 @@ def check_intervals(
     "Check an interval's coverage, both sides and length on patients simulated here."
     from malaria_nb.intervals import patient_interval
 
+    right, size = np.array([[49, 50] * 20]), np.full((1, 40), 50)
+    right[0, :5], size[0, 0] = [1600, 35, 35, 35, 35], 2000
+    mine = called(intervals, right.copy(), size.copy())
+    if isinstance(mine, (tuple, list, np.ndarray)) and len(mine) == 2:
+        low, high = (float(array_of(end, (1,), "intervals")[0]) for end in mine)
+        value = right.sum() / size.sum()
+        expect(
+            not low <= high or low <= value <= high,
+            f"of 39 patients with 50 cells and one with 2,000, {value:.3f} of all cells are right, "
+            f"and the interval goes from {low:.3f} to {high:.3f}: is it the patients' mean?",
+        )
     rng = np.random.default_rng(18)
     for what, worst in (("patients much alike", 0.0), ("a few difficult patients", 0.05)):
         right, size = _difficult(rng, 400, worst)
@@ -178,7 +200,7 @@ def check_intervals(
         mine = called(intervals, right.copy(), size.copy())
         expect(
             isinstance(mine, (tuple, list, np.ndarray)) and len(mine) == 2,
-            "intervals returns two arrays, low and high",
+            "intervals should return two arrays, low and high",
         )
         low, high = (array_of(end, (1500,), "intervals") for end in mine)
         expect(np.isfinite(low + high).all(), "an end is missing or infinite")
@@ -197,10 +219,17 @@ def check_intervals(
             max(below, above) < 0.06,
             f"{told}, but the misses lie on one side (below {below:.1%}, above {above:.1%})",
         )
+        with np.errstate(invalid="ignore"):  # all of one length
+            alike = np.corrcoef(high - low, course["high"] - course["low"])[0, 1]
+        expect(
+            alike > 0.5,
+            f"{told}, but they are no longer in a study whose patients differ than in one whose "
+            "patients are alike",
+        )
         longer = np.median(high - low) / np.median(course["high"] - course["low"])
         expect(
             longer < 1.2,
-            f"{told}, and they are {longer:.1f} times as long as the course's: anybody keeps a "
+            f"{told}, and they are {longer:.2f} times as long as the course's: anybody keeps a "
             "promise of 0 to 1",
         )
     say_right()

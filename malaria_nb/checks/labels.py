@@ -31,7 +31,7 @@ def check_at_most_right(
     )
     expect(
         found <= max(ways),
-        f"about {found:g} cells it can't be right: count the wrong labels with which it must have "
+        f"it can't be right about {found:g} cells: count the wrong labels with which it must have "
         "agreed",
     )
     expect(
@@ -51,7 +51,7 @@ def check_true_from_agreement(
     "Check the way back from a measured accuracy, by going forth again."
     name = "true_from_agreement"
     for wrong in (0, 0.05, 0.2, 0.4, 0.7):
-        for t in (0.01, 0.3, 0.5, 0.9, 0.99):
+        for t in (0.01, 1 / 3, 0.5, 0.9, 0.99):
             agreement = t * (1 - wrong) + (1 - t) * wrong
             found = float(array_of(called(true_from_agreement, agreement, wrong), (), name))
             expect(
@@ -64,6 +64,13 @@ def check_true_from_agreement(
                 f"{name}({agreement:.3g}, {wrong}) gives {found:.4g}, and a model that is right so "
                 f"often would score {again:.4g}",
             )
+    for agreement, wrong, t in ((0.75, 0.25, 1), (0.25, 0.25, 0), (1, 0, 1), (0, 0, 0), (0, 1, 1)):
+        found = float(array_of(called(true_from_agreement, agreement, wrong), (), name))
+        expect(
+            abs(found - t) < 1e-6,
+            f"{name}({agreement}, {wrong}) gives {found:.4g}, and a model that is right about "
+            f"{'all' if t else 'none'} of the cells scores just that",
+        )
     for agreement, wrong in ((0.97, 0.05), (0.03, 0.05), (0.85, 0.2), (0.1, 0.8)):
         found = float(array_of(called(true_from_agreement, agreement, wrong), (), name))
         expect(
@@ -71,10 +78,11 @@ def check_true_from_agreement(
             f"{name}({agreement}, {wrong}) gives {found:.4g}: what is the most, and the least, "
             "that any model can score on such labels?",
         )
-    expect(
-        np.isnan(float(array_of(called(true_from_agreement, 0.5, 0.5), (), name))),
-        f"{name}(0.5, 0.5) should be NaN: every model scores 0.5 there",
-    )
+    for agreement in (0.5, 0.6):
+        expect(
+            np.isnan(float(array_of(called(true_from_agreement, agreement, 0.5), (), name))),
+            f"{name}({agreement}, 0.5) should be NaN: every model scores 0.5 there",
+        )
     say_right()
 
 # %% ../../nbs/checks/12_labels.ipynb #5f2179e7
@@ -92,25 +100,23 @@ def check_out_of_fold(
             np.column_stack([code, np.arange(len(code))]).astype(float),
             rng.integers(2, size=len(code)),
         )
-        fits = []
+        fits, labels = [], label  # of each model: which rows it is trained on or scores as new
 
-        def fit(rows, labels):
-            rows, labels = np.asarray(rows), np.asarray(labels)
+        def fit(x, label):
+            x, label = np.asarray(x), np.asarray(label)
             expect(
-                len(rows) == len(labels) and np.array_equal(labels, label[rows[:, 1].astype(int)]),
+                len(x) == len(label) and np.array_equal(label, labels[x[:, 1].astype(int)]),
                 "fit gets rows and labels that don't belong together",
             )
-            fits.append(set(rows[:, 0]))
+            known, rows = set(x[:, 0]), set(x[:, 1])
+            fits.append(rows)
 
-            def score(new):
-                new = np.asarray(new)
-                met = np.isin(new[:, 0], list(fits[-1])) if len(new) else np.zeros(0, bool)
-                expect(
-                    not met.any(),
-                    f"{met.sum()} of {len(new)} cells are scored by a model that has been trained "
-                    "on cells of their patients",
-                )
-                return new[:, 1] / len(code)  # the row's own number, so that its place can be told
+            def score(x):
+                x = np.asarray(x).reshape(-1, 2)
+                met = np.isin(x[:, 0], list(known))
+                rows.update(x[~met, 1])
+                # the row's own number, so that its place can be told
+                return np.where(met, -1, x[:, 1] / len(code))
 
             return score
 
@@ -120,6 +126,11 @@ def check_out_of_fold(
             "out_of_fold",
         )
         expect(
+            not (found < 0).any(),
+            f"{(found < 0).sum()} of {len(code)} cells are scored by a model that has been trained "
+            "on cells of their patients",
+        )
+        expect(
             np.allclose(np.sort(found), np.arange(len(code)) / len(code)),
             "some cells are scored twice, and some not at all",
         )
@@ -127,12 +138,12 @@ def check_out_of_fold(
             np.allclose(found, np.arange(len(code)) / len(code)),
             "each score should stand where its cell stands: these come in another order",
         )
-        expect(len(fits) == n, f"with n={n} {len(fits)} models were trained: one a fold")
-        least = min(map(len, fits))
+        expect(len(fits) == n, f"with n={n} {len(fits)} models were trained: train one per fold")
+        idle = max(len(code) - len(rows) for rows in fits)
         expect(
-            least >= patients - patients / n - 2,
-            f"a model was trained on {least} of {patients} patients only: train on all folds but "
-            "the one that is scored",
+            not idle,
+            f"for one model {idle} of {len(code)} cells are neither trained on nor scored: train "
+            "on all folds but the one that is scored",
         )
     say_right()
 
@@ -169,7 +180,7 @@ def _control_case(control, seed, args):
     some, d, u = t["parasitized"] > 0, t["disputed uninfected"], t["uninfected"]
     found = called(control, t.copy())
     expect(
-        isinstance(found, (tuple, list, np.ndarray)) and len(found) == 3,
+        (isinstance(found, (tuple, list)) or np.ndim(found) == 1) and len(found) == 3,
         "control should give three numbers: the excess, and the low and the high end of its "
         "interval",
     )
@@ -186,6 +197,11 @@ def _control_case(control, seed, args):
         np.isclose(excess, _excess(t)),
         f"{case} your excess is {excess:.1f}: is the control's rate that of all its cells "
         "together, and is it applied to the other group's uninfected cells?",
+    )
+    expect(
+        np.isfinite(ends).all(),
+        "the ends of the interval are NaN: patient_interval takes the excess for a proportion, "
+        "unless you tell it that there are no bounds",
     )
     wanted = _control_ends(t, t.index)
     if np.allclose(ends, wanted, atol=0.05 * np.diff(wanted)[0]):

@@ -61,7 +61,7 @@ def check_half(
     )
     expect(
         half == wanted,
-        f"{half:,} it isn't: only the fourth number of a row should change, and only where it is 6",
+        f"It isn't {half:,}: only the fourth number of a row should change, and only where it is 6",
     )
     say_right()
 
@@ -76,7 +76,12 @@ def check_count(
     wide = ((16, 3, 1, 4, 2), (24, 5, 1, 2, 1))
     steps = ((16, 3, 2, 1, 3), (24, 3, 2, 6, 2))
     for stages, size, why in (
-        (plain, 32, "with expansions of 1 and no steps: a block has two convolutions then"),
+        (
+            plain,
+            32,
+            "with expansions of 1 and no steps: one convolution before the blocks, two in each, "
+            "one after them, and the dense layer",
+        ),
         (plain, 64, "at twice the side: at how many positions is each filter put?"),
         (wide, 64, "with expansions above 1: what widens, and what is it that narrows?"),
         (steps, 64, "with steps: which block of a stage has it, and which of its layers?"),
@@ -158,10 +163,24 @@ def check_frozen(
         "for: try a weaker or a stronger penalty",
     )
     some = np.random.default_rng(17).permutation(every)[:40]
+    moved = np.abs(ask(some) - scores[some]).max() >= 0.01
     expect(
-        np.abs(ask(some) - scores[some]).max() < 0.01,
+        not moved or np.abs(ask(every) - scores).max() < 1e-4,
+        "asked twice about the same cells, score_cells gives two answers: what draws at random in "
+        "it needs a fixed seed, such as random_state=0",
+    )
+    expect(
+        not moved,
         "the same cells get other scores when fewer are scored at once: compute nothing from the "
         "new cells together",
+    )
+    third = slice(None, None, 3)
+    handed = (x[third].copy(), 1 - y[third], patient[third].copy(), new.copy())
+    turned = array_of(called(score_cells, *handed), (len(new),), "score_cells")
+    expect(
+        log_loss(truth, turned) > log_loss(truth, 1 - turned),
+        "with all labels turned round the scores stay as they are: train on the features and "
+        "labels that are handed over, and on no others",
     )
     print(f"Cross-entropy on the validation patients: {loss:.3f}")
     say_right()
@@ -179,7 +198,7 @@ def check_some_patients(
     cells = pd.DataFrame({"patient": whose, "label": label.astype(int), "split": part[whose]})
     cells = cells.sample(frac=1, random_state=17, ignore_index=True)
     cells["patient"] = "C" + cells["patient"].astype(str)
-    patients, draws = cells["patient"].to_numpy(), []
+    patients, draws, pairs = cells["patient"].to_numpy(), [], []
     for seed in range(8):
         before = set()
         for n in (2, 3, 7, 20):
@@ -188,6 +207,11 @@ def check_some_patients(
                 rows.ndim == 1 and rows.dtype.kind in "iu",
                 "some_patients should return row numbers: an array of whole numbers",
             )
+            expect(
+                rows.size and rows.min() >= 0 and rows.max() < len(cells),
+                f"the table has rows 0 to {len(cells) - 1}, and others are asked for, or none",
+            )
+            expect((np.diff(rows) > 0).all(), "the row numbers should ascend, each of them once")
             drawn = set(patients[rows])
             expect(
                 (cells["split"].to_numpy()[rows] == "train").all(),
@@ -212,7 +236,9 @@ def check_some_patients(
                 f"with seed {seed} and n = {n} all cells are of one class",
             )
             before = drawn
+            if n == 2:
+                pairs.append(frozenset(drawn))
             if n == 7:
                 draws.append(frozenset(drawn))
-    expect(len(set(draws)) > 4, "another seed should choose other patients")
+    expect(min(len(set(draws)), len(set(pairs))) > 4, "another seed should choose other patients")
     say_right()

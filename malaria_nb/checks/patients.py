@@ -32,12 +32,18 @@ def check_luck(
         f"{luck:.3f} is what 5,000 cells a patient would give: these patients have 68",
     )
     expect(
-        abs(luck - rates.max(1).mean()) > 0.004,
+        not 0.0985 < luck < 0.1035,
+        f"{luck:.3f} is about the 95th percentile of all groups' rates together: take it in each "
+        "group of twenty, and then the mean of these",
+    )
+    expect(
+        abs(luck - rates.max(1).mean()) > 0.002,
         f"{luck:.3f} is the mean of the highest of twenty rates: take the 95th percentile",
     )
     expect(
-        abs(luck - truth) < 0.003,
-        f"luck is {luck:.4f}, and many draws give {truth:.3f} on average",
+        abs(luck - truth) < 0.0008,
+        f"luck is {luck:.4f}, which is too {'high' if luck > truth else 'low'}: take the 95th "
+        "percentile of each group of twenty, as np.quantile gives it, and then their mean",
     )
     say_right()
 
@@ -53,6 +59,7 @@ def check_slide_line(
         (0.05, 0.03, 200),
         (0.02, 0.001, 1000),
         (0.1, 0.05, 50),
+        (0.3, 0.2, 100),
     ):
         strength = rate * (1 - rate) / spread**2 - 1
         a, b = rate * strength, (1 - rate) * strength
@@ -65,6 +72,10 @@ def check_slide_line(
         )
         if abs(mine - truth) <= room:
             continue
+        expect(
+            np.isfinite(mine),
+            f"{case}: is the standard deviation taken for the variance, or is a or b below 0?",
+        )
         expect(mine > 1 or truth < 2, f"{case}: a count of cells is expected, not a proportion")
         expect(
             abs(mine - binom.ppf(0.95, cells, rate)) > room,
@@ -94,9 +105,10 @@ def _predictions() -> pd.DataFrame:
         ("C4", 70, 0, 0),
     ):
         for i in range(well):
-            score = 0.95 - 0.05 * i if i < alarms else 0.4 - 0.001 * i
+            calm = (0.49 if name == "C4" else 0.4) - 0.001 * i
+            score = np.linspace(0.95, 0.5, alarms)[i] if i < alarms else calm
             rows.append((f"{name}_well_{i}", name, 0, score))
-        rows += [(f"{name}_sick_{i}", name, 1, 0.9) for i in range(sick)]
+        rows += [(f"{name}_sick_{i}", name, 1, 0.3) for i in range(sick)]
     table = pd.DataFrame(rows, columns=["file", "patient", "label", "score"])
     return table.sample(frac=1, random_state=3).reset_index(drop=True)
 
@@ -123,7 +135,7 @@ def check_worst_alarms(
     expect(name == "C1", f"{name} isn't the uninfected patient with the highest rate")
     wanted = {f"C1_well_{i}" for i in range(6)}
     expect(
-        set(mine["file"]) == wanted,
+        sorted(mine["file"]) == sorted(wanted),
         f"{len(mine)} cells of this patient, where {len(wanted)} are false alarms: a score of at "
         "least 0.5 is an alarm",
     )

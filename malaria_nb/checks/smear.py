@@ -10,14 +10,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import array_of, called, expect, say_right
+from . import array_of, called, expect, given, say_right
 
 # %% ../../nbs/checks/14_smear.ipynb #d40b6a16
 def check_three_fields(
     share: float,  # parasitaemia of the three fields
 ):
     "Check a parasitaemia put together from fields that were read and one that wasn't."
-    share = float(array_of(share, (), "share"))
+    share = float(array_of(given(share, "share"), (), "share"))
     expect(0 <= share <= 1, f"{share:g} is no proportion: it lies between 0 and 1")
     expect(
         share > 0.03,
@@ -37,7 +37,7 @@ def check_three_fields(
 def _whole_number(n, name, of):
     expect(
         not isinstance(n, (float, np.floating)) or n != np.round(n),
-        f"{name} gives {n}: a whole number, but no int; make one of it with int(…)",
+        f"{name} gives {n}: a whole number, but not an int: wrap it in int(…)",
     )
     expect(
         isinstance(n, (int, np.integer)) and n >= 1,
@@ -100,9 +100,10 @@ def _corrected_interval_case(corrected_interval, counts):
     ends = array_of(called(corrected_interval, *counts), (2,), "corrected_interval")
     expect(
         ends.max() <= 1,
-        f"the ends are {ends[0]:g} and {ends[1]:g}: proportions are expected, from 0 to 1, and no "
-        "per cent",
+        f"the ends are {ends[0]:g} and {ends[1]:g}: proportions are expected, from 0 to 1, "
+        "not per cent",
     )
+    expect(ends[0] <= ends[1], f"the ends are {ends[0]:g} and {ends[1]:g}: first low, then high")
     p, reach = _corrected_interval_truth(*counts)
     mine, wanted = (ends[1] - ends[0]) / 2, np.sqrt((reach**2).sum())
     case = (
@@ -152,6 +153,17 @@ def check_corrected_interval(
         (600, 1000, 600, 400, 300, 9700),
     ):
         _corrected_interval_case(corrected_interval, counts)
+    one, same, other, more = (
+        array_of(
+            called(corrected_interval, 300, 3000, 180, 20, 10, 40, n=n, seed=seed),
+            (2,),
+            "corrected_interval",
+        )
+        for n, seed in ((99, 1), (99, 1), (99, 2), (999, 1))
+    )
+    expect((one == same).all(), "the same seed gives two intervals: draw with default_rng(seed)")
+    expect((one != other).any(), "seeds 1 and 2 give the same interval: is `seed` used?")
+    expect((one != more).any(), "99 and 999 draws give the same interval: is `n` used?")
     low, high = array_of(
         called(corrected_interval, 2, 500, 180, 20, 10, 40), (2,), "corrected_interval"
     )
@@ -182,6 +194,7 @@ def check_fields_needed(
         (0.05, 30, 0.001, 0.02),
         (0.1, 200, 0.05, 0.0303),
         (0.3, 80, 0.01, 0.043),
+        (0.2, 10, 0.3, 0.05),
     ):
         total = 1 / correlation - 1
         one = (
@@ -212,7 +225,7 @@ def check_fields_needed(
             f"{case}; 1.96 standard errors are {error(n):.4f} then, more than the reach: are "
             "cells of a field independent, and which way is rounded?",
         )
-        expect(error(n - 1) >= 0.988 * reach, f"{case}; one field less would do")
+        expect(error(n - 1) >= 0.988 * reach, f"{case}; one field fewer would do")
     say_right()
 
 # %% ../../nbs/checks/14_smear.ipynb #2f842d85
@@ -233,7 +246,7 @@ def check_count_slide(
     from malaria_nb.counting import count_field
     from malaria_nb.synthetic import draw_field
 
-    how = [{}, dict(blur=3), dict(parasitaemia=0.9), dict(parasitaemia=0.03)]
+    how = [{}, dict(blur=3), dict(parasitaemia=0.9), dict(parasitaemia=0.03), dict(blur=4)]
     small = {"cells": 24, "white": 0, "shape": (700, 900)}
     fields = [draw_field([5, i], **small, **a)[0] for i, a in enumerate(how)]
     counts = [count_field(field, _Purple()) for field in fields]
@@ -246,9 +259,14 @@ def check_count_slide(
         "a count with a warning is doubtful, and its field is to be left out: is `warning` read?",
     )
     expect(
-        (used, out) == (len(good), len(counts) - len(good)),
+        used == len(good),
         f"{used:g} fields used and {out:g} left out, where {len(good)} can be used: a field with "
         "a `reason` was not read",
+    )
+    expect(
+        out == len(counts) - len(good),
+        f"{used:g} of {len(counts)} fields used and {out:g} left out: one with a `reason` and one "
+        "with a `warning` are both left out",
     )
     expect(
         cells == sum(c["cells"] for c in good),
