@@ -243,7 +243,7 @@ def crops_of_boxes(
 ) -> Iterator[Crop]:
     """Yield each box of a COCO file as a crop; raise `ValueError` as `read_coco` does.
 
-    Cells that the field's border cuts are among them, and no model has seen such: leave their
+    Cells that the field's border cuts are among them, and no model has seen any: leave their
     boxes out."""
     root = Path(root or Path(file).parent)
     table = read_coco(file, mapping)

@@ -47,7 +47,8 @@ def mean_by_patient(
 ) -> pd.Series:  # value, low, high: the mean over cells and its interval; NaN: none
     """Average over cells, with the interval of `intervals.ratio_interval` by patient.
 
-    Raises `ValueError` where all are of one patient, and for values outside the bounds."""
+    Raises `ValueError` for no values, where all are of one patient, and for values outside the
+    bounds."""
     value = np.asarray(value, float)
     if not len(value):
         raise ValueError("no values: give one a cell")

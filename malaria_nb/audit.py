@@ -64,6 +64,8 @@ def audit_cells(
 
     Sizes are compared with the table's, where it has them. Raises `FileNotFoundError` when `root`
     holds no class folders."""
+    if cells is not None:
+        check_columns(cells, {"file"})
     root = class_root(root)
     if cells is None:
         table = [(file, None) for file in list_cells(root)]
@@ -71,7 +73,6 @@ def audit_cells(
         sizes = zip(cells.height.tolist(), cells.width.tolist())
         table = list(zip(cells.file, sizes))
     else:
-        check_columns(cells, {"file"})
         table = [(file, None) for file in cells["file"]]
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         read = pool.map(lambda row: _read(root, row[0]), table)

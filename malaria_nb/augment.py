@@ -46,9 +46,9 @@ def affine(
     """Augment like the article, in one interpolation.
 
     Ranges, order and border are those of Keras's former `ImageDataGenerator`. Raises `ValueError`
-    for images that aren't square."""
+    for another shape."""
     if batch.ndim != 4 or batch.shape[1] != batch.shape[2]:
-        raise ValueError(f"a batch of shape {batch.shape}: make the images square")
+        raise ValueError(f"a batch of shape {batch.shape}: give square images, (n, side, side, 3)")
     n, side = batch.shape[:2]
     turn, shear = np.deg2rad([25, 0.05])[:, None] * rng.uniform(-1, 1, (2, n))  # an angle an image
     shift, zoom = side * rng.uniform(-0.05, 0.05, (n, 2)), rng.uniform(0.95, 1.05, (n, 2))

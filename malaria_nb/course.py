@@ -35,7 +35,7 @@ def read_variables() -> dict[str, str]:  # those that are set to something
             try:
                 path = Path(found[name]).expanduser()
             except RuntimeError:
-                why = "this machine has no user of that name"
+                why = "this machine has no user of that name; give the folder's whole path"
                 raise ValueError(f"{name}={found[name]!r}: {why}") from None
             found[name] = str(_clone() / path)
     return found

@@ -9,6 +9,7 @@ __all__ = ['compile_model', 'set_seed', 'save_model', 'load_model', 'check_pairs
 import errno
 import hashlib
 import json
+import re
 import struct
 import time
 import warnings
@@ -287,10 +288,12 @@ def _lock(folder):
 def _compiled(model):
     "Digest the optimizer, its schedule and the loss; None where one can't be written down."
     try:
-        how = model.optimizer.get_config() | {"name": ""}
-        text = json.dumps([how, model.get_compile_config()["loss"]], sort_keys=True)
+        how = [model.optimizer.get_config(), model.get_compile_config()["loss"]]
+        text = json.dumps(how, sort_keys=True)
     except (NotImplementedError, OSError, TypeError):  # a schedule or a loss of one's own
         return None
+    # Keras numbers the names of what has none
+    text = re.sub(r'"name": (null|"[^"]*")', "", text)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -305,7 +308,7 @@ def _training(model, train, valid, plateau):
         "weights": [list(v.shape) for v in model.weights],
         "optimizer": type(optimizer).__name__,
         "learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
-        "compiled": _compiled(model),
+        "optimizer, schedule or loss": _compiled(model),
         "plateau": plateau,
         "cells": [len(train.rows), len(valid.rows)],
         "labels": taught.hexdigest()[:16],
@@ -412,7 +415,8 @@ def fit(
     A kept epoch that is damaged is named in a warning, and trained again.
     Raises `ValueError` for a model that isn't compiled, a number below 1, a loss that isn't a
     number, and a folder that holds another training (other cells, labels, optimizer, schedule or
-    loss; other pixels and another augmentation it can't see); `OSError` where `folder` can't be
+    loss; it can't see other pixels, another augmentation, or a schedule or loss of one's own that
+    Keras can't write down); `OSError` where `folder` can't be
     written; `OutOfTime` where epochs are left and no time."""
     _check(model, keep, epochs=epochs, patience=patience, plateau=plateau)
     more = [_tensorboard(tensorboard)] if tensorboard else []

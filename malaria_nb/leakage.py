@@ -84,6 +84,7 @@ def fold_scores(
         raise ValueError(f"metric={metric!r}: use one of {', '.join(METRICS)}")
     scores = []
     for fold in folds:
+        check_columns(fold, {"label", "score", "split"})
         t = fold[fold["split"] == "test"]
         scores.append(metrics(t["label"], t["score"], threshold)[metric])
     return pd.Series(scores, index=range(1, len(scores) + 1), name=metric)

@@ -85,7 +85,9 @@ def within_patients(
     from scipy.stats import rankdata  # heavy, and for this alone
 
     label, score = np.asarray(label), np.asarray(score, float)
-    if label.ndim != 1 or label.shape != score.shape or not len(label):
+    if not label.size:
+        raise ValueError("no cells: give a label and a score for each")
+    if label.ndim != 1 or label.shape != score.shape:
         raise ValueError(f"labels {label.shape} and scores {score.shape}: give one of each a cell")
     if not np.isin(label, (0, 1)).all() or np.isnan(score).any():
         raise ValueError("labels must be 0 or 1, and scores numbers: drop cells without them")

@@ -30,8 +30,10 @@ def describe_cells(
     check_columns(cells, {by, "label", "patient"})
     cells = cells.assign(label=check_labels(cells["label"]))
     number_groups(cells["patient"])
-    if not len(cells) or cells[by].isna().any():
-        raise ValueError(f"no cells, or cells without {by}: give each of them one")
+    if not len(cells):
+        raise ValueError("the table has no cells: look at how it was chosen")
+    if unknown := cells[by].isna().sum():
+        raise ValueError(f"{unknown} cells have no {by}: give each one, or drop them")
     groups = {c: name for c, name in _GROUPS.items() if c in cells}
     values = sorted(cells[by].unique())
     if by == "split":  # in its order, others last

@@ -1,6 +1,6 @@
 """Answers that checks of Part II once judged wrongly, made from the solutions by one change.
 
-Each was accepted and is wrong, or was refused and is right; and who answers wrongly is told why.
+Each was accepted and is wrong, or refused though it is right, or refused without saying why.
 """
 
 import re
@@ -108,7 +108,7 @@ WRONG = {
             "np.argsort(-attribution.ravel())",
             "np.argsort(-np.abs(attribution.ravel()))",
         ),
-        ".",
+        "its sign",
     ),
     "13 a score of 0.5 is uninfected": (
         ("13", "reliance", "score(images) < 0.5", "score(images) <= 0.5"),
@@ -126,7 +126,7 @@ WRONG = {
             "return len(used), len(counts) - len(used)",
             "return len(counts) - len(used), len(used)",
         ),
-        ".",
+        "3 left out|fields used",
     ),
     "15 inside is where no level is 0": (
         ("15", "grey_world", "images.max(-1) > 0", "images.min(-1) > 0"),
@@ -163,7 +163,10 @@ WRONG = {
         ),
         "contains it",
     ),
-    "18 a score of 0.5 is uninfected": (("18", "carriers", ">= 0.5", "> 0.5"), "."),
+    "18 a score of 0.5 is uninfected": (
+        ("18", "carriers", ">= 0.5", "> 0.5"),
+        "0.5 is parasitized",
+    ),
     "18 the mean of the patients": (
         (
             "18",
@@ -176,7 +179,7 @@ WRONG = {
     ),
     "19 the middle group": (("19", "luck", ".mean()  # solution", "[1:2].mean()"), "too"),
     "19 a text": (("19", "luck", ".mean()  # solution", ".mean().astype(str)"), "a number"),
-    "19 without the 1": (("19", "slide_line", "spread**2 - 1", "spread**2"), "."),
+    "19 without the 1": (("19", "slide_line", "spread**2 - 1", "spread**2"), r"a \+ b \+ 1"),
     "19 rows returned twice": (
         (
             "19",
@@ -185,7 +188,7 @@ WRONG = {
             "well = pd.concat([well, well])\n    alarm = pd.concat([alarm, alarm])\n"
             "    return well[",
         ),
-        ".",
+        "twice",
     ),
     "19 patients without a detected cell": (
         (
@@ -202,8 +205,8 @@ RIGHT = {
     "10 in 32 bits": (
         "10",
         "sibling_score",
-        "np.asarray(label, float)",
-        "np.asarray(label, np.float32)",
+        "        0.5,\n    )",
+        "        0.5,\n    ).astype(np.float32)",
     ),
     "11 a Series": (
         "11",
@@ -211,7 +214,7 @@ RIGHT = {
         "return tuple(minimize(loss, [1, 0]).x)",
         "return pd.Series(minimize(loss, [1, 0]).x)",
     ),
-    "12 folds of any size": ("12", "out_of_fold", "% n\n", "// 5 % n\n"),
+    "12 folds of any size": ("12", "out_of_fold", "% n\n", ".clip(max=n - 1)\n"),
     "12 by name": (
         "12",
         "out_of_fold",

@@ -14,6 +14,7 @@ import pytest
 from malaria_nb.annotations import crops_of_boxes
 from malaria_nb.archive import class_root, fetch_cells
 from malaria_nb.attribution import mean_by_patient
+from malaria_nb.audit import audit_cells
 from malaria_nb.augment import affine
 from malaria_nb.calibration import null_errors
 from malaria_nb.cells import fingerprint
@@ -88,7 +89,7 @@ HOLED = CELLS.assign(patient=CELLS["patient"].where(CELLS.index > 1))
             ),
             "1 images have no group",
         ),
-        (lambda: within_patients([], [], []), "one of each"),
+        (lambda: within_patients([], [], []), "no cells"),
         (lambda: mean_by_patient([], []), "no values"),
         (lambda: null_errors([]), "no scores"),
         (lambda: patient_alone([1, 2, 2], list("aab")), "labels must be"),
@@ -96,13 +97,15 @@ HOLED = CELLS.assign(patient=CELLS["patient"].where(CELLS.index > 1))
         (lambda: cell_correlation([0, 1], ["a", None]), "1 cells have no patient"),
         (lambda: design_effect(["a", "a", None], 0.1), "1 cells have no patient"),
         (lambda: fold_scores([], "acc"), "metric='acc'"),
+        (lambda: fold_scores([CELLS]), "no column score, split"),
+        (lambda: audit_cells(CELLS[["label"]], "."), "no column file"),
         (lambda: out_of_fold([CELLS]), "no column split"),
         (lambda: fingerprint(CELLS), "no column height, width"),
         (lambda: load_images(CELLS[["label"]], ".", 8, "."), "no column file"),
         (lambda: decode_cell("no.png", None, "areaa"), "interpolation='areaa'"),
         (lambda: affine(np.zeros((1, 4, 6, 3), np.uint8), np.random.default_rng()), "square"),
         (lambda: describe_cells(CELLS[:0]), "no cells"),
-        (lambda: describe_cells(CELLS.assign(fold=np.nan), "fold"), "without fold"),
+        (lambda: describe_cells(CELLS.assign(fold=np.nan), "fold"), "12 cells have no fold"),
         (lambda: as_variables(Settings(scale=replace(SCALES["quick"], size=32))), "SCALES"),
         (lambda: fetch_file("http://127.0.0.1:9/x", "x", sha256=""), "give the file's hash"),
         (lambda: recorded("compct"), "no recipe 'compct'"),
@@ -121,8 +124,8 @@ def test_what_was_once_refused_or_lost_is_taken(tmp_path):
     assert list(parts.index) == ["train", "val", "all"]
     assert bare_names(CELLS[:0]).empty
     assert count_parts(CELLS.assign(split="test"))["valid"]["cells"] == 0
-    batch = np.full((4, 8, 8, 3), 200, np.uint8)
-    assert (affine(batch[::2], np.random.default_rng(0)) == 200).all()
+    batch = np.full((4, 3, 8, 8), 200, np.uint8).transpose(0, 2, 3, 1)
+    assert (affine(batch, np.random.default_rng(0)) == 200).all()
 
 
 def test_a_variable_with_the_home_of_nobody_is_named(monkeypatch):

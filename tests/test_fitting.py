@@ -137,8 +137,8 @@ def test_full_disk_leaves_the_epochs_before(tiny, finished, tmp_path, monkeypatc
     [
         (dict(optimizer="rmsprop"), "optimizer was Adam and is RMSprop"),
         (dict(units=9), "weights was"),
-        (dict(smoothing=0.1), "compiled was"),
-        (dict(learning_rate=one_cycle(3e-3, 10)), "compiled was"),
+        (dict(smoothing=0.1), "optimizer, schedule or loss was"),
+        (dict(learning_rate=one_cycle(3e-3, 10)), "optimizer, schedule or loss was"),
     ],
 )
 def test_another_training_is_refused(tiny, finished, change, says):
@@ -152,15 +152,29 @@ def test_another_schedule_with_the_same_first_rate_is_refused(tiny, tmp_path):
         if epochs == 1:
             tiny.fit(m, *tiny.batches(), epochs, tmp_path, **how, progress=False)
             continue
-        with pytest.raises(ValueError, match="another training.*compiled was"):
+        with pytest.raises(ValueError, match="another training.*schedule or loss was"):
             tiny.fit(m, *tiny.batches(), epochs, tmp_path, **how, progress=False)
 
 
 def test_an_epoch_that_an_older_version_kept_is_gone_on_with():
-    now = {"weights": [[3]], "compiled": "ab"}
+    now = {"weights": [[3]], "loss": "ab"}
     _same_training("folder", {"weights": [[3]]}, now)
-    with pytest.raises(ValueError, match="compiled was None and is ab"):
-        _same_training("folder", {"weights": [[3]], "compiled": None}, now)
+    with pytest.raises(ValueError, match="loss was None and is ab"):
+        _same_training("folder", {"weights": [[3]], "loss": None}, now)
+
+
+def test_a_loss_of_ones_own_is_the_same_in_another_model(tiny, tmp_path):
+    import keras
+
+    class Focal(keras.losses.Loss):
+        def call(self, truth, score):
+            return keras.ops.mean((truth - score) ** 2, axis=-1)
+
+    for epochs in (1, 2):
+        m = tiny.model()
+        m.compile(keras.optimizers.Adam(3e-3), Focal(), metrics=["accuracy"])
+        history = tiny.fit(m, *tiny.batches(), epochs, tmp_path, plateau=None, progress=False)
+        assert len(history) == epochs
 
 
 def test_other_cells_are_refused(tiny, finished):

@@ -41,6 +41,12 @@ def put(path, data):
 # ---- found, or refused
 
 
+def test_a_keras_home_of_nobody_is_told_and_no_error(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("KERAS_HOME", "~nobody-of-this-name/keras")
+    assert weights.find_weights("auto", tmp_path / "home") is None
+    assert "no user of that name" in capsys.readouterr().out
+
+
 def test_imagenet_weights_that_cannot_be_had_are_an_error_that_says_what_to_do(find, tmp_path):
     with pytest.raises(FileNotFoundError, match="MALARIA_NB_WEIGHTS=random") as e:
         find("imagenet")

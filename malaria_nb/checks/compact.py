@@ -18,7 +18,7 @@ def check_seen_by_one(
 ):
     "Check a receptive field."
     side = float(array_of(given(side, "side"), (), "side"))
-    expect(side == round(side), f"side is {side:g}: a whole number of pixels is expected")
+    expect(side == np.round(side), f"side is {side:g}: a whole number of pixels is expected")
     expect(
         side != 31,
         "the third step is 1, not 2; and the last one says how far away the next number is: it "

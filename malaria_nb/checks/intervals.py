@@ -156,7 +156,8 @@ def check_carriers(
             expect(
                 len(mine) == len(truth),
                 f"{case}, and {len(truth)} would be right: is it the squares of the "
-                "pulls that are added, the furthest first, until the part is reached?",
+                "pulls that are added, the furthest first, until the part is reached? A score of "
+                "exactly 0.5 is parasitized",
             )
             expect(
                 False,
@@ -189,8 +190,9 @@ def check_intervals(
         value = right.sum() / size.sum()
         expect(
             not low <= high or low <= value <= high,
-            f"of 39 patients with 50 cells and one with 2,000, {value:.3f} of all cells are right, "
-            f"and the interval goes from {low:.3f} to {high:.3f}: is it the patients' mean?",
+            f"of 39 patients with 50 cells and one with 2,000 the accuracy of all cells is "
+            f"{value:.3f}, and the interval goes from {low:.3f} to {high:.3f}: is it the "
+            "patients' mean?",
         )
     rng = np.random.default_rng(18)
     for what, worst in (("patients much alike", 0.0), ("a few difficult patients", 0.05)):
@@ -223,8 +225,7 @@ def check_intervals(
             alike = np.corrcoef(high - low, course["high"] - course["low"])[0, 1]
         expect(
             alike > 0.5,
-            f"{told}, but they are no longer in a study whose patients differ than in one whose "
-            "patients are alike",
+            f"{told}, but they don't get longer when a study's patients differ more",
         )
         longer = np.median(high - low) / np.median(course["high"] - course["low"])
         expect(

@@ -61,8 +61,8 @@ def check_true_from_agreement(
             again = found * (1 - wrong) + (1 - found) * wrong
             expect(
                 abs(again - agreement) < 1e-6,
-                f"{name}({agreement:.3g}, {wrong}) gives {found:.4g}, and a model that is right so "
-                f"often would score {again:.4g}",
+                f"{name}({agreement:.6g}, {wrong}) gives {found:.6g}, and a model that is right so "
+                f"often would score {again:.6g}",
             )
     for agreement, wrong, t in ((0.75, 0.25, 1), (0.25, 0.25, 0), (1, 0, 1), (0, 0, 0), (0, 1, 1)):
         found = float(array_of(called(true_from_agreement, agreement, wrong), (), name))
@@ -200,8 +200,8 @@ def _control_case(control, seed, args):
     )
     expect(
         np.isfinite(ends).all(),
-        "the ends of the interval are NaN: patient_interval takes the excess for a proportion, "
-        "unless you tell it that there are no bounds",
+        "an end of the interval is NaN or infinite: if it comes from patient_interval, does that "
+        "know that the excess has no bounds?",
     )
     wanted = _control_ends(t, t.index)
     if np.allclose(ends, wanted, atol=0.05 * np.diff(wanted)[0]):

@@ -209,7 +209,7 @@ def check_some_patients(
             )
             expect(
                 rows.size and rows.min() >= 0 and rows.max() < len(cells),
-                f"the table has rows 0 to {len(cells) - 1}, and others are asked for, or none",
+                f"return at least one row number, each from 0 to {len(cells) - 1}",
             )
             expect((np.diff(rows) > 0).all(), "the row numbers should ascend, each of them once")
             drawn = set(patients[rows])

@@ -82,6 +82,10 @@ def check_slide_line(
             f"{case}, the line for patients who all have the same rate",
         )
         expect(
+            abs(mine - betabinom.ppf(0.95, cells, a + rate, b + 1 - rate)) > room,
+            f"{case}: do your a and b give that variance? The formula divides by a + b + 1",
+        )
+        expect(
             abs(mine - cells * beta.ppf(0.95, a, b)) > room,
             f"{case}, the line for patients' own rates: on a slide luck comes on top",
         )
@@ -134,6 +138,7 @@ def check_worst_alarms(
     )
     expect(name == "C1", f"{name} isn't the uninfected patient with the highest rate")
     wanted = {f"C1_well_{i}" for i in range(6)}
+    expect(mine["file"].is_unique, "some rows are there twice")
     expect(
         sorted(mine["file"]) == sorted(wanted),
         f"{len(mine)} cells of this patient, where {len(wanted)} are false alarms: a score of at "

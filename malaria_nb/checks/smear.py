@@ -246,7 +246,7 @@ def check_count_slide(
     from malaria_nb.counting import count_field
     from malaria_nb.synthetic import draw_field
 
-    how = [{}, dict(blur=3), dict(parasitaemia=0.9), dict(parasitaemia=0.03), dict(blur=4)]
+    how = [{}, dict(blur=3), dict(parasitaemia=0.9), dict(parasitaemia=0.03), {}]
     small = {"cells": 24, "white": 0, "shape": (700, 900)}
     fields = [draw_field([5, i], **small, **a)[0] for i, a in enumerate(how)]
     counts = [count_field(field, _Purple()) for field in fields]
