@@ -126,6 +126,8 @@ _PROBE = Recipe(
     plateau=None,
     patience=None,
     seeds=_THREE,
+    fold_seeds=(42,),
+    folds=("patient",),
     epochs=len(_PENALTIES),
     options={"penalties": _PENALTIES},
 )
@@ -134,6 +136,7 @@ _CONTROLS = (
     replace(
         _PROBE,
         name="vgg19_random_probe",
+        fold_seeds=(),
         options={"penalties": _PENALTIES, "weights": "random"},
     ),
     replace(

@@ -14,7 +14,7 @@ a cell is prepared. `--every 4` takes every fourth uninfected cell, and all para
 VGG-19 takes seconds a field. CACHE keeps scores, a file a model and way. No picture leaves
 FOLDER. `write` makes the tables that chapter 15 reads; `add` puts another model's scores beside
 what they hold. `trainings` asks how much one training says: it scores the networks of a recipe's
-split and five folds, and keeps the rows of other recipes.
+split and five folds, or those of `--trained`, and keeps the rows of other recipes.
 """
 
 import argparse
@@ -314,7 +314,7 @@ def away_from_middle(logits: np.ndarray, fields: pd.Series) -> np.ndarray:
 
 
 def trainings(options):
-    "Judge a recipe's six networks by patient: on each run at .5, at run 1's threshold, and alarms."
+    "Judge a recipe's networks by patient: on each run at .5, at run 1's threshold, and alarms."
     if not (options.iml and options.chula):
         sys.exit("trainings needs --iml FOLDER and --chula FOLDER")
     sets = {"iml": dict(iml=options.iml, chula=None), "chula": dict(iml=None, chula=options.chula)}
@@ -323,7 +323,7 @@ def trainings(options):
     sick = (cells["kind"] != "red blood cell").to_numpy().astype(int)
     first, rows, images = (cells["run"] == 1).to_numpy(), [], {}
     for name in options.models:
-        for split in TRAININGS:
+        for split in options.trained:
             if not (plan_run(name, FULL, split).folder / "run.json").exists():
                 how = f"malaria-nb experiment run {name} --split {split}"
                 sys.exit(f"{name} hasn't been trained: {how}")
@@ -367,6 +367,7 @@ def main():
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--models", nargs="+", default=SMALL)
+    parser.add_argument("--trained", nargs="+", default=TRAININGS, choices=TRAININGS)
     parser.add_argument("--ways", nargs="+", default=["cut"], choices=WAYS)
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
