@@ -94,7 +94,7 @@ claim(
     load("vgg19_finetuned_one_cycle").about["weights"] == "ImageNet weights (8-bit copy)",
 )
 claim(
-    """one with 61,105 parameters: 96.1 % on the same patients, 1.1 points (0.4 to 2.0) ahead
+    """a network with 61,105 parameters: 96.1 % on the same patients, 1.1 points (0.4 to 2.0) ahead
     of the threshold.""",
     percent("compact") == 96.1,
     rounded(ahead("compact", "purple_threshold"), 1) == [1.1, 0.4, 2.0],
