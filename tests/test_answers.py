@@ -108,7 +108,7 @@ WRONG = {
             "np.argsort(-attribution.ravel())",
             "np.argsort(-np.abs(attribution.ravel()))",
         ),
-        "its sign",
+        "signs included",
     ),
     "13 a score of 0.5 is uninfected": (
         ("13", "reliance", "score(images) < 0.5", "score(images) <= 0.5"),

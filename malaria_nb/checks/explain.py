@@ -134,8 +134,8 @@ def check_deletion(
             np.allclose(mine, each[::-1]),
             f"with {h * w} pixels and {steps} steps, step "
             f"{int(np.argmin(np.isclose(mine, each[::-1]))) + 1} changes the score by another "
-            "amount than its pixels hold: is it the highest attribution "
-            "first, its sign included, does each step paint the same number of pixels, and do "
+            "amount than its pixels hold: do the highest attributions go first, "
+            "signs included, does each step paint the same number of pixels, and do "
             "those before stay painted?",
         )
     say_right()

@@ -384,7 +384,7 @@ claim(
     == [0.0046, 0.0013, 0.0090],
 )
 claim(
-    """In accuracy, with either, the frozen network stays behind one threshold on purple in
+    """In accuracy, with either head, the frozen network stays behind one threshold on purple in
     all six runs; in AUC it doesn't.""",
     all(apart("purple_threshold", "vgg19_frozen", *r).loc["auc", "low"] <= 0 for r in RUNS),
     all(apart("purple_threshold", PROBE, *r).loc["auc", "low"] <= 0 for r in RUNS),
@@ -396,7 +396,7 @@ claim(
 tuned, started = load("vgg19_finetuned"), load("vgg19_scratch")
 claim(
     """`vgg19_scratch`, all random at first, same small rate, three epochs.
-    It trails by 0.205 (0.137 to 0.275) by patient, 0.159 (0.133 to 0.190) by cell, unfinished.""",
+    Unfinished, it trails by 0.205 (0.137 to 0.275) by patient, 0.159 (0.133 to 0.190) by cell.""",
     rounded(difference(tuned.predictions, started.predictions).loc["accuracy"])[:3]
     == [0.205, 0.137, 0.275],
     rounded(apart("vgg19_finetuned", "vgg19_scratch", "cell", 42).loc["accuracy"])[:3]
