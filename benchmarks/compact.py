@@ -48,7 +48,9 @@ from malaria_nb.run import fit_recipe
 from malaria_nb.settings import SCALES, Settings
 from malaria_nb.weights import weights_name
 
-SHIPPED = "LiteRT float16, as shipped"  # chapter 17's five blocks
+STUDENT = "LiteRT int8, second student"
+HALF = "LiteRT float16, five blocks"  # chapter 17's
+SHIPPED = "LiteRT int8, as shipped"  # the same
 SLOWEST = "Keras, article's fine-tuned VGG-19"
 CELLS = {SLOWEST: 64, "Keras, article's basic CNN": 256}  # that are timed; 2,048 of the others
 
@@ -100,9 +102,10 @@ def on_one_core(f, cells):
 
 def litert(path):
     i = Interpreter(str(path), num_threads=1)
-    where = i.get_input_details()[0]["index"]
+    where, side = (i.get_input_details()[0][k] for k in ("index", "shape"))
 
     def score(x):
+        assert x.shape[1:] == tuple(side[1:]), f"cells of {x.shape[1:]} for a network of {side}"
         for batch in np.array_split(x, -(-len(x) // 64)):
             i.resize_tensor_input(where, batch.shape)
             i.allocate_tensors()
@@ -127,23 +130,30 @@ def keras_model(model):
     return lambda x: [step(tf.constant(batch)) for batch in np.array_split(x, -(-len(x) // 64))]
 
 
-def reading(small, images, rows, a):
-    "Return a row a way to read: bytes of its file, cells a second, ratio to the slowest by turn."
+def reading(small, larger, images, rows, a):
+    """Return a row a way to read: bytes of its file, cells a second, ratio to the slowest by turn.
+
+    Each reads cells of its own side: `small` compact and the student, `larger` what is shipped."""
     with tempfile.TemporaryDirectory() as folder:
-        model, shown = (
-            compact_cnn(RECIPES["compact"].size, **RECIPES["compact"].options.get("network", {})),
-            small[rows["train"][:: max(1, len(rows["train"]) // 300)]],
+        model, student = (
+            compact_cnn(RECIPES[name].size, **RECIPES[name].options.get("network", {}))
+            for name in ("compact", "compact_student")
         )
+        shown = small[rows["train"][:: max(1, len(rows["train"]) // 300)]]
         files = {
             f"LiteRT {p}": export_litert(model, Path(folder, f"{p}.tflite"), p, shown)
             for p in PRECISIONS
         }
-        files[SHIPPED] = MODEL
+        files[STUDENT] = export_litert(student, Path(folder, "student.tflite"), "int8", shown)
         files["ONNX"] = export_onnx(model, Path(folder, "compact.onnx"))
         ways = {
             name: (onnx(file) if name == "ONNX" else litert(file), small)
             for name, file in files.items()
         }
+        short = lite0_short(RECIPES["lite0_short"].size)
+        files[HALF] = export_litert(short, Path(folder, "half.tflite"), "float16")
+        files[SHIPPED] = MODEL
+        ways |= {name: (litert(files[name]), larger) for name in (HALF, SHIPPED)}
         ways |= {
             "Keras, compact": (keras_model(model), small),
             "Keras, article's basic CNN": (keras_model(basic_cnn(a.size)), images),
@@ -223,11 +233,10 @@ def main():
         record=("no", "yes: keep the table among the records"),
     )
     cells = index_cells(a.cells)
-    small = load_images(
-        sample_cells(cells, a.limit) if a.limit else cells,
-        a.cells,
-        RECIPES["compact"].size,
-        cache=a.images,
+    cells = sample_cells(cells, a.limit) if a.limit else cells
+    small, larger = (
+        load_images(cells, a.cells, RECIPES[name].size, cache=a.images)
+        for name in ("compact", "lite0_short")
     )
     if a.what == "training":
         table, about = (
@@ -250,7 +259,7 @@ def main():
     else:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-        table = reading(small, images, rows, a).rename_axis("way")
+        table = reading(small, larger, images, rows, a).rename_axis("way")
         about = dict(
             repeat=a.repeat,
             weights=weights_name(a.weights),

@@ -93,7 +93,7 @@ def _unlike(picture):
 
 # %% ../nbs/79_predict.ipynb #9bfd57cb
 MODEL = Path(malaria_nb.__file__).with_name("network.tflite")
-SHA256 = "fb02dcb1376e5255366e6a6cb8526cad10df2f0e09cd9de5a506d694f1f0fb47"
+SHA256 = "03607a014009748c7cf8b6431083f51a7a402438beb66690322bff8c82bf6a7d"
 _MODEL_BYTES = 1 << 28  # of a model's file, at most
 _BATCH = 64  # cells at a time
 _REINSTALL = "reinstall malaria_nb (in a clone: git checkout malaria_nb/network.tflite)"

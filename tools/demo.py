@@ -161,8 +161,7 @@ def pictures() -> tuple[dict[str, np.ndarray], dict[str, str]]:  # by name: RGB;
     truth["field 100 of Chula-RBC-12.png"] = (
         "What is known: nobody here has malaria either. Stain and light differ from those of the "
         "hospital where the model learned. The network that this page had before called all 83 "
-        "cells parasitized (chapter 14); this one, trained on varied stains, calls one, across "
-        "which the scale bar lies."
+        "cells parasitized (chapter 14); this one, trained on varied stains, calls none."
     )
     field, things = draw_field(5, cells=60, parasitaemia=0.1, shape=(700, 900))
     red = find_cells(field)

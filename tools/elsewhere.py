@@ -6,6 +6,7 @@
     python tools/elsewhere.py write --iml FOLDER --chula FOLDER --cache CACHE
     python tools/elsewhere.py add --iml FOLDER --chula FOLDER --cache CACHE --models NAME …
     python tools/elsewhere.py trainings --iml FOLDER --chula FOLDER --cache CACHE --models NAME …
+    python tools/elsewhere.py shipped --iml FOLDER --chula FOLDER --cache CACHE
 
 FOLDER is what `malaria_nb.laboratories` reads. Models are `compact`, the first small
 network in int8, or recipes: at the quick scale (4,000 real cells, 64 pixels, seed 42, by patient),
@@ -14,7 +15,8 @@ a cell is prepared. `--every 4` takes every fourth uninfected cell, and all para
 VGG-19 takes seconds a field. CACHE keeps scores, a file a model and way. No picture leaves
 FOLDER. `write` makes the tables that chapter 15 reads; `add` puts another model's scores beside
 what they hold. `trainings` asks how much one training says: it scores the networks of a recipe's
-split and five folds, or those of `--trained`, and keeps the rows of other recipes.
+split and five folds, or those of `--trained`, and keeps the rows of other recipes. `shipped` asks
+the same of the file that comes with the package.
 """
 
 import argparse
@@ -313,15 +315,46 @@ def away_from_middle(logits: np.ndarray, fields: pd.Series) -> np.ndarray:
     return (logits - logits.groupby(fields.to_numpy()).transform("median")).to_numpy()
 
 
-def trainings(options):
-    "Judge a recipe's networks by patient: on each run at .5, at run 1's threshold, and alarms."
+def both_sets(options) -> dict:  # iml and chula: cells, their folder, their name
+    "Return all whole cells of both laboratories."
     if not (options.iml and options.chula):
-        sys.exit("trainings needs --iml FOLDER and --chula FOLDER")
+        sys.exit(f"{options.what} needs --iml FOLDER and --chula FOLDER")
     sets = {"iml": dict(iml=options.iml, chula=None), "chula": dict(iml=None, chula=options.chula)}
-    sets = {k: cells_of(argparse.Namespace(every=1, **where)) for k, where in sets.items()}
-    cells = sets["iml"][0]
+    return {k: cells_of(argparse.Namespace(every=1, **where)) for k, where in sets.items()}
+
+
+def by_run(score: dict[str, np.ndarray], cells: pd.DataFrame) -> list[dict]:
+    "Judge scores of `iml` on each run at .5 and at run 1's threshold, and of `chula`: alarms."
     sick = (cells["kind"] != "red blood cell").to_numpy().astype(int)
-    first, rows, images = (cells["run"] == 1).to_numpy(), [], {}
+    first = (cells["run"] == 1).to_numpy()
+    # to the digits of the other tables
+    score = {lab: expit(logit(predicted)) for lab, predicted in score.items()}
+    centred = away_from_middle(logit(score["iml"]), cells["file"])
+    false, true, thresholds = roc_curve(sick[first], centred[first])
+    called = (centred >= thresholds[(true - false).argmax()]).astype(float)
+    rows = []
+    for number, here in ((1, first), (2, ~first)):
+        m = metrics(sick[here], score["iml"][here])
+        row = {"run": number}
+        row |= {k: round(m[k], 5) for k in ("sensitivity", "specificity", "auc")}
+        judged = evaluate(sick[here], called[here], cells["file"][here], 0.5).round(5)
+        for metric in ("sensitivity", "specificity"):
+            for column, end in (("value", ""), ("low", ", low"), ("high", ", high")):
+                row[f"{metric}, centred{end}"] = judged.loc[metric, column]
+        row["thai alarms"] = round(float((score["chula"] >= 0.5).mean()), 4)
+        rows.append(row)
+    return rows
+
+
+CENTRED = (
+    "all cells, threshold .5; centred: less the field's median logit, at the threshold of run 1's "
+    "largest J; thai alarms: of Chula-RBC-12's cells"
+)
+
+
+def trainings(options):
+    "Judge a recipe's networks, trained on other patients each."
+    sets, rows, images = both_sets(options), [], {}
     for name in options.models:
         for split in options.trained:
             if not (plan_run(name, FULL, split).folder / "run.json").exists():
@@ -333,35 +366,33 @@ def trainings(options):
             for lab, (there, folder, _) in sets.items():
                 if (lab, size) not in images:
                     images[lab, size] = crops(there, folder, size, "cut")[0]
-                predicted = model.predict(images[lab, size], batch_size=256, verbose=0)[:, 0]
-                score[lab] = expit(logit(predicted))  # to the digits of the other tables
-            centred = away_from_middle(logit(score["iml"]), cells["file"])
-            false, true, thresholds = roc_curve(sick[first], centred[first])
-            called = (centred >= thresholds[(true - false).argmax()]).astype(float)
-            alarms = round(float((score["chula"] >= 0.5).mean()), 4)
-            for number, here in ((1, first), (2, ~first)):
-                m = metrics(sick[here], score["iml"][here])
-                rates = {k: round(m[k], 5) for k in ("sensitivity", "specificity", "auc")}
-                judged = evaluate(sick[here], called[here], cells["file"][here], 0.5).round(5)
-                for metric in ("sensitivity", "specificity"):
-                    for column, end in (("value", ""), ("low", ", low"), ("high", ", high")):
-                        rates[f"{metric}, centred{end}"] = judged.loc[metric, column]
-                rates["thai alarms"] = alarms
-                rows.append({"recipe": name, "trained": split, "run": number, **rates})
+                score[lab] = model.predict(images[lab, size], batch_size=256, verbose=0)[:, 0]
+            known = {"recipe": name, "trained": split}
+            rows += [known | row for row in by_run(score, sets["iml"][0])]
             print(rows[-1], flush=True)
-    note = (
-        "each network of a recipe, trained on other patients; all cells, threshold .5; centred: "
-        "less the field's median logit, at the threshold of run 1's largest J; thai alarms: of "
-        "Chula-RBC-12's cells"
-    )
+    note = f"each network of a recipe, trained on other patients; {CENTRED}"
     kept = read_table("15_external-trainings").drop(index=options.models, errors="ignore")
     table = pd.concat([kept, pd.DataFrame(rows).set_index("recipe")])
     write_table("15_external-trainings", table, FULL, note=note, seed=42)
 
 
+def shipped(options):
+    "Judge the file that comes with the package, in its eight bits."
+    sets, network = both_sets(options), CompactModel()
+    score = {
+        lab: network(crops(there, folder, network.size, "cut")[0])
+        for lab, (there, folder, _) in sets.items()
+    }
+    table = pd.DataFrame(by_run(score, sets["iml"][0])).set_index("run")
+    print(table.T.to_string())
+    about = {"note": CENTRED, "model": NETWORKS["shipped"]["model"], "seed": 42}
+    write_table("15_external-shipped", table, FULL, **about)
+
+
 def main():
+    steps = {f.__name__: f for f in (score, shifts, write, add, trainings, shipped)}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["score", "shifts", "write", "add", "trainings"])
+    parser.add_argument("what", choices=[*steps])
     parser.add_argument("--iml", type=Path)
     parser.add_argument("--chula", type=Path)
     parser.add_argument("--cache", type=Path, required=True)
@@ -371,7 +402,6 @@ def main():
     parser.add_argument("--ways", nargs="+", default=["cut"], choices=WAYS)
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
-    steps = {"score": score, "shifts": shifts, "write": write, "add": add, "trainings": trainings}
     steps[options.what](options)
 
 

@@ -40,7 +40,7 @@ NETWORKS = {
     "shipped": {
         "file": MODEL,
         "table": "15_external-{}-counts",
-        "model": "lite0_short, which comes with the package, float16",
+        "model": "lite0_short, which comes with the package, int8",
     },
 }
 BORDER = 3  # pixels that a whole cell's box keeps from the border

@@ -2,8 +2,9 @@ r"""Make the tables on the small network that chapter 16 reads, each once, and k
 
     python tools/small.py steps larger          # hours on 2 CPU cores; what is kept isn't repeated
     python tools/small.py exports               # of the recorded networks; trains what is missing
-    python tools/small.py exports --recipe lite0_short --split patient-fold1 --precision float16 \
+    python tools/small.py exports --recipe lite0_short --split patient-fold1 \
         --keep malaria_nb/network.tflite        # the file that comes with the package
+    python tools/small.py eight_bits            # what its eight bits change, in five folds
     python tools/small.py disputed --lists FOLDER    # the lists of Fuhad et al. (2020)
 
 All real cells are needed (MALARIA_NB_CELLS=nih). A step of the design is judged on the cells that
@@ -33,14 +34,15 @@ from malaria_nb.export import PRECISIONS, export_litert, export_onnx
 from malaria_nb.files import whole_file
 from malaria_nb.images import load_images, symmetry
 from malaria_nb.intervals import patient_interval
+from malaria_nb.leakage import out_of_fold
 from malaria_nb.lite0 import lite0_short
 from malaria_nb.predict import CompactModel
-from malaria_nb.recipes import RECIPES, Recipe, choices, split_as, with_options
+from malaria_nb.recipes import FOLDS, RECIPES, Recipe, choices, split_as, with_options
 from malaria_nb.records import load, records_folder, write_table
 from malaria_nb.report import five_folds
 from malaria_nb.run import Run, fit_recipe, run
 from malaria_nb.settings import Settings, read_settings
-from malaria_nb.stats import leave_out
+from malaria_nb.stats import difference, leave_out
 
 COMPACT = RECIPES["compact"]
 # how the article trains, for 8 epochs
@@ -347,9 +349,41 @@ def write_exports(
     )
 
 
+def write_eight_bits(settings: Settings) -> None:
+    "Score every cell out of fold by `lite0_short` in int8, and compare with the same in float32."
+    whole = five_folds("lite0_short")
+    tables = []
+    for split in FOLDS[:5]:
+        trained = run("lite0_short", settings, split=split, seed=42)
+        with tempfile.TemporaryDirectory() as folder:
+            _, files, tested, images = export_all(trained, Path(folder))
+            score = scores_of(files["int8"], images)
+        known = tested[["file", "patient", "label"]]
+        tables.append(known.assign(split="test", score=score))
+    eight = out_of_fold(tables)
+    apart = difference(eight, whole, split=None).loc[:, ["value", "low", "high"]]
+    table = evaluate(eight["label"], eight["score"], eight["patient"])
+    table = table.join(apart.add_prefix("less float32: "), how="inner").rename_axis("metric")
+    pair = eight[["file", "score"]].merge(whole[["file", "score"]], on="file")
+    write_table(
+        "17_lite0-eight_bits",
+        table,
+        trained.settings,
+        test_cells=len(eight),
+        patients=int(eight["patient"].nunique()),
+        split="patient, five folds",
+        seed=42,
+        moved=int(((pair["score_x"] >= 0.5) != (pair["score_y"] >= 0.5)).sum()),
+        largest=round(float((pair["score_x"] - pair["score_y"]).abs().max()), 3),
+        note="lite0_short in int8, each fold calibrated on its training cells, less the recorded "
+        "scores; threshold 0.5; moved: predictions that differ; largest: difference of a score; "
+        "intervals by patient",
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    tables = ["steps", "larger", "disputed", "exports"]
+    tables = ["steps", "larger", "disputed", "exports", "eight_bits"]
     parser.add_argument("tables", nargs="+", choices=tables)
     parser.add_argument("--lists", type=Path, help="folder of the lists of Fuhad et al. (2020)")
     parser.add_argument("--recipe", default="compact", help="whose network is exported")
@@ -370,6 +404,8 @@ def main() -> None:
             write_disputed(settings, options.lists)
         if table == "exports":
             write_exports(settings, options.recipe, options.split, options.keep, options.precision)
+        if table == "eight_bits":
+            write_eight_bits(settings)
 
 
 if __name__ == "__main__":

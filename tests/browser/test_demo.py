@@ -245,7 +245,7 @@ def test_it_opens_with_a_field_that_python_has_read_and_the_browser_reads_alike(
 @from_disk
 def test_ours_make_room_and_what_is_known_of_each_is_said(demo):
     for button, known in (
-        ("sample-stain", "83 red cells, 1 called"),
+        ("sample-stain", "83 red cells, 0 called"),
         ("sample-field", "3 of the 42 red cells found here were drawn with parasites"),
     ):
         demo.click(f"#{button}")
