@@ -263,7 +263,8 @@ def main():
         about = dict(
             repeat=a.repeat,
             weights=weights_name(a.weights),
-            note="decoded cells in batches of 64, one thread; medians, ratios turn by turn",
+            note="decoded cells in batches of 64, one thread; medians, ratios turn by turn; random "
+            "weights, but for what is shipped (bytes of a trained file differ a little)",
         )
     print(about, table.round(3).to_string(), sep="\n")
     if a.record == "yes":

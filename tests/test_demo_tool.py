@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from malaria_nb.records import read_table
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -56,3 +58,16 @@ def test_without_npm_the_named_registry_is_asked(demo, monkeypatch, tmp_path):
     with pytest.raises(demo["CantBuild"], match="nobody"):
         demo["unpacked"](next(iter(demo["PACKAGES"])), tmp_path)
     assert asked == ["http://127.0.0.1:9/@litertjs/core/-/core-2.5.3.tgz"]
+
+
+def test_the_page_says_of_other_laboratories_what_the_records_say():
+    page = (ROOT / "docs" / "demo" / "index.html").read_text("utf-8")
+    thai, iml = (read_table(f"15_external-{name}-counts") for name in ("chula", "iml"))
+    assert f"it called {100 * thai['called'].sum() / thai['red'].sum():.1f}&nbsp;% of" in page
+    runs = iml[iml["refused"] == "no"].groupby("run").sum(numeric_only=True)
+    sick = runs["parasitized"] / runs["whole"]
+    times = (runs["called"] / runs["red"] / sick).loc[1]
+    missed = 1 - (runs["parasitized_called"] / runs["parasitized"]).loc[2]
+    words = {3: "three times", 4: "four times"}, {4: "four in ten", 5: "half"}
+    assert f"counted {words[0][round(times)]} as many" in page
+    assert f"missed {words[1][round(10 * missed)]} of" in page

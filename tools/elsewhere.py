@@ -5,8 +5,8 @@
     python tools/elsewhere.py shifts --iml FOLDER --cache CACHE
     python tools/elsewhere.py write --iml FOLDER --chula FOLDER --cache CACHE
     python tools/elsewhere.py add --iml FOLDER --chula FOLDER --cache CACHE --models NAME …
-    python tools/elsewhere.py trainings --iml FOLDER --chula FOLDER --cache CACHE --models NAME …
-    python tools/elsewhere.py shipped --iml FOLDER --chula FOLDER --cache CACHE
+    python tools/elsewhere.py trainings --iml FOLDER --chula FOLDER --models NAME …
+    python tools/elsewhere.py shipped --iml FOLDER --chula FOLDER
 
 FOLDER is what `malaria_nb.laboratories` reads. Models are `compact`, the first small
 network in int8, or recipes: at the quick scale (4,000 real cells, 64 pixels, seed 42, by patient),
@@ -15,7 +15,7 @@ a cell is prepared. `--every 4` takes every fourth uninfected cell, and all para
 VGG-19 takes seconds a field. CACHE keeps scores, a file a model and way. No picture leaves
 FOLDER. `write` makes the tables that chapter 15 reads; `add` puts another model's scores beside
 what they hold. `trainings` asks how much one training says: it scores the networks of a recipe's
-split and five folds, or those of `--trained`, and keeps the rows of other recipes. `shipped` asks
+split and five folds, or those of `--trained`, and keeps the rows of other networks. `shipped` asks
 the same of the file that comes with the package.
 """
 
@@ -371,8 +371,10 @@ def trainings(options):
             rows += [known | row for row in by_run(score, sets["iml"][0])]
             print(rows[-1], flush=True)
     note = f"each network of a recipe, trained on other patients; {CENTRED}"
-    kept = read_table("15_external-trainings").drop(index=options.models, errors="ignore")
-    table = pd.concat([kept, pd.DataFrame(rows).set_index("recipe")])
+    # the last of a network's rows counts
+    table = pd.concat([read_table("15_external-trainings").reset_index(), pd.DataFrame(rows)])
+    table = table.drop_duplicates(["recipe", "trained", "run"], keep="last")
+    table = table.sort_values(["recipe", "trained", "run"]).set_index("recipe")
     write_table("15_external-trainings", table, FULL, note=note, seed=42)
 
 
@@ -395,7 +397,7 @@ def main():
     parser.add_argument("what", choices=[*steps])
     parser.add_argument("--iml", type=Path)
     parser.add_argument("--chula", type=Path)
-    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=FULL.home / "elsewhere")
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--models", nargs="+", default=SMALL)
     parser.add_argument("--trained", nargs="+", default=TRAININGS, choices=TRAININGS)

@@ -358,7 +358,11 @@ def write_eight_bits(settings: Settings) -> None:
         with tempfile.TemporaryDirectory() as folder:
             _, files, tested, images = export_all(trained, Path(folder))
             score = scores_of(files["int8"], images)
+            again = scores_of(files["float32"], images)
         known = tested[["file", "patient", "label"]]
+        recorded = known.merge(whole[["file", "score"]], on="file")["score"]
+        if (far := np.abs(again - recorded).max()) > 1e-3:
+            raise SystemExit(f"{trained}: not the network that is recorded, {far:.3f} away")
         tables.append(known.assign(split="test", score=score))
     eight = out_of_fold(tables)
     apart = difference(eight, whole, split=None).loc[:, ["value", "low", "high"]]
@@ -386,7 +390,7 @@ def main() -> None:
     tables = ["steps", "larger", "disputed", "exports", "eight_bits"]
     parser.add_argument("tables", nargs="+", choices=tables)
     parser.add_argument("--lists", type=Path, help="folder of the lists of Fuhad et al. (2020)")
-    parser.add_argument("--recipe", default="compact", help="whose network is exported")
+    parser.add_argument("--recipe", default="compact_student", help="whose network is exported")
     parser.add_argument("--split", default="patient", help="of that network: patient-fold1, say")
     parser.add_argument("--keep", type=Path, help="where an exported file goes")
     parser.add_argument("--precision", default="int8", choices=PRECISIONS, help="of that file")

@@ -330,8 +330,9 @@ given(
 reading = read_table("16_compact-reading")
 claim(
     """In eight bits, one core scores 3,000 times as many cells a second with `compact` as with the
-    fine-tuned VGG-19 in Keras, 970 times with the second student, and 540 times with the five
-    blocks ([chapter 17](17_lite0.ipynb)) that come with the package.""",
+    fine-tuned VGG-19 in Keras, 970 times with the second student, and 540 times with [chapter
+    17](17_lite0.ipynb)'s five blocks, which come with the package because they rank better
+    [elsewhere](15_external.ipynb).""",
     rounded(reading.loc["LiteRT int8", "ratio"], -1) == 3000,
     rounded(reading.loc["LiteRT int8, second student", "ratio"], -1) == 970,
     rounded(reading.loc["LiteRT int8, as shipped", "ratio"], -1) == 540,
