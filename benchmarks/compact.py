@@ -102,10 +102,10 @@ def on_one_core(f, cells):
 
 def litert(path):
     i = Interpreter(str(path), num_threads=1)
-    where, side = (i.get_input_details()[0][k] for k in ("index", "shape"))
+    where, shape = (i.get_input_details()[0][k] for k in ("index", "shape"))
 
     def score(x):
-        assert x.shape[1:] == tuple(side[1:]), f"cells of {x.shape[1:]} for a network of {side}"
+        assert x.shape[1:] == tuple(shape[1:]), f"cells of {x.shape[1:]} for a network of {shape}"
         for batch in np.array_split(x, -(-len(x) // 64)):
             i.resize_tensor_input(where, batch.shape)
             i.allocate_tensors()
@@ -234,10 +234,7 @@ def main():
     )
     cells = index_cells(a.cells)
     cells = sample_cells(cells, a.limit) if a.limit else cells
-    small, larger = (
-        load_images(cells, a.cells, RECIPES[name].size, cache=a.images)
-        for name in ("compact", "lite0_short")
-    )
+    small = load_images(cells, a.cells, RECIPES["compact"].size, cache=a.images)
     if a.what == "training":
         table, about = (
             training(small, images, label, rows, a),
@@ -259,6 +256,7 @@ def main():
     else:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
+        larger = load_images(cells, a.cells, RECIPES["lite0_short"].size, cache=a.images)
         table = reading(small, larger, images, rows, a).rename_axis("way")
         about = dict(
             repeat=a.repeat,

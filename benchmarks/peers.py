@@ -461,9 +461,9 @@ NOTES = (
     "named, decoding left out, and for VGG-19 also the features of the frozen base and the head "
     "that fine-tuning starts from. The two can't be compared to the second.",
     "Cells a CPU second: from decoded pictures as they are to scores, resizing included, one "
-    "thread, Keras on TensorFlow in batches of 64 with random weights; medians, and ratios turn "
-    "by turn. A VGG-19 is timed once for its four rows. Beside other work a CPU second does less: "
-    "compare ratios, not the numbers of two runs.",
+    "thread, in batches of 64, Keras on TensorFlow with random weights (what is shipped: LiteRT); "
+    "medians, and ratios turn by turn. A VGG-19 is timed once for its four rows. Beside other work "
+    "a CPU second does less: compare ratios, not the numbers of two runs.",
     "Bytes: emfet's forest as its authors store it (joblib, compression 3), the median of the "
     "folds; a network's parameters at four bytes each; the shipped model's file.",
     "The article's recipes have no records on the five folds where a row says so: "

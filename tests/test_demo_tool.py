@@ -70,4 +70,4 @@ def test_the_page_says_of_other_laboratories_what_the_records_say():
     missed = 1 - (runs["parasitized_called"] / runs["parasitized"]).loc[2]
     words = {3: "three times", 4: "four times"}, {4: "four in ten", 5: "half"}
     assert f"counted {words[0][round(times)]} as many" in page
-    assert f"missed {words[1][round(10 * missed)]} of" in page
+    assert f"missed {words[1][round(10 * missed)]} in the next" in page

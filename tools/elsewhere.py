@@ -403,7 +403,8 @@ def main():
     parser.add_argument("--trained", nargs="+", default=TRAININGS, choices=TRAININGS)
     parser.add_argument("--ways", nargs="+", default=["cut"], choices=WAYS)
     options = parser.parse_args()
-    options.cache.mkdir(parents=True, exist_ok=True)
+    if options.what in ("score", "shifts"):
+        options.cache.mkdir(parents=True, exist_ok=True)
     steps[options.what](options)
 
 

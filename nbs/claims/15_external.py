@@ -247,7 +247,7 @@ claim(
 )
 trainings = read_table("15_external-trainings").reset_index()
 ranked = trainings.pivot(index=["run", "trained"], columns="recipe", values="auc")
-gains = (ranked["lite0_finetuned"] - ranked["lite0_scratch"]).loc[2].dropna()
+gains = (ranked["lite0_finetuned"] - ranked["lite0_scratch"]).loc[2]
 with_dye = of("lite0_short", 2)[2] - of("lite0_short_scratch", 2)[2]
 claim(
     """- ImageNet's start adds AUC in run 2: Lite0 0.120 to 0.240 (six pairs); five blocks, dye
@@ -322,7 +322,6 @@ claim(
 short = trainings[trainings["recipe"] == "lite0_short"].set_index("trained")
 BOTH = ["sensitivity, centred", "specificity, centred"]
 j = short.loc[short["run"] == 1, BOTH].sum(axis=1) - 1
-six = short[short["run"] == 2]
 shipped = read_table("15_external-shipped")
 
 
@@ -332,14 +331,12 @@ def with_ends(metric):
 
 
 claim(
-    """*patient-fold1* has the largest *J* in run 1 and comes with the package, rounded to eight
-    bits. So rounded, in run 2, already seen, its sensitivity is 0.956 (0.859–0.979), its
-    specificity 0.987 (0.982–0.990), and at 0.5 it finds 0.451. Of the six, two reach 0.90 in
-    both.""",
+    """*patient-fold1* has the largest *J* in run 1, so it comes with the package, in eight bits.
+    With these, its sensitivity in run 2 (already seen) is 0.956 (0.859–0.979) and its specificity
+    0.987 (0.982–0.990); at 0.5 it finds 0.451 of the parasitized cells.""",
     j.idxmax() == "patient-fold1",
     with_ends("sensitivity") == [0.956, 0.859, 0.979],
     with_ends("specificity") == [0.987, 0.982, 0.99],
-    (six[BOTH] >= 0.9).all(axis=1).sum() == 2,
     rounded(shipped.loc[2, "sensitivity"]) == 0.451,
 )
 counts = {name: read_table(f"15_external-{name}-counts").reset_index() for name in ("iml", "chula")}
@@ -354,10 +351,10 @@ def counts_in(run):
 wrong = seen[seen["run"] == 2]
 before = short[short["run"] == 1].loc["patient-fold1"]
 claim(
-    """In run 1 the package's network counts 4.3 % (3.6–5.2 %) for a true 1.5 %; before rounding,
-    more (specificity 0.948, not 0.965; sensitivity 0.975, not 0.959). In run 2 it counts 1.3 %
-    (1.1–1.6 %) for 1.3 %: misses and alarms cancel. Per 5,000 Thai cells: 75 false
-    alarms (8 if cut at the authors' points).""",
+    """In run 1 the package's network counts 4.3 % (3.6–5.2 %) for a true 1.5 %. Eight bits raise
+    its specificity there from 0.948 to 0.965 and lower its sensitivity from 0.975 to 0.959. In run
+    2 it counts 1.3 % (1.1–1.6 %) for 1.3 %: misses and alarms cancel. Per 5,000 Thai cells: 75
+    false alarms (8 if cut at the authors' points).""",
     round(5000 * shipped.loc[2, "thai alarms"], 0) == 8,
     counts_in(1) == [4.3, 3.6, 5.2],
     counts_in(2) == [1.3, 1.1, 1.6],

@@ -48,7 +48,7 @@ claim(
 # multiplications, by hand
 ordinary, in_two_steps = 15**2 * 9 * 512 * 512, 15**2 * (9 * 512 + 512 * 512)
 claim(
-    """That makes 225 × 9 × 512 × 512, or 531 million multiplications for a single cell.""",
+    """That makes 225 × 9 × 512 × 512, or 531 million multiplications for one cell.""",
     225 * 9 * 512 * 512 == ordinary,
     rounded(ordinary / 1e6, 0) == 531,
 )
@@ -176,7 +176,7 @@ claim(
     len(five) == five["file"].nunique() == 27_558,
 )
 claim(
-    "Here are seed 42's 8,268 test cells, and after the dots, those of seeds 43 and 44;",
+    "Here are seed 42's 8,268 test cells, and after the dots, those of 43 and 44;",
     (lite0.about["seed"], lite0.about["cells"]["test"]["cells"]) == (42, 8268),
 )
 claim(
@@ -213,7 +213,7 @@ claim(
     longer["environment"]["precision"] == "mixed_bfloat16",
 )
 claim(
-    "A fold took 15 to 36 minutes on two CPU cores.",
+    "A fold took 15 to 36 minutes on two cores.",
     [rounded(x, 0) for x in (min(minutes), max(minutes))] == [15, 36],
 )
 
@@ -299,7 +299,8 @@ reading = read_table("16_compact-reading")["cells a second"]
 claim(
     """A fold's network ([chapter 15](15_external.ipynb) says which) comes with the package, in
     eight bits: 110,240 bytes. In five folds that adds 0.0015 (0.0004 to 0.0027) to specificity and
-    costs 0.0009 (0.0000 to 0.0018) of sensitivity. In 16 bits it takes 2.4 times as long.""",
+    costs 0.0009 (0.0000 to 0.0018) of sensitivity. Sixteen bits (batches of 64) take 2.4 times as
+    long.""",
     exports.loc["int8", "bytes"] == 110_240,
     eight_bits.attrs["about"]["test_cells"] == 27_558,
     rounded(eight_bits.loc["specificity"].filter(like="less float32"), 4)

@@ -121,7 +121,7 @@ claim(
 )
 trainings = read_table("15_external-trainings").reset_index()
 ranked = trainings.pivot(index=["run", "trained"], columns="recipe", values="auc")
-gains = (ranked["lite0_finetuned"] - ranked["lite0_scratch"]).loc[2].dropna()
+gains = (ranked["lite0_finetuned"] - ranked["lite0_scratch"]).loc[2]
 home = difference(lite0, five_folds("lite0_scratch"), split=None)
 ways = read_table("15_external-ways")
 second = ways[ways["run"] == 2]
